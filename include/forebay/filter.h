@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * forebay/filter.h - how to write a Forebay I/O filter.
+ *
+ * A filter is a shared object that stands in the path of one or more virtual
+ * disks. It exports exactly one symbol, `forebay_filter`, of type
+ * `struct forebay_filter`, and is loaded with RTLD_LOCAL. All that it needs
+ * from Forebay comes through `struct forebay_host`, a table of functions.
+ *
+ * Objects and their lifetime, outermost first:
+ *
+ *   filter    the shared object; loaded once in a forebay-disk process
+ *   instance  one filter on one disk; from open() until close_done()
+ *   request   one operation on its way down the chain; from submit() until
+ *             the filter calls complete(), or until its completed() returns
+ *   io        an operation that the filter itself starts, on a file of its own
+ *             or on the layers below; from the call until its done() is called
+ *
+ * Path of a request. Filters stand in class order, from the VM down. Each gets
+ * submit() and then does exactly one of these with the request:
+ *
+ *   forward   pass it on to the next layer; completed() is called on the way up
+ *   complete  end it here, with 0 or a negative errno; layers below don't see
+ * it hold      neither yet: keep the pointer, and forward or complete it later
+ *
+ * Threads. There is one thread, the disk's event loop: every callback of an
+ * instance runs on it and every host function must be called on it. A callback
+ * must not block for more than a millisecond, fork, exec, exit or start
+ * threads.
+ *
+ * Memory. The request's data stay where the VM put them: the iovec points into
+ * the VM's own memory. Reads of write data may see a guest that changes it in
+ * flight. A filter must not change the data of a write. Each request carries
+ * `request_context_bytes` of memory for the filter, zeroed before submit(), so
+ * that no filter needs to allocate on the I/O path.
+ *
+ * Units. Offsets and lengths are bytes, always multiples of 512. Times are
+ * nanoseconds on CLOCK_MONOTONIC. The addresses and lengths in an iovec are
+ * multiples of 512 too, so that O_DIRECT accepts them.
+ *
+ * Errors. 0 is success, failures are negative errno values. An asynchronous
+ * call returns void and completes exactly once.
+ *
+ * ABI. `abi_version` changes only when old filters can't run any more. Tables
+ * grow at their end; `struct_size` tells how much of a table the other side
+ * knows. An operation that isn't in a filter's `operations` mask fails with
+ * -EOPNOTSUPP before it reaches that filter: it never slips past.
+ */
+#ifndef FOREBAY_FILTER_H
+#define FOREBAY_FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FOREBAY_FILTER_ABI 1u
+
+/* Place in the chain, from the VM down. One filter a class, except inspection.
+ */
+enum forebay_class {
+	FOREBAY_CLASS_INSPECTION = 1,
+	FOREBAY_CLASS_QOS = 2,
+	FOREBAY_CLASS_COMPRESSION = 3,
+	FOREBAY_CLASS_ENCRYPTION = 4,
+	FOREBAY_CLASS_REPLICATION = 5,
+	FOREBAY_CLASS_CACHE = 6,
+	FOREBAY_CLASS_INTEGRITY = 7,
+};
+
+enum forebay_operation {
+	FOREBAY_READ = 0,
+	FOREBAY_WRITE = 1,
+	FOREBAY_FLUSH = 2, /* offset and length are 0 */
+	FOREBAY_DISCARD = 3, /* no data; contents undefined afterwards */
+	FOREBAY_WRITE_ZEROES = 4, /* no data; reads as zeros afterwards */
+};
+
+/* Builds the `operations` mask of a filter. */
+#define FOREBAY_OPERATION_BIT(operation) (1u << (unsigned int)(operation))
+
+/* Flags of a request or an io. */
+#define FOREBAY_FUA (1u << 0) /* durable before it completes (WRITE, ZEROES) \
+			       */
+/* WRITE_ZEROES: the range must stay allocated in the layers below. */
+#define FOREBAY_NO_HOLE (1u << 1)
+
+enum forebay_log_level {
+	FOREBAY_LOG_ERROR = 0,
+	FOREBAY_LOG_WARNING = 1,
+	FOREBAY_LOG_INFO = 2,
+	FOREBAY_LOG_DEBUG = 3,
+};
+
+struct forebay_request; /* opaque: ask the host */
+struct forebay_instance; /* opaque: the handle that host functions want */
+
+/* What an instance may know of its disk. Valid until close_done(). */
+struct forebay_disk {
+	uint32_t struct_size;
+	uint32_t logical_block_bytes; /* 512 */
+	uint64_t size_bytes;
+	uint8_t uuid[16];
+	const char *name;
+	bool read_only;
+};
+
+/* `file` of an io that goes to the layers below instead of a file. */
+#define FOREBAY_BELOW (-1)
+
+/*
+ * An operation that a filter starts itself.
+ *
+ * Owns: the caller owns it and its iovec, and leaves both alone until done().
+ * `result`: 0 or a negative errno; a short transfer is reported as -EIO.
+ */
+struct forebay_io {
+	enum forebay_operation operation;
+	uint32_t flags;
+	int file; /* a descriptor of the filter, or FOREBAY_BELOW */
+	uint32_t iov_count;
+	const struct iovec *iov;
+	uint64_t offset;
+	uint64_t length; /* bytes; with an iovec its sum */
+	void (*done)(struct forebay_io *io, int result);
+	void *owner; /* the filter's */
+	/* The host's, between the call and done(). */
+	uint64_t host_private[24];
+};
+
+/* A one-shot timer, embedded by its owner. Zero it before the first use. */
+struct forebay_timer {
+	void (*expired)(struct forebay_timer *timer);
+	void *owner; /* the filter's */
+	uint64_t host_private[8];
+};
+
+/*
+ * Work to do once when the current batch of events has been handled, before
+ * the loop looks for new ones: the place to form groups. Zero it before the
+ * first use. Deferring what is deferred already changes nothing.
+ */
+struct forebay_deferred {
+	void (*run)(struct forebay_deferred *deferred);
+	void *owner; /* the filter's */
+	uint64_t host_private[4];
+};
+
+/* Most descriptors in one channel message, most bytes in one message. */
+#define FOREBAY_CHANNEL_FDS_MAX 8u
+#define FOREBAY_CHANNEL_BYTES_MAX 65536u
+
+/*
+ * What Forebay offers to a filter. The table lives as long as the process.
+ * Functions marked [r] take a request that the filter currently has.
+ */
+struct forebay_host {
+	uint32_t abi_version;
+	uint32_t struct_size;
+
+	/* Requests [r]. */
+	enum forebay_operation (*request_operation)(
+		const struct forebay_request *request);
+	uint32_t (*request_flags)(const struct forebay_request *request);
+	uint64_t (*request_offset)(const struct forebay_request *request);
+	uint64_t (*request_length)(const struct forebay_request *request);
+	/* Owns: the request owns the iovec; it stays valid as long as the
+	 * request. */
+	const struct iovec *(*request_iov)(
+		const struct forebay_request *request, uint32_t *ret_count);
+	/* This filter's own bytes in the request, aligned to 16. */
+	void *(*request_context)(struct forebay_request *request);
+	void (*request_forward)(struct forebay_request *request);
+	void (*request_complete)(struct forebay_request *request, int status);
+
+	/* Starts @io on its file or on the layers below. */
+	void (*io_submit)(struct forebay_instance *instance,
+			  struct forebay_io *io);
+
+	/* Time. Arming an armed timer moves it. */
+	uint64_t (*now_ns)(struct forebay_instance *instance);
+	void (*timer_arm)(struct forebay_instance *instance,
+			  struct forebay_timer *timer, uint64_t delay_ns);
+	void (*timer_cancel)(struct forebay_instance *instance,
+			     struct forebay_timer *timer);
+	void (*defer)(struct forebay_instance *instance,
+		      struct forebay_deferred *deferred);
+
+	/*
+	 * The channel to the filter's daemon: a connection that delivers whole
+	 * messages, in order, and is connected again by itself with back-off.
+	 * Messages sent while it is down are refused with -ENOTCONN.
+	 * channel_open() is called at most once an instance; the callbacks
+	 * channel_state() and channel_message() report from then on.
+	 * channel_send() copies the bytes and duplicates the descriptors.
+	 */
+	int (*channel_open)(struct forebay_instance *instance);
+	int (*channel_send)(struct forebay_instance *instance,
+			    const void *bytes, size_t count, const int *fds,
+			    uint32_t fd_count);
+	/*
+	 * Asks the daemon for shared memory that it keeps when this process
+	 * dies: the same @name on the same disk is the same memory again.
+	 * memory_ready() reports. Needs a connected channel.
+	 */
+	int (*memory_request)(struct forebay_instance *instance,
+			      const char *name, uint64_t bytes);
+
+	/* Ends of the asynchronous open() and close(). */
+	void (*open_done)(struct forebay_instance *instance, int status);
+	void (*close_done)(struct forebay_instance *instance, int status);
+
+	/* States a failure for people: object, cause, what to do. Before
+	 * open_done(). */
+	void (*explain)(struct forebay_instance *instance, const char *message);
+	void (*log)(struct forebay_instance *instance,
+		    enum forebay_log_level level, const char *format, ...)
+		__attribute__((format(printf, 3, 4)));
+	/* Adds to the disk's counter of copied data bytes. */
+	void (*count_copied)(struct forebay_instance *instance, uint64_t bytes);
+	/*
+	 * Reads one property of the instance, as validated and completed with
+	 * its default. Integers are in the base unit of the property: bytes,
+	 * nanoseconds or a plain number.
+	 * Returns: 0, or -ENOENT if the schema has no such property or its type
+	 * is another. A string lives until the properties change.
+	 */
+	int (*property_integer)(struct forebay_instance *instance,
+				const char *name, int64_t *ret_value);
+	int (*property_string)(struct forebay_instance *instance,
+			       const char *name, const char **ret_value);
+	int (*property_boolean)(struct forebay_instance *instance,
+				const char *name, bool *ret_value);
+};
+
+/* Type of a property. In JSON and YAML, SIZE takes "4KiB", DURATION "60s". */
+enum forebay_property_type {
+	FOREBAY_PROPERTY_INTEGER = 1, /* plain number */
+	FOREBAY_PROPERTY_SIZE = 2, /* bytes */
+	FOREBAY_PROPERTY_DURATION = 3, /* nanoseconds */
+	FOREBAY_PROPERTY_STRING = 4, /* one of `choices` when there are any */
+	FOREBAY_PROPERTY_BOOLEAN = 5,
+};
+
+/* One property. A list of them ends with an entry whose name is NULL. */
+struct forebay_property {
+	const char *name;
+	const char *description; /* one sentence */
+	const char *const *choices; /* STRING: NULL-terminated list, or NULL */
+	const char *default_string; /* STRING */
+	int64_t default_integer; /* numbers and BOOLEAN (0, 1) */
+	int64_t minimum;
+	int64_t maximum;
+	enum forebay_property_type type;
+	bool online; /* may change while the disk is open */
+};
+
+/* What a filter exports as `forebay_filter`. Callbacks marked * may be NULL. */
+struct forebay_filter {
+	uint32_t abi_version; /* FOREBAY_FILTER_ABI */
+	uint32_t struct_size; /* sizeof(struct forebay_filter) */
+	const char *name; /* a-z, 0-9, '-'; at most 31 */
+	const char *version; /* semantic version */
+	const char *description; /* one sentence */
+	enum forebay_class filter_class;
+	uint32_t operations; /* FOREBAY_OPERATION_BIT()s it understands */
+	uint32_t request_context_bytes;
+	const struct forebay_property *properties; /* or NULL: none */
+
+	/*
+	 * Makes an instance and ends with host->open_done(). *ret_state is set
+	 * before the first other callback and is the first argument of all
+	 * others. When it ends with an error, close() is not called.
+	 */
+	void (*open)(struct forebay_instance *instance,
+		     const struct forebay_host *host,
+		     const struct forebay_disk *disk, void **ret_state);
+	/* Ends the instance with host->close_done(). No request is in flight.
+	 */
+	void (*close)(void *state);
+	void (*submit)(void *state, struct forebay_request *request);
+	/*
+	 * * A forwarded request comes back with its status. The filter passes
+	 * it on with host->request_complete(), now or later. NULL: passed on as
+	 * it is, without a call.
+	 */
+	void (*completed)(void *state, struct forebay_request *request,
+			  int status);
+	/* * Properties changed and are valid: read them again. */
+	void (*properties_changed)(void *state);
+	/* * Channel went up or down. */
+	void (*channel_state)(void *state, bool connected);
+	/* * A message. Owns: the filter owns the descriptors, not the bytes. */
+	void (*channel_message)(void *state, const void *bytes, size_t count,
+				const int *fds, uint32_t fd_count);
+	/* * Answer to memory_request(); mapped read-write until close_done().
+	 */
+	void (*memory_ready)(void *state, const char *name, void *address,
+			     uint64_t bytes, int status);
+	/*
+	 * * Writes a JSON object of counters and states into @buffer, with its
+	 * ending NUL. Returns: its length, or -ENOSPC.
+	 */
+	int (*status)(void *state, char *buffer, size_t buffer_bytes);
+	/*
+	 * * A named action from the operator ("flush": destage all). Ends by
+	 * calling @done once. Returns nothing; unknown actions end -ENOTSUP.
+	 */
+	void (*action)(void *state, const char *name,
+		       void (*done)(void *context, int status), void *context);
+};
+
+extern const struct forebay_filter forebay_filter;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

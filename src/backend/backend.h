@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * backend.h - where a disk's bytes live at last: a URI and its driver.
+ *
+ * A backend belongs to one loop. Opening is asynchronous, because it must wait
+ * until the I/O of a killed predecessor has ended: the driver takes the image's
+ * lock, and the kernel holds the predecessor's until its last I/O is done.
+ * Operations may complete in any order and overlap; the layers above order
+ * them.
+ */
+#ifndef FOREBAY_BACKEND_BACKEND_H
+#define FOREBAY_BACKEND_BACKEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "error.h"
+#include "loop.h"
+
+struct backend;
+
+enum backend_operation {
+	BACKEND_READ,
+	BACKEND_WRITE,
+	BACKEND_FLUSH,
+	BACKEND_DISCARD,
+	BACKEND_WRITE_ZEROES,
+};
+
+#define BACKEND_FUA (1u << 0)
+#define BACKEND_NO_HOLE (1u << 1)
+
+/* Owns: the caller owns it and its iovec until done(). */
+struct backend_io {
+	enum backend_operation operation;
+	uint32_t flags;
+	uint32_t iov_count;
+	const struct iovec *iov;
+	uint64_t offset; /* bytes, multiple of 512 */
+	uint64_t length; /* bytes, multiple of 512 */
+	/* @result: 0 or a negative errno; never a short count. */
+	void (*done)(struct backend_io *io, int result);
+	void *owner;
+	/* The driver's: */
+	struct loop_io loop_io;
+	struct iovec rest[2];
+	uint64_t transferred_bytes;
+	void *driver_private[4];
+};
+
+/* Whether writes of a killed process can still land after its successor opened.
+ */
+enum backend_late_writes {
+	BACKEND_LATE_WRITES_IMPOSSIBLE,
+	BACKEND_LATE_WRITES_POSSIBLE
+};
+
+struct backend_info {
+	uint64_t size_bytes;
+	uint32_t alignment_bytes; /* of offsets, lengths and memory: 512 or 4096
+				   */
+	uint32_t operations; /* 1 << BACKEND_x that work here */
+	enum backend_late_writes late_writes;
+	bool volatile_cache; /* a flush is needed for durability */
+};
+
+struct backend_open_request {
+	const char *uri; /* "file:/path" */
+	bool read_only;
+	uint64_t lock_timeout_ns; /* how long to wait for a predecessor; 0 =
+				     don't */
+	/* @error is valid during the call; @backend is NULL on failure. */
+	void (*done)(struct backend_open_request *request, int status,
+		     struct backend *backend, const struct error *error);
+	void *owner;
+};
+
+/* Starts an open; @request lives until its done(). */
+void backend_open(struct loop *loop, struct backend_open_request *request);
+const struct backend_info *backend_info(const struct backend *backend);
+void backend_submit(struct backend *backend, struct backend_io *io);
+/* No operation may be in flight. Releases the locks. NULL is fine. */
+void backend_close(struct backend *backend);
+
+/*
+ * For the control plane, without a loop: size in bytes of what @uri names.
+ * Returns: 0, -ENOENT, -EINVAL (bad URI), ... with words in @error.
+ */
+int backend_probe(const char *uri, uint64_t *ret_size_bytes,
+		  struct error *error);
+/* Makes a backend of @size_bytes where there is none (-EEXIST otherwise). */
+int backend_make(const char *uri, uint64_t size_bytes, struct error *error);
+/* Deletes it. */
+int backend_delete(const char *uri, struct error *error);
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pipeline.h - one disk's chain of filters over its backend.
+ *
+ *   export -> request -> filter 0 -> filter 1 -> ... -> backend
+ *
+ * An export takes a request from the pool, fills in its first part and submits
+ * it; done() is called once, on the loop, when the chain has completed it. A
+ * request owns the context bytes of every filter, so nothing is allocated on
+ * the way. Iovecs must be aligned to 512 in address and length: an export
+ * bounces what isn't (and counts the copied bytes).
+ */
+#ifndef FOREBAY_PIPELINE_PIPELINE_H
+#define FOREBAY_PIPELINE_PIPELINE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "backend.h"
+#include "error.h"
+#include "forebay/filter.h"
+#include "loop.h"
+
+struct pipeline;
+
+/* Most requests in flight through one pipeline. */
+#define PIPELINE_REQUESTS_MAX 4096u
+/* Most iovec entries in a request; exports publish smaller limits. */
+#define PIPELINE_IOV_MAX 256u
+/* Most bytes in a READ or WRITE. */
+#define PIPELINE_LENGTH_MAX (32u << 20)
+#define PIPELINE_FILTERS_MAX 16u
+
+/* What an export sees of a request. */
+struct pipeline_request {
+	enum forebay_operation operation;
+	uint32_t flags; /* FOREBAY_FUA ... */
+	uint64_t offset;
+	uint64_t length;
+	const struct iovec *iov; /* the export's, until done() */
+	uint32_t iov_count;
+	void (*done)(struct pipeline_request *request, int status);
+	void *owner;
+	uint64_t submitted_ns; /* the pipeline's: for latency */
+};
+
+/* One filter of the chain as the control plane names it. */
+struct pipeline_filter_spec {
+	const char *name;
+	const char *library; /* absolute path of the .so */
+	const json_t *properties; /* object; NULL = all defaults */
+	const char *daemon_socket; /* NULL if it has no daemon */
+};
+
+struct pipeline_open_request {
+	uint8_t uuid[16];
+	const char *name;
+	const char *backend_uri;
+	uint64_t size_bytes; /* as the control plane knows it: must match */
+	bool read_only;
+	const struct pipeline_filter_spec *filters; /* from the VM down */
+	uint32_t filter_count;
+	uint64_t lock_timeout_ns;
+	void (*done)(struct pipeline_open_request *request, int status,
+		     struct pipeline *pipeline, const struct error *error);
+	void *owner;
+};
+
+/* Opens backend, then filters from the bottom up. @request lives until done().
+ */
+void pipeline_open(struct loop *loop, struct pipeline_open_request *request);
+/*
+ * Closes the filters from the top down, then the backend. No request may be
+ * in flight. done() comes with 0 or the first failure; the pipeline is gone.
+ */
+void pipeline_close(struct pipeline *pipeline,
+		    void (*done)(void *context, int status), void *context);
+
+uint64_t pipeline_size_bytes(const struct pipeline *pipeline);
+const uint8_t *pipeline_uuid(const struct pipeline *pipeline);
+bool pipeline_read_only(const struct pipeline *pipeline);
+/* Operations that the whole chain takes: FOREBAY_OPERATION_BIT()s. */
+uint32_t pipeline_operations(const struct pipeline *pipeline);
+
+/* Returns: a request, or NULL when PIPELINE_REQUESTS_MAX are in flight. */
+struct pipeline_request *pipeline_request_get(struct pipeline *pipeline);
+void pipeline_request_put(struct pipeline *pipeline,
+			  struct pipeline_request *request);
+/* Order: done() may be called before this returns. */
+void pipeline_submit(struct pipeline *pipeline,
+		     struct pipeline_request *request);
+
+void pipeline_count_copied(struct pipeline *pipeline, uint64_t bytes);
+/* Counters, latency histogram summaries and each filter's status document. */
+json_t *pipeline_stats(const struct pipeline *pipeline);
+/* Runs a named action of filter @filter (NULL: every filter that knows it). */
+void pipeline_action(struct pipeline *pipeline, const char *filter,
+		     const char *action,
+		     void (*done)(void *context, int status), void *context);
+/* Validates, then applies. Nothing changes when it fails. */
+int pipeline_set_properties(struct pipeline *pipeline, const char *filter,
+			    const json_t *properties, struct error *error);
+
+#endif
