@@ -152,7 +152,7 @@ struct forebay_deferred {
 
 /* Most descriptors in one channel message, most bytes in one message. */
 #define FOREBAY_CHANNEL_FDS_MAX 8u
-#define FOREBAY_CHANNEL_BYTES_MAX 65536u
+#define FOREBAY_CHANNEL_BYTES_MAX 65520u
 
 /*
  * What Forebay offers to a filter. The table lives as long as the process.
