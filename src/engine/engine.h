@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine.h - one disk's cache as a state machine without I/O.
+ *
+ * The host (the runner, or the simulator) feeds events in and takes actions
+ * out:
+ *
+ *   engine_submit()    a request from above
+ *   engine_io_done()   an action has ended
+ *   engine_poll()      look what can be done now; it is <now_ns>
+ *       then, until both return NULL:
+ *   engine_next_io()         start this I/O, report it with engine_io_done()
+ *   engine_next_completed()  this request is done, with ->status
+ *
+ * Call engine_poll() once after each batch of events: what was submitted since
+ * the last one may share a record (group commit). Nothing happens outside
+ * these calls; there is no clock, thread, allocation or randomness inside.
+ * All calls come from one thread. I/O may be done in any order.
+ *
+ * Memory: one region that the host gives and takes back; it holds the index,
+ * the tables and the buffers of the engine's own I/O. Data of requests is read
+ * and written where it is.
+ *
+ * What a host must promise: SSD reads and writes hit exactly the given range;
+ * an SSD flush that ends with 0 makes durable every SSD write that ended before
+ * the flush was started; likewise for the layers below.
+ */
+#ifndef FOREBAY_ENGINE_ENGINE_H
+#define FOREBAY_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "error.h"
+#include "list.h"
+
+struct engine;
+
+enum engine_mode {
+	ENGINE_WRITE_BACK = 1,
+	ENGINE_WRITE_THROUGH = 2,
+	ENGINE_WRITE_AROUND = 3,
+};
+
+struct engine_config {
+	uint8_t uuid[16];
+	uint64_t disk_bytes; /* multiple of 512 */
+	uint64_t file_bytes; /* of the cache file */
+	uint64_t epoch; /* 1 for a host without a cluster */
+	uint64_t max_dirty_age_ns;
+	enum engine_mode mode;
+	uint32_t segment_blocks; /* LOG_SEGMENT_BLOCKS_DEFAULT; tests: fewer */
+	uint32_t records_in_flight_max; /* 1..ENGINE_RECORDS_MAX; 4 is good */
+	uint32_t dirty_limit_percent; /* of the data blocks; 70 */
+	bool may_format; /* the file is new: a blank one is not an error */
+	/* Planted bug, 0 = none. Ignored unless built with them. */
+	uint32_t planted_bug;
+};
+
+#define ENGINE_RECORDS_MAX 8u
+/* Smallest cache file, in segments. */
+#define ENGINE_SEGMENTS_MIN 8u
+
+/* Planted bugs: exist only in a library built with FOREBAY_PLANTED_BUGS. */
+enum engine_planted_bug {
+	ENGINE_BUG_NONE = 0,
+	ENGINE_BUG_FLUSH_LEFT_OUT = 1, /* a FLUSH answers without the SSD's */
+	ENGINE_BUG_LAST
+};
+
+enum engine_operation { ENGINE_READ, ENGINE_WRITE, ENGINE_FLUSH };
+
+/*
+ * A request from above. Owns: the host owns it, and the engine has it between
+ * engine_submit() and engine_next_completed(). `iov` entries are multiples of
+ * 512 in address and length and stay valid as long.
+ */
+struct engine_request {
+	enum engine_operation operation;
+	bool fua;
+	uint64_t sector; /* first, of 512 bytes */
+	uint64_t sector_count;
+	const struct iovec *iov;
+	uint32_t iov_count;
+	int status; /* 0 or a negative errno, when completed */
+	void *owner; /* the host's */
+	/* The engine's: */
+	struct list link;
+	uint64_t target_sequence; /* FLUSH, FUA: durable up to here */
+	uint64_t below_target; /* FLUSH: flush of below that covers it */
+	uint64_t next_sector; /* progress in issuing */
+	uint32_t iov_index;
+	uint32_t parts; /* things that must end before it does */
+	size_t iov_offset;
+	uint8_t phase;
+	uint8_t path;
+	bool issued;
+};
+
+enum engine_io_type {
+	ENGINE_SSD_READ,
+	ENGINE_SSD_WRITE,
+	ENGINE_SSD_FLUSH,
+	ENGINE_BELOW_READ,
+	ENGINE_BELOW_WRITE,
+	ENGINE_BELOW_FLUSH,
+};
+
+/* Most iovec entries of an io: UIO_MAXIOV of Linux. */
+#define ENGINE_IOV_MAX 1024u
+
+/* An action. Owns: the engine. Between engine_next_io() and engine_io_done().
+ */
+struct engine_io {
+	enum engine_io_type type;
+	uint32_t iov_count;
+	const struct iovec *iov;
+	uint64_t offset; /* bytes, in the cache file or in the disk */
+	uint64_t length; /* bytes; 0 for a flush */
+	void *host; /* the host's */
+	/* The engine's: */
+	struct list link;
+	void (*done)(struct engine *engine, struct engine_io *io, int status);
+	void *owner;
+};
+
+/* Bytes of memory that engine_create() needs. 0: the configuration is wrong. */
+size_t engine_memory_bytes(const struct engine_config *config);
+/*
+ * @memory: zeroed, aligned to 4096, at least engine_memory_bytes(). Freed by
+ * the host when the engine is done with; there is no engine_destroy(). Returns:
+ * 0 or -EINVAL with words in @error.
+ */
+int engine_create(const struct engine_config *config, void *memory,
+		  size_t memory_bytes, struct engine **ret_engine,
+		  struct error *error);
+
+enum engine_state {
+	ENGINE_STARTING, /* reading superblock and log */
+	ENGINE_RUNNING,
+	ENGINE_FAILED, /* engine_failure() says why; every request fails */
+};
+
+/* Starts recovery; requests may be submitted when the state is RUNNING. */
+void engine_start(struct engine *engine);
+enum engine_state engine_state(const struct engine *engine);
+const struct error *engine_failure(const struct engine *engine);
+
+void engine_submit(struct engine *engine, struct engine_request *request);
+/* @status: 0 or a negative errno; a short transfer is an error. */
+void engine_io_done(struct engine *engine, struct engine_io *io, int status);
+void engine_poll(struct engine *engine, uint64_t now_ns);
+struct engine_io *engine_next_io(struct engine *engine);
+struct engine_request *engine_next_completed(struct engine *engine);
+/* When engine_poll() wants to be called again without an event; 0 = never. */
+uint64_t engine_next_poll_ns(const struct engine *engine);
+
+void engine_set_mode(struct engine *engine, enum engine_mode mode);
+void engine_set_max_dirty_age(struct engine *engine, uint64_t max_dirty_age_ns);
+/*
+ * While draining, dirty blocks are destaged without waiting for their age. The
+ * disk is clean when engine_clean() is true.
+ */
+void engine_set_draining(struct engine *engine, bool draining);
+/* Nothing dirty is left, and below has been flushed. */
+bool engine_clean(const struct engine *engine);
+/* No request, record or I/O is under way: the host may let go of the memory. */
+bool engine_idle(const struct engine *engine);
+/* From now on nothing new is started (destage, flushes by time). For closing.
+ */
+void engine_quiesce(struct engine *engine);
+
+struct engine_stats {
+	enum engine_mode mode_requested;
+	enum engine_mode mode_actual; /* write-back while dirty data is left */
+	uint64_t read_hit_bytes;
+	uint64_t read_miss_bytes;
+	uint64_t write_bytes; /* by the guest */
+	uint64_t fill_bytes;
+	uint64_t dirty_bytes;
+	uint64_t cached_bytes;
+	uint64_t capacity_bytes; /* data and headers */
+	uint64_t destaged_bytes;
+	uint64_t ssd_written_bytes;
+	uint64_t ssd_flushes;
+	uint64_t below_flushes;
+	uint64_t copied_bytes; /* data copied by the engine (sub-4-KiB only) */
+	uint64_t records;
+	uint64_t segments;
+	uint64_t segments_free;
+	uint64_t sequence; /* last one taken */
+	uint64_t durable_sequence;
+	uint64_t tail_sequence;
+	uint64_t recovered_records;
+	uint64_t guest_changed_buffers; /* writes whose buffer changed in flight
+					 */
+	uint64_t bad_blocks; /* check values that were wrong */
+	uint64_t lost_blocks; /* of these: dirty ones */
+	uint64_t throttled_ns; /* writes waited for space */
+};
+
+void engine_stats(const struct engine *engine, struct engine_stats *ret_stats);
+
+#endif
