@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks the layer rule on what the compiler is really given.
+
+The build gives each folder the include paths of the layers that its
+meson.build names. This reads compile_commands.json of the build folder in the
+first argument and compares these paths with the table of ARCHITECTURE.md,
+kept here as data, so that a layer can't gain a dependency unseen.
+"""
+
+import json
+import os
+import re
+import shlex
+import sys
+
+BELOW_DISK = {'include', 'src/base', 'src/os', 'src/event', 'src/ipc',
+              'src/pipeline', 'src/backend', 'src/export'}
+
+MAY_USE = {
+    'src/base': set(),
+    'src/os': {'src/base'},
+    'src/event': {'src/base', 'src/os'},
+    'src/ipc': {'src/base', 'src/os', 'src/event'},
+    'src/pipeline': {'src/base', 'src/os', 'src/event', 'src/ipc', 'include'},
+    'src/backend': {'src/base', 'src/os', 'src/event'},
+    'src/export': {'src/base', 'src/os', 'src/event', 'src/pipeline'},
+    'src/disk': BELOW_DISK,
+    'src/engine': {'src/base'},
+    'src/runner': {'src/base', 'src/os', 'src/event', 'src/engine'},
+    'src/cached': {'src/base', 'src/os', 'src/event', 'src/ipc', 'src/engine',
+                   'src/runner'},
+    'src/agent': {'src/base', 'src/os', 'src/event', 'src/ipc'},
+    'src/cli': {'src/base', 'src/os'},
+    'src/sim': {'src/base', 'src/engine'},
+    'filters/cache': {'include', 'src/base', 'src/engine', 'src/runner'},
+    'filters': {'include'},
+    'examples': {'include'},
+}
+ANYTHING = ('tests', 'bench', 'fuzz')
+
+
+def layer_of(path):
+    """The row of the table that rules @path, or None."""
+    if path.split('/')[0] in ANYTHING:
+        return None
+    while path:
+        if path in MAY_USE:
+            return path
+        path = os.path.dirname(path)
+    return None
+
+
+def used_by(entry, top):
+    """Folders of the source tree that this compilation searches."""
+    for match in re.finditer(r'^-(?:I|isystem)(.+)$',
+                             '\n'.join(shlex.split(entry['command'])), re.M):
+        path = os.path.realpath(os.path.join(entry['directory'],
+                                             match.group(1)))
+        inside = os.path.relpath(path, top)
+        if not inside.startswith(('..', 'build')):
+            yield inside
+
+
+def main():
+    top = os.getcwd()
+    with open(os.path.join(sys.argv[1], 'compile_commands.json'),
+              encoding='utf-8') as file:
+        entries = json.load(file)
+    bad = set()
+    for entry in entries:
+        source = os.path.relpath(os.path.realpath(os.path.join(
+            entry['directory'], entry['file'])), top)
+        layer = layer_of(os.path.dirname(source))
+        if layer is None:
+            continue
+        for used in used_by(entry, top):
+            row = layer_of(used) or used
+            own = os.path.dirname(source)
+            if used == own or row == layer or used == '.':
+                continue
+            allowed = MAY_USE[layer]
+            if used.split('/')[0] == 'include':
+                row = 'include'
+            if row not in allowed:
+                bad.add(f'{layer} may not use {row} ({source})')
+    for line in sorted(bad):
+        print(line)
+    sys.exit(1 if bad else 0)
+
+
+main()

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs clang-tidy over the C files named on stdin, once per content.
+
+Arguments: build folder, parallel jobs, stamp folder, a text that stands for
+the configuration. A file's stamp is named by the hash of its preprocessed
+text and the configuration, so a change in any header that it includes, and in
+nothing else, has it analysed again.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+
+
+def main():
+    build, jobs, stamps, config = sys.argv[1:5]
+    with open(os.path.join(build, 'compile_commands.json'),
+              encoding='utf-8') as file:
+        commands = {os.path.realpath(os.path.join(entry['directory'],
+                                                  entry['file'])): entry
+                    for entry in json.load(file)}
+    names = [line.strip() for line in sys.stdin if line.strip()]
+
+    def stamp_of(entry):
+        words = shlex.split(entry['command'])
+        if '-o' in words:
+            at = words.index('-o')
+            del words[at:at + 2]
+        words = [word for word in words if word not in ('-c', '-MD', '-MMD')]
+        text = subprocess.run(words + ['-E', '-P'], cwd=entry['directory'],
+                              capture_output=True, check=True).stdout
+        return hashlib.sha1(config.encode() + text).hexdigest()
+
+    def check(name):
+        entry = commands.get(os.path.realpath(name))
+        if entry is None:
+            return name, 'not part of the build\n'
+        stamp = os.path.join(stamps, stamp_of(entry))
+        if os.path.exists(stamp):
+            return name, ''
+        done = subprocess.run(['clang-tidy-14', '--quiet', '-p', build, name],
+                              capture_output=True, text=True)
+        if done.returncode == 0 and 'warning:' not in done.stdout:
+            open(stamp, 'w', encoding='utf-8').close()
+            return name, ''
+        return name, done.stdout + ('' if done.stdout else done.stderr)
+
+    bad = 0
+    with concurrent.futures.ThreadPoolExecutor(int(jobs)) as pool:
+        for name, trouble in pool.map(check, names):
+            if trouble:
+                bad += 1
+                print(trouble, end='')
+    print(f'{len(names)} files, {bad} with findings')
+    sys.exit(1 if bad else 0)
+
+
+main()
