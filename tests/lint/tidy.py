@@ -2,9 +2,9 @@
 """Runs clang-tidy over the C files named on stdin, once per content.
 
 Arguments: build folder, parallel jobs, stamp folder, a text that stands for
-the configuration. A file's stamp is named by the hash of its preprocessed
-text and the configuration, so a change in any header that it includes, and in
-nothing else, has it analysed again.
+the configuration. A file's stamp is named by the hash of its text, its
+preprocessed text and the configuration: a change in a header that it includes
+has it analysed again, and nothing else does.
 """
 
 import concurrent.futures
@@ -27,13 +27,17 @@ def main():
 
     def stamp_of(entry):
         words = shlex.split(entry['command'])
-        if '-o' in words:
-            at = words.index('-o')
-            del words[at:at + 2]
-        words = [word for word in words if word not in ('-c', '-MD', '-MMD')]
+        for option in ('-o', '-MF', '-MQ'):
+            if option in words:
+                at = words.index(option)
+                del words[at:at + 2]
+        words = [word for word in words if word not in ('-c', '-MD')]
         text = subprocess.run(words + ['-E', '-P'], cwd=entry['directory'],
                               capture_output=True, check=True).stdout
-        return hashlib.sha1(config.encode() + text).hexdigest()
+        with open(os.path.join(entry['directory'], entry['file']),
+                  'rb') as file:
+            own = file.read()
+        return hashlib.sha1(config.encode() + own + text).hexdigest()
 
     def check(name):
         entry = commands.get(os.path.realpath(name))
