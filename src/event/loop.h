@@ -11,6 +11,9 @@
  * The wait ends with the next completion or timer. While pollers report work
  * the loop spins for a short, self-adjusting time before it sleeps; an idle
  * loop uses no CPU.
+ *
+ * Thread: everything about a loop happens on the thread that created it; the
+ * kernel refuses a ring's submissions from another one.
  */
 #ifndef FOREBAY_EVENT_LOOP_H
 #define FOREBAY_EVENT_LOOP_H
@@ -30,8 +33,11 @@ struct loop_io {
 	void *owner;
 	/* The loop's: */
 	struct loop *loop;
-	uint32_t state;
+	uint16_t state;
+	uint8_t tag;
 	bool multishot;
+	int multishot_fd;
+	unsigned int multishot_events;
 };
 
 struct loop_timer {
@@ -39,7 +45,10 @@ struct loop_timer {
 	void *owner;
 	/* The loop's: */
 	uint64_t deadline_ns;
-	uint32_t heap_index; /* 0 = not armed */
+	struct loop_timer *child;
+	struct loop_timer *sibling;
+	struct loop_timer *previous;
+	bool armed;
 };
 
 struct loop_deferred {
@@ -69,9 +78,12 @@ struct loop_poller {
 	struct loop_poller *previous;
 };
 
+/* Returns: 0, -ENOSYS or -EPERM (no io_uring here), -ENOMEM, -EMFILE. */
 int loop_create(struct loop **ret_loop);
-/* No operation may be in flight except polls, which are cancelled. NULL is
- * fine. */
+/*
+ * No operation may be in flight except polls and accepts; these end without
+ * their done(), so their owners may be gone already. NULL is fine.
+ */
 void loop_destroy(struct loop *loop);
 /* Runs until loop_stop(). Returns: 0 or a negative errno of the ring itself. */
 int loop_run(struct loop *loop);
@@ -94,6 +106,7 @@ void loop_fallocate(struct loop *loop, struct loop_io *io, int fd, int mode,
 		    uint64_t offset, uint64_t length);
 void loop_recvmsg(struct loop *loop, struct loop_io *io, int fd,
 		  struct msghdr *message, int flags);
+/* Sends never raise SIGPIPE. */
 void loop_sendmsg(struct loop *loop, struct loop_io *io, int fd,
 		  const struct msghdr *message, int flags);
 void loop_recv(struct loop *loop, struct loop_io *io, int fd, void *buffer,
@@ -114,11 +127,18 @@ void loop_poll_multishot(struct loop *loop, struct loop_io *io, int fd,
 /* Asks @io to end soon; its done() still comes, with -ECANCELED or a result. */
 void loop_cancel(struct loop *loop, struct loop_io *io);
 
-/* Arming an armed timer moves it. Cancelling an unarmed one does nothing. */
+/*
+ * Arming an armed timer moves it. Cancelling an unarmed one does nothing. Zero
+ * a timer before its first use. It expires in a later turn, even with no delay.
+ */
 void loop_timer_arm(struct loop *loop, struct loop_timer *timer,
 		    uint64_t delay_ns);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 
+/*
+ * Runs @deferred once, in this turn, or in the next if it is called by deferred
+ * work. Deferring what is deferred already changes nothing. Zero it first.
+ */
 void loop_defer(struct loop *loop, struct loop_deferred *deferred);
 /* Takes it back. */
 void loop_defer_cancel(struct loop *loop, struct loop_deferred *deferred);
