@@ -13,7 +13,6 @@
 #include <stdlib.h>
 
 #include "clock.h"
-#include "fd.h"
 #include "log.h"
 #include "loop_private.h"
 
@@ -21,8 +20,6 @@
 #define COMPLETION_ENTRIES 4096u
 #define IDLE_SPIN_NS (50 * NS_PER_US)
 #define IN_FLIGHT_SPIN_NS (100 * NS_PER_US)
-/* How long loop_destroy() waits for the kernel to let go of polled files. */
-#define DESTROY_WAIT_NS NS_PER_SECOND
 /* How soon a submission that the kernel refused is tried again. */
 #define SUBMIT_RETRY_NS NS_PER_MS
 
@@ -73,60 +70,6 @@ int loop_create(struct loop **ret_loop)
 	spin_init(&loop->in_flight_spin, IN_FLIGHT_SPIN_NS);
 	*ret_loop = loop;
 	return 0;
-}
-
-/* Counts and drops completions without touching their owners' memory. */
-static void drop_completions(struct loop *loop)
-{
-	struct io_uring_cqe *cqe;
-
-	while (io_uring_cq_ready(&loop->ring) > 0 &&
-	       io_uring_peek_cqe(&loop->ring, &cqe) == 0) {
-		uint64_t tag = cqe->user_data & LOOP_TAG_MASK;
-
-		if (tag == LOOP_TAG_ACCEPT && cqe->res >= 0)
-			fd_close(cqe->res);
-		if (tag && !(cqe->flags & IORING_CQE_F_MORE))
-			loop->in_flight[tag]--;
-		io_uring_cqe_seen(&loop->ring, cqe);
-	}
-}
-
-void loop_destroy(struct loop *loop)
-{
-	struct __kernel_timespec wait = {.tv_sec = DESTROY_WAIT_NS /
-						   NS_PER_SECOND};
-	struct io_uring_sqe *entry;
-	struct io_uring_cqe *cqe;
-	int status = 0;
-
-	if (!loop)
-		return;
-	assert(loop_in_flight(loop) == 0);
-	/*
-	 * Closing the ring would cancel too, but some time later: the files
-	 * would seem to stay open for a moment.
-	 */
-	io_uring_submit(&loop->ring);
-	entry = io_uring_get_sqe(&loop->ring);
-	if (entry) {
-		io_uring_prep_cancel64(entry, 0,
-				       IORING_ASYNC_CANCEL_ANY |
-					       IORING_ASYNC_CANCEL_ALL);
-		io_uring_sqe_set_data64(entry, LOOP_USER_DATA_NONE);
-	}
-	drop_completions(loop);
-	while (status >= 0 && loop->in_flight[LOOP_TAG_POLL] +
-					      loop->in_flight[LOOP_TAG_ACCEPT] >
-				      0) {
-		status = io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1,
-							  &wait, NULL);
-		drop_completions(loop);
-		if (status == -EINTR)
-			status = 0;
-	}
-	io_uring_queue_exit(&loop->ring);
-	free(loop);
 }
 
 void loop_stop(struct loop *loop)
@@ -495,4 +438,42 @@ int loop_run(struct loop *loop)
 	} while (!loop->stopping && status == 0);
 	loop->stopping = false;
 	return status;
+}
+
+static unsigned int unfinished(const struct loop *loop)
+{
+	return loop_in_flight(loop) + loop->in_flight[LOOP_TAG_POLL] +
+	       loop->in_flight[LOOP_TAG_ACCEPT] + loop->deferred_count;
+}
+
+/* Asks the kernel to end everything, also what a done() has just started. */
+static int cancel_all(struct loop *loop)
+{
+	struct io_uring_sqe *entry;
+	int status = io_uring_submit(&loop->ring);
+
+	if (status < 0)
+		return judge_entry(status);
+	entry = io_uring_get_sqe(&loop->ring);
+	io_uring_prep_cancel64(
+		entry, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);
+	io_uring_sqe_set_data64(entry, LOOP_USER_DATA_NONE);
+	return judge_entry(io_uring_submit_and_wait(&loop->ring, 1));
+}
+
+void loop_destroy(struct loop *loop)
+{
+	int status = 0;
+
+	if (!loop)
+		return;
+	assert(loop->in_flight[LOOP_TAG_FILE] == 0);
+	run_deferred(loop);
+	while (unfinished(loop) > 0 && status == 0) {
+		status = cancel_all(loop);
+		run_completions(loop);
+		run_deferred(loop);
+	}
+	io_uring_queue_exit(&loop->ring);
+	free(loop);
 }

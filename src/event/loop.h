@@ -81,8 +81,10 @@ struct loop_poller {
 /* Returns: 0, -ENOSYS or -EPERM (no io_uring here), -ENOMEM, -EMFILE. */
 int loop_create(struct loop **ret_loop);
 /*
- * No operation may be in flight except polls and accepts; these end without
- * their done(), so their owners may be gone already. NULL is fine.
+ * No read, write or sync of a file may be in flight. Polls, accepts, sends and
+ * receives are cancelled and their done() is called; deferred work is run. So
+ * objects that free themselves in their last done() leave nothing behind. NULL
+ * is fine.
  */
 void loop_destroy(struct loop *loop);
 /* Runs until loop_stop(). Returns: 0 or a negative errno of the ring itself. */
@@ -124,7 +126,10 @@ void loop_poll(struct loop *loop, struct loop_io *io, int fd,
  */
 void loop_poll_multishot(struct loop *loop, struct loop_io *io, int fd,
 			 unsigned int events);
-/* Asks @io to end soon; its done() still comes, with -ECANCELED or a result. */
+/*
+ * Asks @io to end soon; its done() still comes, with -ECANCELED or a result, so
+ * its owner must live until then.
+ */
 void loop_cancel(struct loop *loop, struct loop_io *io);
 
 /*

@@ -3,8 +3,7 @@
  * loop_private.h - the loop itself, for the files of this folder only.
  *
  * `user_data` of a kernel operation is the address of its loop_io with a tag in
- * the low bits. Thanks to the tag, completions can be counted and thrown away
- * while the loop is destroyed, when owners may be gone already.
+ * the low bits: what kind it is.
  */
 #ifndef FOREBAY_EVENT_LOOP_PRIVATE_H
 #define FOREBAY_EVENT_LOOP_PRIVATE_H

@@ -528,23 +528,33 @@ static void a_stop_before_the_run_allows_one_turn(void **state)
 	assert_string_equal(scene->trace, "d");
 }
 
-static void destroying_a_loop_lets_go_of_polled_files(void **state)
+static void free_owner(struct loop_io *io, int result)
+{
+	assert_int_equal(result, -ECANCELED);
+	free(io);
+}
+
+static void destroying_a_loop_ends_polls_and_lets_go_of_their_files(
+	void **state)
 {
 	struct loop *loop;
-	struct loop_io *io = calloc(1, sizeof(*io));
+	struct loop_io *poll = calloc(1, sizeof(*poll));
+	struct loop_io *receive = calloc(1, sizeof(*receive));
 	int pair[2];
 	char byte;
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	assert_int_equal(loop_create(&loop), 0);
-	loop_poll(loop, io, pair[0], POLLIN);
+	poll->done = free_owner;
+	receive->done = free_owner;
+	loop_poll(loop, poll, pair[0], POLLIN);
 	loop_stop(loop);
 	assert_int_equal(loop_run(loop), 0);
-	/* The owner is gone before the loop is. */
-	free(io);
+	/* One is in the kernel, the other isn't even submitted. */
+	loop_recv(loop, receive, pair[0], &byte, 1, 0);
 	loop_destroy(loop);
-	/* The other end sees the end at once: nobody holds pair[0] any more. */
+	/* The other side sees the end at once: nobody else holds pair[0]. */
 	close(pair[0]);
 	assert_int_equal(recv(pair[1], &byte, 1, MSG_DONTWAIT), 0);
 	close(pair[1]);
@@ -594,7 +604,8 @@ int main(void)
 		SCENE_TEST(work_found_while_arming_keeps_the_loop_awake),
 		SCENE_TEST(a_poller_may_remove_itself_and_the_next),
 		SCENE_TEST(a_stop_before_the_run_allows_one_turn),
-		cmocka_unit_test(destroying_a_loop_lets_go_of_polled_files),
+		cmocka_unit_test(
+			destroying_a_loop_ends_polls_and_lets_go_of_their_files),
 		SCENE_TEST(an_idle_loop_uses_no_cpu),
 	};
 
