@@ -30,11 +30,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECTOR_BYTES 512u
+#define SECTOR_BYTES UINT64_C(512)
 #define SECTOR_WORDS (SECTOR_BYTES / sizeof(uint64_t))
-#define CHUNK_SECTORS 128u
+#define CHUNK_SECTORS UINT64_C(128)
 #define CHUNK_BYTES (CHUNK_SECTORS * SECTOR_BYTES)
-#define BLOCK_SECTORS 8u
+#define BLOCK_SECTORS UINT64_C(8)
 #define MAX_THREADS 16u
 #define MAGIC 0x464f524542415931u /* "FOREBAY1" */
 
@@ -309,6 +309,7 @@ static uint64_t number(const char *text)
 int main(int argc, char **argv)
 {
 	struct region region;
+	int status;
 
 	if (argc != 7) {
 		printf("VERIFY failed usage: guest-verify PATH OFFSET LENGTH "
@@ -323,8 +324,8 @@ int main(int argc, char **argv)
 	region.thread_count = (unsigned int)number(argv[6]);
 	if (region.thread_count == 0 || region.thread_count > MAX_THREADS ||
 	    region.chunk_count < region.thread_count) {
-		printf("VERIFY failed 1 to %u threads, a chunk of %u bytes "
-		       "each\n",
+		printf("VERIFY failed 1 to %u threads, a chunk of %" PRIu64
+		       " bytes each\n",
 		       MAX_THREADS, CHUNK_BYTES);
 		return 1;
 	}
@@ -332,5 +333,7 @@ int main(int argc, char **argv)
 				    sizeof(*region.generations));
 	if (!region.generations)
 		abort();
-	return run(&region);
+	status = run(&region);
+	free(region.generations);
+	return status;
 }
