@@ -2,9 +2,10 @@
 """Checks the layer rule on what the compiler is really given.
 
 The build gives each folder the include paths of the layers that its
-meson.build names. This reads compile_commands.json of the build folder in the
-first argument and compares these paths with the table of ARCHITECTURE.md,
-kept here as data, so that a layer can't gain a dependency unseen.
+meson.build names, and of the layers that their headers need. This reads
+compile_commands.json of the build folder in the first argument and compares
+these paths with the table of ARCHITECTURE.md, kept here as data, so that a
+layer can't gain a dependency unseen.
 """
 
 import json
@@ -21,7 +22,8 @@ MAY_USE = {
     'src/os': {'src/base'},
     'src/event': {'src/base', 'src/os'},
     'src/ipc': {'src/base', 'src/os', 'src/event'},
-    'src/pipeline': {'src/base', 'src/os', 'src/event', 'src/ipc', 'include'},
+    'src/pipeline': {'src/base', 'src/os', 'src/event', 'src/ipc',
+                     'src/backend', 'include'},
     'src/backend': {'src/base', 'src/os', 'src/event'},
     'src/export': {'src/base', 'src/os', 'src/event', 'src/pipeline'},
     'src/disk': BELOW_DISK,
@@ -37,6 +39,18 @@ MAY_USE = {
     'examples': {'include'},
 }
 ANYTHING = ('tests', 'bench', 'fuzz')
+
+
+def closure(layer):
+    """The layers of a row and, as headers include headers, of theirs."""
+    found = set()
+    queue = list(MAY_USE[layer])
+    while queue:
+        row = queue.pop()
+        if row not in found:
+            found.add(row)
+            queue += MAY_USE.get(row, ())
+    return found
 
 
 def layer_of(path):
@@ -78,7 +92,7 @@ def main():
             own = os.path.dirname(source)
             if used == own or row == layer or used == '.':
                 continue
-            allowed = MAY_USE[layer]
+            allowed = closure(layer)
             if used.split('/')[0] == 'include':
                 row = 'include'
             if row not in allowed:

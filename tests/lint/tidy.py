@@ -42,7 +42,7 @@ def main():
     def check(name):
         entry = commands.get(os.path.realpath(name))
         if entry is None:
-            return name, 'not part of the build\n'
+            return name, f'{name}: not part of the build\n'
         stamp = os.path.join(stamps, stamp_of(entry))
         if os.path.exists(stamp):
             return name, ''
