@@ -29,12 +29,12 @@ struct list {
 #define list_entry(node, type, member) container_of(node, type, member)
 
 /* The body must not remove @node; list_for_each_safe() allows that. */
-#define list_for_each(node, list)                              \
-	for (struct list *node = (list)->next; node != (list); \
+#define list_for_each(node, head)                              \
+	for (struct list *node = (head)->next; node != (head); \
 	     node = node->next)
-#define list_for_each_safe(node, list)                                    \
-	for (struct list *node = (list)->next, *node##_next = node->next; \
-	     node != (list); node = node##_next, node##_next = node->next)
+#define list_for_each_safe(node, head)                                    \
+	for (struct list *node = (head)->next, *node##_next = node->next; \
+	     node != (head); node = node##_next, node##_next = node->next)
 
 static inline void list_init(struct list *list)
 {
