@@ -136,7 +136,7 @@ struct forebay_io {
 struct forebay_timer {
 	void (*expired)(struct forebay_timer *timer);
 	void *owner; /* the filter's */
-	uint64_t host_private[8];
+	uint64_t host_private[16];
 };
 
 /*
@@ -147,7 +147,7 @@ struct forebay_timer {
 struct forebay_deferred {
 	void (*run)(struct forebay_deferred *deferred);
 	void *owner; /* the filter's */
-	uint64_t host_private[4];
+	uint64_t host_private[8];
 };
 
 /* Most descriptors in one channel message, most bytes in one message. */

@@ -21,8 +21,9 @@
  *
  * Kept memory outlives the instance: the same name on the same disk is the same
  * memory again, for as long as the daemon lives; new memory is all zeros. The
- * daemon makes the memfd with F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, because
- * the two sides don't trust each other not to cut it off under a mapping.
+ * daemon makes the memfd with F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL,
+ * because the two sides don't trust each other not to cut it off under a
+ * mapping.
  *
  * Both ends run on one host: integers are in its byte order. A side that gets a
  * packet that it can't parse closes the connection.

@@ -63,12 +63,19 @@ struct pipeline_open_request {
 	const struct pipeline_filter_spec *filters; /* from the VM down */
 	uint32_t filter_count;
 	uint64_t lock_timeout_ns;
+	/* @error is valid during the call; @pipeline is NULL on failure. */
 	void (*done)(struct pipeline_open_request *request, int status,
 		     struct pipeline *pipeline, const struct error *error);
+	/* What is opened next: "backend" and its URI, "filter" and its name.
+	 * May be NULL. */
+	void (*progress)(void *owner, const char *what, const char *name);
 	void *owner;
 };
 
-/* Opens backend, then filters from the bottom up. @request lives until done().
+/*
+ * Puts the filters into class order, opens the backend, then the filters from
+ * the bottom up. @request lives until done(); all that it points to is copied.
+ * Order: done() may be called before this returns.
  */
 void pipeline_open(struct loop *loop, struct pipeline_open_request *request);
 /*
@@ -88,14 +95,26 @@ uint32_t pipeline_operations(const struct pipeline *pipeline);
 struct pipeline_request *pipeline_request_get(struct pipeline *pipeline);
 void pipeline_request_put(struct pipeline *pipeline,
 			  struct pipeline_request *request);
-/* Order: done() may be called before this returns. */
+/*
+ * The caller has checked that the request lies within the disk, in whole blocks
+ * of 512 bytes and within the limits above; a FLUSH has no range. A request
+ * that changes a read-only disk ends with -EROFS. Order: done() may be called
+ * before this returns.
+ */
 void pipeline_submit(struct pipeline *pipeline,
 		     struct pipeline_request *request);
 
 void pipeline_count_copied(struct pipeline *pipeline, uint64_t bytes);
 /* Counters, latency histogram summaries and each filter's status document. */
 json_t *pipeline_stats(const struct pipeline *pipeline);
-/* Runs a named action of filter @filter (NULL: every filter that knows it). */
+/* Asks filters to bring what they hold down to the backend, which is flushed
+ * then. */
+#define PIPELINE_ACTION_FLUSH "flush"
+/*
+ * Runs a named action of filter @filter, or of every filter that knows it, from
+ * the VM down, when @filter is NULL. done() gets 0, -ENOENT (no such filter),
+ * -ENOTSUP (nobody knows the action) or the first failure.
+ */
 void pipeline_action(struct pipeline *pipeline, const char *filter,
 		     const char *action,
 		     void (*done)(void *context, int status), void *context);

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * bottom.c - turns requests into the backend's operations, one to one.
+ *
+ * The operation lies in the request's context, so nothing is allocated. An
+ * error is passed up as it is, and told to the operator at most once a second.
+ */
+#include "bottom.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "log.h"
+#include "operation_name.h"
+
+#define REPORT_INTERVAL_NS UINT64_C(1000000000)
+
+static_assert((int)FOREBAY_READ == (int)BACKEND_READ &&
+		      (int)FOREBAY_WRITE == (int)BACKEND_WRITE &&
+		      (int)FOREBAY_FLUSH == (int)BACKEND_FLUSH &&
+		      (int)FOREBAY_DISCARD == (int)BACKEND_DISCARD &&
+		      (int)FOREBAY_WRITE_ZEROES == (int)BACKEND_WRITE_ZEROES,
+	      "operations have the same numbers in both layers");
+static_assert(FOREBAY_FUA == BACKEND_FUA && FOREBAY_NO_HOLE == BACKEND_NO_HOLE,
+	      "flags have the same bits in both layers");
+
+struct bottom_io {
+	struct backend_io io;
+	struct bottom *bottom;
+};
+
+__attribute__((cold)) static void report(struct bottom *bottom,
+					 const struct backend_io *io,
+					 int status)
+{
+	uint64_t now = loop_now_ns(bottom->loop);
+
+	bottom->error_count++;
+	if (bottom->error_count > 1 &&
+	    now - bottom->last_report_ns < REPORT_INTERVAL_NS) {
+		bottom->unreported++;
+		return;
+	}
+	log_error("the backend of disk %s failed a %s of %" PRIu64
+		  " bytes at %" PRIu64 ": %s (%" PRIu64
+		  " more since the last report)",
+		  bottom->name,
+		  operation_name((enum forebay_operation)io->operation),
+		  io->length, io->offset, strerror(-status),
+		  bottom->unreported);
+	bottom->last_report_ns = now;
+	bottom->unreported = 0;
+}
+
+static void on_done(struct backend_io *io, int result)
+{
+	struct forebay_request *request = io->owner;
+
+	if (__builtin_expect(result < 0, 0))
+		report(((struct bottom_io *)io)->bottom, io, result);
+	chain_complete(request, result);
+}
+
+static void bottom_submit(void *state, struct forebay_request *request)
+{
+	struct bottom *bottom = state;
+	struct bottom_io *below = chain_context(request);
+
+	below->bottom = bottom;
+	below->io.operation = (enum backend_operation)request->user.operation;
+	below->io.flags = request->user.flags;
+	below->io.iov = request->user.iov;
+	below->io.iov_count = request->user.iov_count;
+	below->io.offset = request->user.offset;
+	below->io.length = request->user.length;
+	below->io.done = on_done;
+	below->io.owner = request;
+	backend_submit(bottom->backend, &below->io);
+}
+
+void bottom_join(struct bottom *bottom, struct chain *chain)
+{
+	const struct chain_layer layer = {
+		.submit = bottom_submit,
+		.state = bottom,
+		.operations = backend_info(bottom->backend)->operations,
+		.context_bytes = sizeof(struct bottom_io),
+		.name = "backend",
+	};
+
+	chain_add(chain, &layer);
+}

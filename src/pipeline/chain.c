@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * chain.c - the walk down and up; the shortest path in the house.
+ *
+ * Every request of every disk passes here once per layer in each direction, on
+ * the disk's loop. So: no loop over layers on the way down, one predictable
+ * branch for the mask, and nothing is touched that the layer doesn't need.
+ *
+ * A filter that breaks the rules of its requests is a bug in code that shares
+ * our memory: the process logs which filter and rule it was, and aborts.
+ */
+#include "chain.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+#define CONTEXT_ALIGNMENT 16u
+
+static const struct chain_layer *layer_at(const struct forebay_request *request)
+{
+	return &request->chain->layers[request->at];
+}
+
+__attribute__((cold, noreturn)) static void misuse(
+	const struct forebay_request *request, const char *what)
+{
+	log_error("filter %s %s", layer_at(request)->name, what);
+	abort();
+}
+
+uint32_t chain_add(struct chain *chain, const struct chain_layer *layer)
+{
+	uint32_t index = chain->layer_count++;
+	struct chain_layer *added = &chain->layers[index];
+
+	assert(index < CHAIN_LAYERS_MAX);
+	*added = *layer;
+	added->context_offset = chain->context_bytes;
+	chain->context_bytes += (layer->context_bytes + CONTEXT_ALIGNMENT - 1) &
+				~(CONTEXT_ALIGNMENT - 1);
+	return index;
+}
+
+uint32_t chain_operations(const struct chain *chain, uint32_t entry)
+{
+	uint32_t operations = UINT32_MAX;
+
+	for (uint32_t i = entry; i < chain->layer_count; i++)
+		operations &= chain->layers[i].operations;
+	return operations;
+}
+
+/* Hands the request from layer @from upwards until a layer wants to see it. */
+static void ascend(struct forebay_request *request, uint32_t from, int status)
+{
+	uint32_t index = from;
+
+	request->phase = REQUEST_UP;
+	while (index > request->entry) {
+		const struct chain_layer *layer;
+
+		index--;
+		layer = &request->chain->layers[index];
+		if (layer->completed) {
+			request->at = index;
+			layer->completed(layer->state, request, status);
+			return;
+		}
+	}
+	request->phase = REQUEST_FREE;
+	request->ended(request, status);
+}
+
+static void enter(struct forebay_request *request, uint32_t index)
+{
+	const struct chain_layer *layer = &request->chain->layers[index];
+
+	/* What a filter doesn't understand must not slip past it. */
+	if (!(layer->operations &
+	      FOREBAY_OPERATION_BIT(request->user.operation))) {
+		ascend(request, index, -EOPNOTSUPP);
+		return;
+	}
+	request->at = index;
+	if (layer->zero_context)
+		memset(request->contexts + layer->context_offset, 0,
+		       layer->context_bytes);
+	layer->submit(layer->state, request);
+}
+
+void chain_submit(struct forebay_request *request, uint32_t entry)
+{
+	assert(request->phase == REQUEST_FREE);
+	assert(entry < request->chain->layer_count);
+	request->phase = REQUEST_DOWN;
+	request->entry = entry;
+	enter(request, entry);
+}
+
+void chain_forward(struct forebay_request *request)
+{
+	if (request->phase != REQUEST_DOWN)
+		misuse(request, "forwards a request that it doesn't have");
+	/* The backend never forwards, so there is a next layer. */
+	enter(request, request->at + 1);
+}
+
+void chain_complete(struct forebay_request *request, int status)
+{
+	if (request->phase == REQUEST_FREE)
+		misuse(request, "completes a request that it doesn't have");
+	if (status > 0)
+		misuse(request, "completes a request with a positive status");
+	ascend(request, request->at, status);
+}
+
+void *chain_context(struct forebay_request *request)
+{
+	return request->contexts + layer_at(request)->context_offset;
+}

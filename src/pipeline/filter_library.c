@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * filter_library.c - dlopen() and the checks that follow it.
+ *
+ * Only one symbol is ever looked up, and RTLD_LOCAL keeps a filter's others
+ * from meeting those of another filter.
+ */
+#include "filter_library.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "operation_name.h"
+#include "properties.h"
+
+#define SYMBOL "forebay_filter"
+
+/* Size of the table in the first version of the API. */
+#define STRUCT_SIZE_MIN sizeof(struct forebay_filter)
+
+const char *filter_class_name(enum forebay_class filter_class)
+{
+	switch (filter_class) {
+	case FOREBAY_CLASS_INSPECTION:
+		return "inspection";
+	case FOREBAY_CLASS_QOS:
+		return "qos";
+	case FOREBAY_CLASS_COMPRESSION:
+		return "compression";
+	case FOREBAY_CLASS_ENCRYPTION:
+		return "encryption";
+	case FOREBAY_CLASS_REPLICATION:
+		return "replication";
+	case FOREBAY_CLASS_CACHE:
+		return "cache";
+	case FOREBAY_CLASS_INTEGRITY:
+		return "integrity";
+	}
+	return NULL;
+}
+
+static bool name_valid(const char *name)
+{
+	size_t length = name ? strnlen(name, FILTER_NAME_MAX + 1) : 0;
+
+	return length > 0 && length <= FILTER_NAME_MAX &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
+
+/* The fields that don't depend on each other; ABI and size fit already. */
+static int check(const struct forebay_filter *filter, const char *path,
+		 struct error *error)
+{
+	const uint32_t known = FOREBAY_OPERATION_BIT(OPERATION_COUNT) - 1;
+
+	if (!name_valid(filter->name))
+		return error_set(error, -EINVAL,
+				 "%s: its filter's name isn't 1 to %u of a-z, "
+				 "0-9 and '-'",
+				 path, FILTER_NAME_MAX);
+	if (!filter->version || !filter->description)
+		return error_set(error, -EINVAL,
+				 "%s: filter %s lacks a version or description",
+				 path, filter->name);
+	if (!filter_class_name(filter->filter_class))
+		return error_set(error, -EINVAL,
+				 "%s: filter %s is of an unknown class (%u)",
+				 path, filter->name,
+				 (unsigned int)filter->filter_class);
+	if (!(filter->operations & known))
+		return error_set(error, -EINVAL,
+				 "%s: filter %s understands no operation", path,
+				 filter->name);
+	if (filter->request_context_bytes > FILTER_CONTEXT_MAX)
+		return error_set(error, -EINVAL,
+				 "%s: filter %s wants %u context bytes in each "
+				 "request, more than %u",
+				 path, filter->name,
+				 filter->request_context_bytes,
+				 FILTER_CONTEXT_MAX);
+	if (!filter->open || !filter->close || !filter->submit)
+		return error_set(error, -EINVAL,
+				 "%s: filter %s lacks open, close or submit",
+				 path, filter->name);
+	return properties_check_table(filter->properties, filter->name, error);
+}
+
+static int adopt(struct filter_library *library, const char *path,
+		 struct error *error)
+{
+	const struct forebay_filter *exported = dlsym(library->handle, SYMBOL);
+
+	if (!exported)
+		return error_set(error, -ENOEXEC,
+				 "%s isn't a Forebay filter: it doesn't export "
+				 "'" SYMBOL "'",
+				 path);
+	if (exported->abi_version != FOREBAY_FILTER_ABI)
+		return error_set(error, -ENOEXEC,
+				 "%s was built for filter ABI %u, this Forebay "
+				 "speaks %u: build the filter again",
+				 path, exported->abi_version,
+				 FOREBAY_FILTER_ABI);
+	if (exported->struct_size < STRUCT_SIZE_MIN)
+		return error_set(error, -ENOEXEC,
+				 "%s exports a filter table of %u bytes, less "
+				 "than the %zu of the first version",
+				 path, exported->struct_size, STRUCT_SIZE_MIN);
+	/* A newer filter's table may be longer: what we don't know we don't
+	 * call. */
+	memcpy(&library->filter, exported, sizeof(library->filter));
+	return check(&library->filter, path, error);
+}
+
+int filter_library_open(const char *path, struct filter_library **ret_library,
+			struct error *error)
+{
+	struct filter_library *library;
+	int status;
+
+	/* Without a slash dlopen() would search the system's libraries. */
+	if (path[0] != '/')
+		return error_set(error, -EINVAL,
+				 "the filter library '%s' isn't an absolute "
+				 "path",
+				 path);
+	if (access(path, R_OK) < 0)
+		return error_set(error, -errno, "the filter library %s: %s",
+				 path, strerror(errno));
+	library = calloc(1, sizeof(*library));
+	if (!library)
+		return error_set(error, -ENOMEM, "out of memory");
+	library->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (!library->handle) {
+		free(library);
+		return error_set(error, -ENOEXEC,
+				 "the filter library can't be loaded: %s",
+				 dlerror());
+	}
+	status = adopt(library, path, error);
+	if (status < 0) {
+		filter_library_close(library);
+		return status;
+	}
+	*ret_library = library;
+	return 0;
+}
+
+void filter_library_close(struct filter_library *library)
+{
+	if (!library)
+		return;
+	dlclose(library->handle);
+	free(library);
+}
+
+json_t *filter_library_describe(const struct filter_library *library)
+{
+	const struct forebay_filter *filter = &library->filter;
+	json_t *operations = json_array();
+
+	for (unsigned int i = 0; i < OPERATION_COUNT; i++) {
+		enum forebay_operation operation = (enum forebay_operation)i;
+
+		if (filter->operations & FOREBAY_OPERATION_BIT(operation))
+			json_array_append_new(
+				operations,
+				json_string(operation_name(operation)));
+	}
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o}", "name",
+			 filter->name, "version", filter->version,
+			 "description", filter->description, "class",
+			 filter_class_name(filter->filter_class), "abi_version",
+			 (int)filter->abi_version, "operations", operations,
+			 "properties", properties_describe(filter->properties));
+}

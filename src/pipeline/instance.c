@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * instance.c - the life of an instance, on its disk's loop.
+ *
+ * Both ends (of open and of close) are reported in a later step of the loop:
+ * a filter may call open_done() inside its open(), before its state is known.
+ */
+#include "instance.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host_services.h"
+#include "log.h"
+
+/* Room for a filter's status document: first try, last try. */
+#define STATUS_BYTES_MIN 4096u
+#define STATUS_BYTES_MAX (1u << 20)
+
+void instance_misuse(const struct forebay_instance *instance, const char *rule)
+{
+	log_error("filter %s %s", instance->filter->name, rule);
+	abort();
+}
+
+int instance_create(struct instance_home *home,
+		    const struct pipeline_filter_spec *spec,
+		    struct forebay_instance **ret_instance, struct error *error)
+{
+	struct forebay_instance *instance = calloc(1, sizeof(*instance));
+	int status;
+
+	if (!instance)
+		return error_set(error, -ENOMEM, "out of memory");
+	instance->home = home;
+	status = filter_library_open(spec->library, &instance->library, error);
+	if (status < 0)
+		goto fail;
+	instance->filter = &instance->library->filter;
+	if (strcmp(instance->filter->name, spec->name) != 0) {
+		status = error_set(
+			error, -EINVAL, "%s holds the filter '%s', not '%s'",
+			spec->library, instance->filter->name, spec->name);
+		goto fail;
+	}
+	status = properties_create(instance->filter->properties,
+				   instance->filter->name, spec->properties,
+				   &instance->properties, error);
+	if (status < 0)
+		goto fail;
+	if (spec->daemon_socket) {
+		instance->daemon_socket = strdup(spec->daemon_socket);
+		if (!instance->daemon_socket) {
+			status = error_set(error, -ENOMEM, "out of memory");
+			goto fail;
+		}
+	}
+	*ret_instance = instance;
+	return 0;
+fail:
+	instance_destroy(instance);
+	return status;
+}
+
+void instance_destroy(struct forebay_instance *instance)
+{
+	if (!instance)
+		return;
+	assert(instance->phase == INSTANCE_CLOSED);
+	instance_io_release(instance);
+	properties_destroy(instance->properties);
+	filter_library_close(instance->library);
+	free(instance->daemon_socket);
+	free(instance);
+}
+
+void instance_join(struct forebay_instance *instance)
+{
+	const struct forebay_filter *filter = instance->filter;
+	const struct chain_layer layer = {
+		.submit = filter->submit,
+		.completed = filter->completed,
+		.operations = filter->operations,
+		.context_bytes = filter->request_context_bytes,
+		.zero_context = filter->request_context_bytes > 0,
+		.name = filter->name,
+	};
+
+	instance->layer = chain_add(instance->home->chain, &layer);
+}
+
+/* Everything that could still call into the instance must be over. */
+static void check_quiet(const struct forebay_instance *instance)
+{
+	if (instance->ios.count > 0)
+		instance_misuse(instance, "ended with an io under way");
+	if (instance->timers_armed > 0)
+		instance_misuse(instance, "ended with a timer armed");
+	if (instance->deferred > 0)
+		instance_misuse(instance, "ended with work deferred");
+}
+
+static void on_end(struct loop_deferred *deferred)
+{
+	struct forebay_instance *instance = deferred->owner;
+	bool opened = instance->phase == INSTANCE_OPENING &&
+		      instance->end_status == 0;
+
+	if (opened) {
+		struct chain_layer *layer =
+			&instance->home->chain->layers[instance->layer];
+
+		instance->phase = INSTANCE_OPEN;
+		layer->state = instance->state;
+	} else {
+		check_quiet(instance);
+		instance->phase = INSTANCE_CLOSED;
+		daemon_link_destroy(instance->link);
+		instance->link = NULL;
+	}
+	instance->ended(instance, instance->end_status);
+}
+
+void instance_end(struct forebay_instance *instance,
+		  enum instance_state expected, int status)
+{
+	if (instance->phase != expected)
+		instance_misuse(instance,
+				expected == INSTANCE_OPENING
+					? "called open_done() while not opening"
+					: "called close_done() while not "
+					  "closing");
+	if (instance->end.queued)
+		instance_misuse(instance, "ended its open or close twice");
+	instance->end_status = status;
+	instance->end.run = on_end;
+	instance->end.owner = instance;
+	loop_defer(instance->home->loop, &instance->end);
+}
+
+void instance_open(struct forebay_instance *instance,
+		   void (*ended)(struct forebay_instance *instance, int status),
+		   void *owner)
+{
+	instance->ended = ended;
+	instance->owner = owner;
+	instance->phase = INSTANCE_OPENING;
+	if (instance_io_prepare(instance) < 0) {
+		instance_end(instance, INSTANCE_OPENING, -ENOMEM);
+		return;
+	}
+	instance->filter->open(instance, &host_services, &instance->home->disk,
+			       &instance->state);
+}
+
+void instance_close(struct forebay_instance *instance,
+		    void (*ended)(struct forebay_instance *instance,
+				  int status),
+		    void *owner)
+{
+	assert(instance->phase == INSTANCE_OPEN);
+	instance->ended = ended;
+	instance->owner = owner;
+	instance->phase = INSTANCE_CLOSING;
+	instance->filter->close(instance->state);
+}
+
+/* The daemon's side of the callbacks: NULL ones are left out by the link. */
+
+static void on_link_state(void *owner, bool connected)
+{
+	struct forebay_instance *instance = owner;
+
+	if (instance->filter->channel_state)
+		instance->filter->channel_state(instance->state, connected);
+}
+
+static void on_link_message(void *owner, const void *bytes, size_t count,
+			    const int *fds, uint32_t fd_count)
+{
+	struct forebay_instance *instance = owner;
+
+	instance->filter->channel_message(instance->state, bytes, count, fds,
+					  fd_count);
+}
+
+static void on_link_memory(void *owner, const char *name, void *address,
+			   uint64_t bytes, int status)
+{
+	struct forebay_instance *instance = owner;
+
+	if (instance->filter->memory_ready)
+		instance->filter->memory_ready(instance->state, name, address,
+					       bytes, status);
+}
+
+int instance_link(struct forebay_instance *instance)
+{
+	const struct daemon_link_handler handler = {
+		.state = on_link_state,
+		.message = instance->filter->channel_message ? on_link_message
+							     : NULL,
+		.memory = on_link_memory,
+		.owner = instance,
+	};
+	struct daemon_link_options options = {
+		.socket = instance->daemon_socket,
+		.filter = instance->filter->name,
+	};
+
+	if (!instance->daemon_socket)
+		return -ENOENT;
+	if (instance->link)
+		return -EALREADY;
+	memcpy(options.disk_uuid, instance->home->disk.uuid,
+	       sizeof(options.disk_uuid));
+	return daemon_link_create(instance->home->loop, &options, &handler,
+				  &instance->link);
+}
+
+/* Returns: the filter's own document, or one that says why there is none. */
+static json_t *filter_document(const struct forebay_instance *instance)
+{
+	json_t *document = NULL;
+	int length = -ENOSPC;
+
+	for (size_t bytes = STATUS_BYTES_MIN;
+	     length == -ENOSPC && bytes <= STATUS_BYTES_MAX; bytes *= 4) {
+		char *buffer = malloc(bytes);
+
+		if (!buffer)
+			break;
+		length = instance->filter->status(instance->state, buffer,
+						  bytes);
+		if (length >= 0 && (size_t)length < bytes)
+			document = json_loadb(buffer, (size_t)length, 0, NULL);
+		free(buffer);
+	}
+	if (json_is_object(document))
+		return document;
+	json_decref(document);
+	return json_pack("{s:s}", "error",
+			 "the filter gave no valid status document");
+}
+
+json_t *instance_status(const struct forebay_instance *instance)
+{
+	const struct forebay_filter *filter = instance->filter;
+	json_t *status = instance->phase == INSTANCE_OPEN && filter->status
+				 ? filter_document(instance)
+				 : json_object();
+
+	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "name", filter->name,
+			 "version", filter->version, "class",
+			 filter_class_name(filter->filter_class), "properties",
+			 properties_document(instance->properties), "status",
+			 status);
+}
+
+void instance_action(struct forebay_instance *instance, const char *name,
+		     void (*done)(void *context, int status), void *context)
+{
+	if (instance->phase != INSTANCE_OPEN || !instance->filter->action) {
+		done(context, -ENOTSUP);
+		return;
+	}
+	instance->filter->action(instance->state, name, done, context);
+}
+
+int instance_change(struct forebay_instance *instance, const json_t *properties,
+		    struct error *error)
+{
+	int status = properties_change(instance->properties, properties, error);
+
+	if (status == 0 && instance->filter->properties_changed)
+		instance->filter->properties_changed(instance->state);
+	return status;
+}

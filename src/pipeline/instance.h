@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * instance.h - one filter on one disk.
+ *
+ *   instance_create   library loaded, properties checked, nothing runs
+ *   instance_join     it is a layer of the chain
+ *   instance_open     the filter's open(); ended() reports
+ *   instance_close    the filter's close(); ended() reports
+ *   instance_destroy  library unloaded
+ *
+ * The chain sees the filter's own callbacks; all else goes through here.
+ */
+#ifndef FOREBAY_PIPELINE_INSTANCE_H
+#define FOREBAY_PIPELINE_INSTANCE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "chain.h"
+#include "daemon_link.h"
+#include "error.h"
+#include "filter_library.h"
+#include "instance_io.h"
+#include "properties.h"
+
+enum instance_state {
+	INSTANCE_CLOSED,
+	INSTANCE_OPENING,
+	INSTANCE_OPEN,
+	INSTANCE_CLOSING
+};
+
+/* What the instances of one disk share; the pipeline's. */
+struct instance_home {
+	struct loop *loop;
+	struct chain *chain;
+	struct forebay_disk disk;
+	uint64_t copied_bytes;
+};
+
+struct forebay_instance {
+	struct instance_home *home;
+	const struct forebay_filter *filter;
+	void *state; /* the filter's */
+	struct instance_ios ios;
+	uint32_t timers_armed;
+	uint32_t deferred;
+
+	struct filter_library *library;
+	struct properties *properties;
+	char *daemon_socket; /* NULL: no daemon */
+	struct daemon_link *link; /* NULL: not opened */
+	struct error explanation; /* of a failing open() */
+	enum instance_state phase;
+	uint32_t layer; /* number in the chain */
+	/* The end of open or close, never from inside of either. */
+	void (*ended)(struct forebay_instance *instance, int status);
+	void *owner;
+	int end_status;
+	struct loop_deferred end;
+};
+
+int instance_create(struct instance_home *home,
+		    const struct pipeline_filter_spec *spec,
+		    struct forebay_instance **ret_instance,
+		    struct error *error);
+/* NULL is fine. */
+void instance_destroy(struct forebay_instance *instance);
+
+/* Makes it the next layer down. */
+void instance_join(struct forebay_instance *instance);
+/* Order: the chain has all its layers. On failure the explanation is filled. */
+void instance_open(struct forebay_instance *instance,
+		   void (*ended)(struct forebay_instance *instance, int status),
+		   void *owner);
+void instance_close(struct forebay_instance *instance,
+		    void (*ended)(struct forebay_instance *instance,
+				  int status),
+		    void *owner);
+/* For the host table: open() or close() has ended. */
+void instance_end(struct forebay_instance *instance,
+		  enum instance_state expected, int status);
+
+/* Opens the link to the filter's daemon. Returns: 0, -ENOENT (it has none),
+ * -EALREADY. */
+int instance_link(struct forebay_instance *instance);
+
+/* {name, version, class, properties, status}. Owns: the caller. */
+json_t *instance_status(const struct forebay_instance *instance);
+void instance_action(struct forebay_instance *instance, const char *name,
+		     void (*done)(void *context, int status), void *context);
+int instance_change(struct forebay_instance *instance, const json_t *properties,
+		    struct error *error);
+
+/* Logs that the filter broke @rule, and aborts. */
+void instance_misuse(const struct forebay_instance *instance, const char *rule)
+	__attribute__((cold, noreturn));
+
+#endif

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * instance_io.c - what the host keeps in an io lies in its host_private, so
+ * starting one allocates nothing.
+ *
+ * done() is never called from inside io_submit(): a lower layer that completes
+ * at once is noticed by `starting`, and its result is delivered at the end of
+ * the loop's turn.
+ */
+#include "instance_io.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stddef.h>
+#include <sys/uio.h>
+
+#include "chain.h"
+#include "instance.h"
+#include "loop.h"
+
+struct io_private {
+	struct forebay_instance *instance;
+	struct forebay_io *next; /* waiting for a request */
+	struct loop_io loop_io; /* on a file */
+	struct loop_deferred late; /* delivers an early result */
+	int result;
+	bool starting;
+	bool sync_follows; /* WRITE_ZEROES with FUA has two steps */
+};
+
+static_assert(sizeof(struct io_private) <=
+		      sizeof(((struct forebay_io *)0)->host_private),
+	      "the host's part of an io fits");
+
+static struct io_private *private_of(struct forebay_io *io)
+{
+	return (struct io_private *)io->host_private;
+}
+
+static void finish(struct forebay_io *io, int result)
+{
+	private_of(io)->instance->ios.count--;
+	io->done(io, result);
+}
+
+static void on_late(struct loop_deferred *deferred)
+{
+	struct forebay_io *io = deferred->owner;
+
+	finish(io, private_of(io)->result);
+}
+
+static void finish_late(struct forebay_io *io, int result)
+{
+	struct io_private *private = private_of(io);
+
+	private->result = result;
+	private->late.run = on_late;
+	private->late.owner = io;
+	loop_defer(private->instance->home->loop, &private->late);
+}
+
+/* The layers below. */
+
+static void start_waiting(struct instance_ios *ios);
+
+static void on_ended(struct forebay_request *request, int status)
+{
+	struct forebay_io *io = request->user.owner;
+	struct io_private *private = private_of(io);
+	struct instance_ios *ios = &private->instance->ios;
+
+	request_pool_put(&ios->pool, request);
+	if (private->starting)
+		finish_late(io, status);
+	else
+		finish(io, status);
+	start_waiting(ios);
+}
+
+static void start_below(struct forebay_io *io, struct forebay_request *request)
+{
+	struct io_private *private = private_of(io);
+
+	request->user = (struct pipeline_request){
+		.operation = io->operation,
+		.flags = io->flags,
+		.offset = io->offset,
+		.length = io->length,
+		.iov = io->iov,
+		.iov_count = io->iov_count,
+		.owner = io,
+	};
+	request->ended = on_ended;
+	private->starting = true;
+	chain_submit(request, private->instance->layer + 1);
+	private->starting = false;
+}
+
+/* What ends at once must not start the next from inside of itself: a long queue
+ * would eat the stack. */
+static void start_waiting(struct instance_ios *ios)
+{
+	if (ios->starting)
+		return;
+	ios->starting = true;
+	while (ios->waiting_first) {
+		struct forebay_io *io = ios->waiting_first;
+		struct forebay_request *request = request_pool_get(&ios->pool);
+
+		if (!request)
+			break;
+		ios->waiting_first = private_of(io)->next;
+		start_below(io, request);
+	}
+	ios->starting = false;
+}
+
+static void submit_below(struct forebay_instance *instance,
+			 struct forebay_io *io)
+{
+	struct instance_ios *ios = &instance->ios;
+
+	if (!request_fits(io->operation, io->offset, io->length, io->iov_count,
+			  instance->home->disk.size_bytes)) {
+		finish_late(io, -EINVAL);
+		return;
+	}
+	private_of(io)->next = NULL;
+	if (ios->waiting_first)
+		private_of(ios->waiting_last)->next = io;
+	else
+		ios->waiting_first = io;
+	ios->waiting_last = io;
+	start_waiting(ios);
+}
+
+/* A file of the filter. */
+
+static void on_file_done(struct loop_io *loop_io, int result)
+{
+	struct forebay_io *io = loop_io->owner;
+	struct io_private *private = private_of(io);
+	bool transfers =
+		io->operation == FOREBAY_READ || io->operation == FOREBAY_WRITE;
+
+	if (result >= 0 && private->sync_follows) {
+		private->sync_follows = false;
+		loop_fdatasync(private->instance->home->loop, loop_io,
+			       io->file);
+		return;
+	}
+	if (result >= 0 && transfers && (uint64_t)result != io->length)
+		result = -EIO;
+	finish(io, result < 0 ? result : 0);
+}
+
+static void submit_file(struct loop *loop, struct forebay_io *io)
+{
+	struct io_private *private = private_of(io);
+	struct loop_io *loop_io = &private->loop_io;
+	bool fua = io->flags & FOREBAY_FUA;
+
+	loop_io->done = on_file_done;
+	loop_io->owner = io;
+	private->sync_follows = false;
+	switch (io->operation) {
+	case FOREBAY_READ:
+		loop_readv(loop, loop_io, io->file, io->iov, io->iov_count,
+			   io->offset, 0);
+		return;
+	case FOREBAY_WRITE:
+		loop_writev(loop, loop_io, io->file, io->iov, io->iov_count,
+			    io->offset, fua ? RWF_DSYNC : 0);
+		return;
+	case FOREBAY_FLUSH:
+		loop_fdatasync(loop, loop_io, io->file);
+		return;
+	case FOREBAY_DISCARD:
+		loop_fallocate(loop, loop_io, io->file,
+			       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			       io->offset, io->length);
+		return;
+	case FOREBAY_WRITE_ZEROES:
+		private
+		->sync_follows = fua;
+		loop_fallocate(loop, loop_io, io->file,
+			       (io->flags & FOREBAY_NO_HOLE
+					? FALLOC_FL_ZERO_RANGE
+					: FALLOC_FL_PUNCH_HOLE) |
+				       FALLOC_FL_KEEP_SIZE,
+			       io->offset, io->length);
+		return;
+	}
+	finish_late(io, -EOPNOTSUPP);
+}
+
+int instance_io_prepare(struct forebay_instance *instance)
+{
+	struct chain *chain = instance->home->chain;
+
+	return request_pool_init(&instance->ios.pool, chain,
+				 chain->context_bytes, INSTANCE_IOS_BELOW_MAX);
+}
+
+void instance_io_release(struct forebay_instance *instance)
+{
+	request_pool_release(&instance->ios.pool);
+}
+
+void instance_io_submit(struct forebay_instance *instance,
+			struct forebay_io *io)
+{
+	struct io_private *private = private_of(io);
+
+	*private = (struct io_private){.instance = instance};
+	instance->ios.count++;
+	if (io->file == FOREBAY_BELOW)
+		submit_below(instance, io);
+	else
+		submit_file(instance->home->loop, io);
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * lifecycle.c - how a pipeline comes up and goes down.
+ *
+ *   libraries loaded, order checked -> backend open and locked -> chain built
+ *   -> filters open, lowest first -> open
+ *
+ * A filter may use the layers below it from its open() to its close_done(), and
+ * that is why the order is what it is. When a step fails, what is open already
+ * is closed the same way as in a normal close.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "pipeline_object.h"
+#include "quantity.h"
+
+#define BLOCK_BYTES 512u
+/* Room for a size as text. */
+#define SIZE_TEXT_BYTES 32u
+
+static void progress(const struct pipeline *pipeline, const char *what,
+		     const char *name)
+{
+	const struct pipeline_open_request *opening = pipeline->opening;
+
+	if (opening->progress)
+		opening->progress(opening->owner, what, name);
+}
+
+static void destroy(struct pipeline *pipeline)
+{
+	request_pool_release(&pipeline->pool);
+	for (uint32_t i = 0; i < pipeline->instance_count; i++)
+		instance_destroy(pipeline->instances[i]);
+	backend_close(pipeline->bottom.backend);
+	free(pipeline->name);
+	free(pipeline);
+}
+
+/* Everything that was open is closed. */
+static void finish_close(struct pipeline *pipeline)
+{
+	struct pipeline_open_request *opening = pipeline->opening;
+	struct error error = pipeline->error;
+	void (*closed)(void *context, int status) = pipeline->closed;
+	void *context = pipeline->closed_context;
+	int status = pipeline->close_status;
+
+	destroy(pipeline);
+	if (opening)
+		opening->done(opening, error.code, NULL, &error);
+	else
+		closed(context, status);
+}
+
+static void close_next(struct pipeline *pipeline);
+
+static void on_closed(struct forebay_instance *instance, int status)
+{
+	struct pipeline *pipeline = instance->owner;
+
+	if (status < 0) {
+		log_error("filter %s failed to close disk %s: %s",
+			  instance->filter->name, pipeline->name,
+			  strerror(-status));
+		if (pipeline->close_status == 0)
+			pipeline->close_status = status;
+	}
+	pipeline->open_count--;
+	close_next(pipeline);
+}
+
+static void close_next(struct pipeline *pipeline)
+{
+	uint32_t top = pipeline->instance_count - pipeline->open_count;
+
+	if (pipeline->open_count == 0)
+		finish_close(pipeline);
+	else
+		instance_close(pipeline->instances[top], on_closed, pipeline);
+}
+
+void pipeline_close(struct pipeline *pipeline,
+		    void (*done)(void *context, int status), void *context)
+{
+	assert(!pipeline->opening && pipeline->in_flight == 0);
+	pipeline->closed = done;
+	pipeline->closed_context = context;
+	close_next(pipeline);
+}
+
+static void finish_open(struct pipeline *pipeline)
+{
+	struct pipeline_open_request *opening = pipeline->opening;
+
+	pipeline->opening = NULL;
+	opening->done(opening, 0, pipeline, NULL);
+}
+
+static void open_next(struct pipeline *pipeline);
+
+static void on_opened(struct forebay_instance *instance, int status)
+{
+	struct pipeline *pipeline = instance->owner;
+
+	if (status == 0) {
+		pipeline->open_count++;
+		open_next(pipeline);
+		return;
+	}
+	if (instance->explanation.code != 0)
+		error_set(&pipeline->error, status, "filter %s: %s",
+			  instance->filter->name,
+			  instance->explanation.message);
+	else
+		error_set(&pipeline->error, status,
+			  "filter %s can't open disk %s: %s",
+			  instance->filter->name, pipeline->name,
+			  strerror(-status));
+	close_next(pipeline);
+}
+
+static void open_next(struct pipeline *pipeline)
+{
+	struct forebay_instance *instance;
+
+	if (pipeline->open_count == pipeline->instance_count) {
+		finish_open(pipeline);
+		return;
+	}
+	instance = pipeline->instances[pipeline->instance_count -
+				       pipeline->open_count - 1];
+	progress(pipeline, "filter", instance->filter->name);
+	instance_open(instance, on_opened, pipeline);
+}
+
+static int check_backend(struct pipeline *pipeline,
+			 const struct backend_info *info)
+{
+	const struct pipeline_open_request *opening = pipeline->opening;
+	char actual[SIZE_TEXT_BYTES];
+	char known[SIZE_TEXT_BYTES];
+
+	if (info->size_bytes != opening->size_bytes)
+		return error_set(&pipeline->error, -EINVAL,
+				 "disk %s is %s, but its backend %s is %s: "
+				 "give the disk its backend's size",
+				 pipeline->name,
+				 quantity_format_size(opening->size_bytes,
+						      known, sizeof(known)),
+				 opening->backend_uri,
+				 quantity_format_size(info->size_bytes, actual,
+						      sizeof(actual)));
+	if (info->alignment_bytes > BLOCK_BYTES)
+		return error_set(&pipeline->error, -EOPNOTSUPP,
+				 "backend %s takes I/O in units of %u bytes, "
+				 "disk %s needs %u: put it on storage with "
+				 "%u-byte sectors",
+				 opening->backend_uri, info->alignment_bytes,
+				 pipeline->name, BLOCK_BYTES, BLOCK_BYTES);
+	return 0;
+}
+
+static int build_chain(struct pipeline *pipeline)
+{
+	int status;
+
+	for (uint32_t i = 0; i < pipeline->instance_count; i++)
+		instance_join(pipeline->instances[i]);
+	bottom_join(&pipeline->bottom, &pipeline->chain);
+	status = request_pool_init(&pipeline->pool, &pipeline->chain,
+				   pipeline->chain.context_bytes,
+				   PIPELINE_REQUESTS_MAX);
+	if (status < 0)
+		error_set(&pipeline->error, status, "out of memory");
+	return status;
+}
+
+static void on_backend_open(struct backend_open_request *request, int status,
+			    struct backend *backend, const struct error *error)
+{
+	struct pipeline *pipeline = request->owner;
+
+	pipeline->bottom.backend = backend;
+	if (status < 0)
+		error_set(&pipeline->error, status, "%s", error->message);
+	if (status == 0)
+		status = check_backend(pipeline, backend_info(backend));
+	if (status == 0)
+		status = build_chain(pipeline);
+	if (status < 0)
+		close_next(pipeline);
+	else
+		open_next(pipeline);
+}
+
+/* Puts @instance in its place: stable by class, from the VM down. */
+static int insert_by_class(struct pipeline *pipeline,
+			   struct forebay_instance *instance)
+{
+	enum forebay_class filter_class = instance->filter->filter_class;
+	uint32_t place = pipeline->instance_count;
+
+	while (place > 0 &&
+	       pipeline->instances[place - 1]->filter->filter_class >
+		       filter_class) {
+		pipeline->instances[place] = pipeline->instances[place - 1];
+		place--;
+	}
+	pipeline->instances[place] = instance;
+	pipeline->instance_count++;
+	if (place == 0 || filter_class == FOREBAY_CLASS_INSPECTION ||
+	    pipeline->instances[place - 1]->filter->filter_class !=
+		    filter_class)
+		return 0;
+	return error_set(&pipeline->error, -EINVAL,
+			 "filters %s and %s of disk %s are both of class %s, "
+			 "of which a disk can have one: remove one of them",
+			 pipeline->instances[place - 1]->filter->name,
+			 instance->filter->name, pipeline->name,
+			 filter_class_name(filter_class));
+}
+
+static int load_filters(struct pipeline *pipeline)
+{
+	const struct pipeline_open_request *opening = pipeline->opening;
+
+	if (opening->filter_count > PIPELINE_FILTERS_MAX)
+		return error_set(&pipeline->error, -EINVAL,
+				 "disk %s has %u filters, more than %u",
+				 pipeline->name, opening->filter_count,
+				 PIPELINE_FILTERS_MAX);
+	for (uint32_t i = 0; i < opening->filter_count; i++) {
+		struct forebay_instance *instance;
+		int status =
+			instance_create(&pipeline->home, &opening->filters[i],
+					&instance, &pipeline->error);
+
+		if (status == 0)
+			status = insert_by_class(pipeline, instance);
+		if (status < 0)
+			return status;
+	}
+	return 0;
+}
+
+static int check_disk(struct pipeline *pipeline)
+{
+	uint64_t size_bytes = pipeline->opening->size_bytes;
+
+	if (size_bytes > 0 && size_bytes % BLOCK_BYTES == 0 &&
+	    size_bytes <= INT64_MAX)
+		return 0;
+	return error_set(&pipeline->error, -EINVAL,
+			 "disk %s has a size of %" PRIu64
+			 " bytes: it must be a multiple of %u",
+			 pipeline->name, size_bytes, BLOCK_BYTES);
+}
+
+/* Returns: NULL if there is no memory. */
+static struct pipeline *create(struct loop *loop,
+			       struct pipeline_open_request *request)
+{
+	struct pipeline *pipeline = calloc(1, sizeof(*pipeline));
+	char *name = strdup(request->name);
+
+	if (!pipeline || !name) {
+		free(pipeline);
+		free(name);
+		return NULL;
+	}
+	pipeline->name = name;
+	pipeline->opening = request;
+	pipeline->home.loop = loop;
+	pipeline->home.chain = &pipeline->chain;
+	pipeline->home.disk = (struct forebay_disk){
+		.struct_size = sizeof(struct forebay_disk),
+		.logical_block_bytes = BLOCK_BYTES,
+		.size_bytes = request->size_bytes,
+		.name = name,
+		.read_only = request->read_only,
+	};
+	memcpy(pipeline->home.disk.uuid, request->uuid, sizeof(request->uuid));
+	pipeline->bottom.loop = loop;
+	pipeline->bottom.name = name;
+	return pipeline;
+}
+
+void pipeline_open(struct loop *loop, struct pipeline_open_request *request)
+{
+	struct pipeline *pipeline = create(loop, request);
+	int status;
+
+	if (!pipeline) {
+		struct error error;
+		int code = error_set(&error, -ENOMEM, "out of memory");
+
+		request->done(request, code, NULL, &error);
+		return;
+	}
+	status = check_disk(pipeline);
+	if (status == 0)
+		status = load_filters(pipeline);
+	if (status < 0) {
+		close_next(pipeline);
+		return;
+	}
+	pipeline->backend_opening = (struct backend_open_request){
+		.uri = request->backend_uri,
+		.read_only = request->read_only,
+		.lock_timeout_ns = request->lock_timeout_ns,
+		.done = on_backend_open,
+		.owner = pipeline,
+	};
+	progress(pipeline, "backend", request->backend_uri);
+	backend_open(loop, &pipeline->backend_opening);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pipeline_object.h - what pipeline.c (requests) and lifecycle.c share. */
+#ifndef FOREBAY_PIPELINE_PIPELINE_OBJECT_H
+#define FOREBAY_PIPELINE_PIPELINE_OBJECT_H
+
+#include "bottom.h"
+#include "chain.h"
+#include "instance.h"
+#include "latency.h"
+#include "operation_name.h"
+#include "pipeline.h"
+#include "request_pool.h"
+
+struct operation_counters {
+	uint64_t bytes;
+	uint64_t errors;
+	struct latency latency; /* its count is the number of requests */
+};
+
+struct pipeline {
+	struct chain chain;
+	struct request_pool pool;
+	uint32_t in_flight;
+	struct operation_counters counters[OPERATION_COUNT];
+
+	struct instance_home home;
+	struct bottom bottom;
+	/*
+	 * From the VM down, in class order. They open from the last one up and
+	 * close from the first one down, so the open ones are always the last
+	 * `open_count`.
+	 */
+	struct forebay_instance *instances[PIPELINE_FILTERS_MAX];
+	uint32_t instance_count;
+	uint32_t open_count;
+	char *name;
+
+	struct pipeline_open_request *opening; /* NULL once it is open */
+	struct backend_open_request backend_opening;
+	struct error error; /* why opening failed */
+	void (*closed)(void *context, int status);
+	void *closed_context;
+	int close_status;
+};
+
+#endif
