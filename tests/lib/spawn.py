@@ -2,7 +2,8 @@
 """Processes and folders of a test: short paths, no survivors.
 
 Every process that is started here dies with the test, even when the test is
-killed (PR_SET_PDEATHSIG), and is only ever signalled by its own pid.
+killed (PR_SET_PDEATHSIG), is out of reach of the terminal's ^C, and is only
+ever signalled by its own pid.
 """
 
 import ctypes
@@ -49,7 +50,8 @@ class Process:
         with open(log, 'ab') as out:
             self.popen = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                preexec_fn=die_with_parent, **options)
+                preexec_fn=die_with_parent, start_new_session=True,
+                **options)
 
     @property
     def pid(self):
