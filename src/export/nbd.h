@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nbd.h - the NBD server of a disk, on a unix socket.
+ *
+ * Fixed newstyle; READ, WRITE, FLUSH, FUA, and TRIM and WRITE_ZEROES when the
+ * whole chain takes them. Several connections serve the same disk and a flush
+ * on one covers what any of them was told is written: the pipeline knows no
+ * connections. Requests must be aligned to 512 bytes, which is published.
+ *
+ * Belongs to one loop and one pipeline, which both outlive it:
+ *
+ *   nbd_export_create -> ... -> nbd_export_stop -> done() -> nbd_export_destroy
+ */
+#ifndef FOREBAY_EXPORT_NBD_H
+#define FOREBAY_EXPORT_NBD_H
+
+#include <jansson.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "error.h"
+#include "loop.h"
+#include "pipeline.h"
+
+struct nbd_export;
+
+/* Copied. Zero and NULL stand for the defaults that are named. */
+struct nbd_options {
+	const char *socket_path; /* at most 107 bytes; needed */
+	const char *export_name; /* at most 255 bytes; "" */
+	const char *description; /* for people, at most 255 bytes; "" */
+	mode_t socket_mode; /* 0660 */
+	unsigned int connections_max; /* 16; one more is hung up on */
+	uint64_t handshake_timeout_ns; /* 30 s from connect to first request */
+	uint64_t linger_timeout_ns; /* 5 s for a client to take its replies */
+};
+
+/* Listens at once; serves when the loop runs. */
+int nbd_export_create(struct loop *loop, struct pipeline *pipeline,
+		      const struct nbd_options *options,
+		      struct nbd_export **ret_export, struct error *error);
+/*
+ * Takes no more requests, lets those in flight finish and be answered, closes
+ * the connections and calls done(). The socket's path is gone at once. Once.
+ */
+void nbd_export_stop(struct nbd_export *export, void (*done)(void *context),
+		     void *context);
+/* Only when stop's done() was called. NULL is fine. */
+void nbd_export_destroy(struct nbd_export *export);
+
+/* Returns: a new object of counters and states, or NULL without memory. */
+json_t *nbd_export_stats(const struct nbd_export *export);
+
+#endif

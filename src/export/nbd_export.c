@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nbd_export.c - the NBD server of a disk: its socket, clients and end.
+ *
+ * Runs on the loop, but for nbd_export_create(). What it offers is fixed when
+ * it is made: size, read-only and operations of the pipeline don't change while
+ * it is open.
+ */
+#include "nbd_export.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "listen_socket.h"
+#include "log.h"
+#include "nbd_connection.h"
+
+#define CONNECTIONS_MAX_DEFAULT 16u
+#define SOCKET_MODE_DEFAULT 0660
+#define HANDSHAKE_TIMEOUT_NS UINT64_C(30000000000)
+#define LINGER_TIMEOUT_NS UINT64_C(5000000000)
+/* After an accept() that failed for want of descriptors or memory. */
+#define ACCEPT_RETRY_NS UINT64_C(100000000)
+
+static void accept_next(struct nbd_export *export);
+
+static uint16_t offered_flags(const struct pipeline *pipeline)
+{
+	uint32_t operations = pipeline_operations(pipeline);
+	unsigned int flags = NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH |
+			     NBD_FLAG_SEND_FUA | NBD_FLAG_CAN_MULTI_CONN;
+
+	if (pipeline_read_only(pipeline))
+		return (uint16_t)(flags | NBD_FLAG_READ_ONLY);
+	if (operations & FOREBAY_OPERATION_BIT(FOREBAY_DISCARD))
+		flags |= NBD_FLAG_SEND_TRIM;
+	if (operations & FOREBAY_OPERATION_BIT(FOREBAY_WRITE_ZEROES))
+		flags |= NBD_FLAG_SEND_WRITE_ZEROES;
+	return (uint16_t)flags;
+}
+
+/* Ends the stop when nothing is left to wait for. */
+static void check_stopped(struct nbd_export *export)
+{
+	if (export->stopping && !export->accepting &&
+	    export->connection_count == 0)
+		loop_defer(export->loop, &export->stopped);
+}
+
+static void stop_ended(struct loop_deferred *deferred)
+{
+	struct nbd_export *export = deferred->owner;
+	void (*done)(void *context) = export->stop_done;
+
+	export->stop_done = NULL;
+	done(export->stop_context);
+}
+
+void nbd_export_connection_gone(struct nbd_export *export)
+{
+	export->connection_count--;
+	check_stopped(export);
+}
+
+static void admit(struct nbd_export *export, int fd)
+{
+	if (export->connection_count >= export->connections_max) {
+		if (export->counts.connections_refused++ == 0)
+			log_warning("nbd %s: more than %u clients: hung up on "
+				    "the last one",
+				    export->socket_path,
+				    export->connections_max);
+		fd_close(fd);
+		return;
+	}
+	export->counts.connections++;
+	if (nbd_connection_create(export, fd) < 0)
+		log_error("nbd %s: no memory for a client",
+			  export->socket_path);
+	else
+		export->connection_count++;
+}
+
+static void accepted(struct loop_io *io, int result)
+{
+	struct nbd_export *export = io->owner;
+
+	export->accepting = false;
+	if (export->stopping) {
+		fd_close(result);
+		check_stopped(export);
+		return;
+	}
+	if (result >= 0) {
+		admit(export, result);
+		accept_next(export);
+		return;
+	}
+	log_warning("nbd %s: can't accept a client: %s", export->socket_path,
+		    strerror(-result));
+	loop_timer_arm(export->loop, &export->accept_retry, ACCEPT_RETRY_NS);
+}
+
+static void accept_next(struct nbd_export *export)
+{
+	export->accept_io.done = accepted;
+	export->accept_io.owner = export;
+	export->accepting = true;
+	loop_accept(export->loop, &export->accept_io, export->listen_fd);
+}
+
+static void accept_retry_expired(struct loop_timer *timer)
+{
+	accept_next(timer->owner);
+}
+
+static int check_options(const struct nbd_options *options, struct error *error)
+{
+	if (!options->socket_path || !options->socket_path[0])
+		return error_set(error, -EINVAL, "NBD export without a socket");
+	if (options->export_name &&
+	    strlen(options->export_name) > NBD_NAME_BYTES_MAX)
+		return error_set(error, -EINVAL,
+				 "NBD export name longer than %u bytes",
+				 NBD_NAME_BYTES_MAX);
+	if (options->description &&
+	    strlen(options->description) > NBD_NAME_BYTES_MAX)
+		return error_set(error, -EINVAL,
+				 "NBD description longer than %u bytes",
+				 NBD_NAME_BYTES_MAX);
+	return 0;
+}
+
+static void apply_options(struct nbd_export *export,
+			  const struct nbd_options *options)
+{
+	if (options->export_name)
+		strcpy(export->name, options->export_name);
+	if (options->description)
+		strcpy(export->description, options->description);
+	export->connections_max = options->connections_max
+					  ? options->connections_max
+					  : CONNECTIONS_MAX_DEFAULT;
+	export->handshake_timeout_ns = options->handshake_timeout_ns
+					       ? options->handshake_timeout_ns
+					       : HANDSHAKE_TIMEOUT_NS;
+	export->linger_timeout_ns = options->linger_timeout_ns
+					    ? options->linger_timeout_ns
+					    : LINGER_TIMEOUT_NS;
+	export->terms_storage = (struct nbd_terms){
+		.size_bytes = pipeline_size_bytes(export->pipeline),
+		.flags = offered_flags(export->pipeline),
+		.name = export->name,
+		.description = export->description,
+	};
+	export->terms = &export->terms_storage;
+}
+
+int nbd_export_create(struct loop *loop, struct pipeline *pipeline,
+		      const struct nbd_options *options,
+		      struct nbd_export **ret_export, struct error *error)
+{
+	mode_t mode = options->socket_mode ? options->socket_mode
+					   : SOCKET_MODE_DEFAULT;
+	struct nbd_export *export;
+	int result = check_options(options, error);
+
+	if (result < 0)
+		return result;
+	export = calloc(1, sizeof(*export));
+	if (!export)
+		return error_set(error, -ENOMEM, "NBD export: out of memory");
+	export->loop = loop;
+	export->pipeline = pipeline;
+	list_init(&export->connections);
+	export->accept_retry.expired = accept_retry_expired;
+	export->accept_retry.owner = export;
+	export->stopped.run = stop_ended;
+	export->stopped.owner = export;
+	apply_options(export, options);
+	export->socket_path = strdup(options->socket_path);
+	result = export->socket_path
+			 ? listen_socket_open(export->socket_path, mode,
+					      &export->listen_fd, error)
+			 : error_set(error, -ENOMEM,
+				     "NBD export: out of memory");
+	if (result < 0) {
+		free(export->socket_path);
+		free(export);
+		return result;
+	}
+	accept_next(export);
+	*ret_export = export;
+	return 0;
+}
+
+void nbd_export_stop(struct nbd_export *export, void (*done)(void *context),
+		     void *context)
+{
+	assert(!export->stopping);
+	export->stopping = true;
+	export->stop_done = done;
+	export->stop_context = context;
+	unlink(export->socket_path);
+	loop_timer_cancel(export->loop, &export->accept_retry);
+	if (export->accepting)
+		loop_cancel(export->loop, &export->accept_io);
+	list_for_each (node, &export->connections)
+		nbd_connection_finish(
+			list_entry(node, struct nbd_connection, node));
+	check_stopped(export);
+}
+
+void nbd_export_destroy(struct nbd_export *export)
+{
+	if (!export)
+		return;
+	assert(export->stopping && !export->stop_done);
+	fd_close(export->listen_fd);
+	free(export->socket_path);
+	free(export);
+}
+
+json_t *nbd_export_stats(const struct nbd_export *export)
+{
+	const struct nbd_counts *counts = &export->counts;
+	uint32_t in_flight = 0;
+
+	list_for_each (node, &export->connections)
+		in_flight += list_entry(node, struct nbd_connection, node)
+				     ->in_flight;
+	return json_pack(
+		"{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "socket",
+		export->socket_path, "name", export->name, "connections",
+		(json_int_t) export->connection_count, "in_flight",
+		(json_int_t)in_flight, "connections_total",
+		(json_int_t)counts->connections, "connections_refused",
+		(json_int_t)counts->connections_refused, "connections_broken",
+		(json_int_t)counts->connections_broken, "reply_errors",
+		(json_int_t)counts->errors);
+}

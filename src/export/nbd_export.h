@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nbd_export.h - what the connections of an export share (inside src/export
+ * only).
+ */
+#ifndef FOREBAY_EXPORT_NBD_EXPORT_H
+#define FOREBAY_EXPORT_NBD_EXPORT_H
+
+#include "list.h"
+#include "nbd.h"
+#include "nbd_protocol.h"
+
+#define NBD_TRASH_BYTES (128u << 10)
+
+struct nbd_counts {
+	uint64_t connections; /* since the start */
+	uint64_t connections_refused;
+	uint64_t connections_broken; /* hung up on, for what they sent */
+	uint64_t errors; /* replies that say so */
+};
+
+struct nbd_export {
+	struct loop *loop;
+	struct pipeline *pipeline;
+	const struct nbd_terms *terms;
+	struct nbd_terms terms_storage;
+	char name[NBD_NAME_BYTES_MAX + 1];
+	char description[NBD_NAME_BYTES_MAX + 1];
+	char *socket_path;
+	unsigned int connections_max;
+	uint64_t handshake_timeout_ns;
+	uint64_t linger_timeout_ns;
+
+	int listen_fd;
+	bool accepting;
+	bool stopping;
+	struct loop_io accept_io;
+	struct loop_timer accept_retry;
+	struct list connections;
+	unsigned int connection_count;
+	struct nbd_counts counts;
+
+	struct loop_deferred stopped;
+	void (*stop_done)(void *context);
+	void *stop_context;
+
+	/* Payload that is refused lands here; never read. */
+	uint8_t trash[NBD_TRASH_BYTES];
+};
+
+/* A connection is gone. */
+void nbd_export_connection_gone(struct nbd_export *export);
+
+#endif
