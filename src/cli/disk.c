@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* disk.c - forebay disk; the tables are in disk_view.c. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arguments.h"
+#include "backend_uri.h"
+#include "client.h"
+#include "disk_view.h"
+#include "disk_wait.h"
+#include "error.h"
+#include "nouns.h"
+#include "output.h"
+#include "quantity.h"
+
+static int out_of_memory(struct error *error)
+{
+	return error_set(error, -ENOMEM, "forebay: out of memory");
+}
+
+/* "/v1/disks/NAME" with @rest behind it; the caller frees it. */
+static char *path_of(const struct invocation *invocation, const char *rest)
+{
+	return client_path("disks", invocation->operands[0], rest);
+}
+
+static int call_and_show(const struct invocation *invocation,
+			 struct client *client,
+			 const struct client_request *request,
+			 output_present_fn present, struct error *error)
+{
+	struct client_answer answer;
+	int ret;
+
+	if (!request->path)
+		return out_of_memory(error);
+	ret = client_call(client, request, &answer, error);
+	if (ret < 0)
+		return ret;
+	ret = output_answer(invocation, &answer, present, error);
+	client_answer_release(&answer);
+	return ret;
+}
+
+/* "vhost-user-blk,nbd" as an array; forebayd says which words it knows. */
+static json_t *split_exports(const char *text)
+{
+	json_t *kinds = json_array();
+
+	while (kinds) {
+		size_t length = strcspn(text, ",");
+
+		if (json_array_append_new(kinds, json_stringn(text, length)) <
+		    0) {
+			json_decref(kinds);
+			return NULL;
+		}
+		if (text[length] == '\0')
+			break;
+		text += length + 1;
+	}
+	return kinds;
+}
+
+static int add_size(const struct invocation *invocation, json_t *body,
+		    struct error *error)
+{
+	const char *text = invocation->flags[FLAG_SIZE];
+	uint64_t bytes = 0;
+
+	if (!text)
+		return 0;
+	if (quantity_parse_size(text, &bytes) < 0)
+		return error_set(error, -EINVAL,
+				 "--size: '%s' is no size; write digits and "
+				 "KiB, MiB, GiB or TiB, for example 20GiB",
+				 text);
+	if (json_object_set_new(body, "size_bytes",
+				json_integer((json_int_t)bytes)) < 0)
+		return out_of_memory(error);
+	return 0;
+}
+
+static int fill_body(const struct invocation *invocation, json_t *body,
+		     struct error *error)
+{
+	const char *policy = invocation->flags[FLAG_POLICY];
+	const char *exports = invocation->flags[FLAG_EXPORT];
+	char *backend = backend_uri_from_text(invocation->flags[FLAG_BACKEND]);
+	json_t *uri = json_string(backend);
+
+	free(backend);
+	if (json_object_set_new(body, "name",
+				json_string(invocation->operands[0])) < 0 ||
+	    json_object_set_new(body, "backend", uri) < 0 ||
+	    (policy &&
+	     json_object_set_new(body, "policy", json_string(policy)) < 0) ||
+	    (exports &&
+	     json_object_set_new(body, "exports", split_exports(exports)) < 0))
+		return error_set(error, -EINVAL,
+				 "disk: a name or path isn't UTF-8; use "
+				 "another");
+	return add_size(invocation, body, error);
+}
+
+int disk_create(const struct invocation *invocation, struct client *client,
+		struct error *error)
+{
+	json_t *body = json_object();
+	struct client_request request = {
+		.method = CLIENT_POST, .path = "/v1/disks", .body = body};
+	int ret = fill_body(invocation, body, error);
+
+	if (ret == 0)
+		ret = call_and_show(invocation, client, &request,
+				    disk_view_created, error);
+	json_decref(body);
+	return ret;
+}
+
+int disk_list(const struct invocation *invocation, struct client *client,
+	      struct error *error)
+{
+	return output_get(invocation, client, "/v1/disks", disk_view_list,
+			  error);
+}
+
+int disk_show(const struct invocation *invocation, struct client *client,
+	      struct error *error)
+{
+	char *path = path_of(invocation, NULL);
+	struct client_request request = {.method = CLIENT_GET, .path = path};
+	int ret = call_and_show(invocation, client, &request, disk_view_show,
+				error);
+
+	free(path);
+	return ret;
+}
+
+int disk_stats(const struct invocation *invocation, struct client *client,
+	       struct error *error)
+{
+	char *path = path_of(invocation, "stats");
+	struct client_request request = {.method = CLIENT_GET, .path = path};
+	int ret = call_and_show(invocation, client, &request, disk_view_stats,
+				error);
+
+	free(path);
+	return ret;
+}
+
+int disk_open(const struct invocation *invocation, struct client *client,
+	      struct error *error)
+{
+	return disk_wait(invocation, client, "open", error);
+}
+
+int disk_close(const struct invocation *invocation, struct client *client,
+	       struct error *error)
+{
+	return disk_wait(invocation, client, "close", error);
+}
+
+int disk_flush(const struct invocation *invocation, struct client *client,
+	       struct error *error)
+{
+	return disk_wait(invocation, client, "flush", error);
+}
+
+int disk_delete(const struct invocation *invocation, struct client *client,
+		struct error *error)
+{
+	const char *backend = invocation->flags[FLAG_DELETE_BACKEND];
+	const char *dirty = invocation->flags[FLAG_DISCARD_DIRTY];
+	char *plain = path_of(invocation, NULL);
+	char *path = NULL;
+	struct client_request request = {.method = CLIENT_DELETE};
+	int ret;
+
+	if (plain &&
+	    asprintf(&path, "%s%s%s%s%s", plain, backend || dirty ? "?" : "",
+		     backend ? "delete_backend=true" : "",
+		     backend && dirty ? "&" : "",
+		     dirty ? "discard_dirty=true" : "") < 0)
+		path = NULL;
+	request.path = path;
+	ret = call_and_show(invocation, client, &request, disk_view_deleted,
+			    error);
+	free(plain);
+	free(path);
+	return ret;
+}
+
+/* The values are a flag's; only letters, digits and dashes can be right. */
+static int check_word(const char *flag, const char *word, struct error *error)
+{
+	if (!word ||
+	    word[strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0')
+		return 0;
+	return error_set(error, -EINVAL,
+			 "--%s: '%s' can't be right; see "
+			 "'forebay disk xml --help'",
+			 flag, word);
+}
+
+static char *xml_path(const struct invocation *invocation)
+{
+	const char *kind = invocation->flags[FLAG_EXPORT];
+	const char *target = invocation->flags[FLAG_TARGET];
+	char *plain = path_of(invocation, "xml");
+	char *path = NULL;
+
+	if (plain &&
+	    asprintf(&path, "%s%s%s%s%s%s", plain, kind || target ? "?" : "",
+		     kind ? "export=" : "", kind ? kind : "",
+		     target ? "&target=" : "", target ? target : "") < 0)
+		path = NULL;
+	free(plain);
+	return path;
+}
+
+int disk_xml(const struct invocation *invocation, struct client *client,
+	     struct error *error)
+{
+	struct client_request request = {.method = CLIENT_GET};
+	struct client_answer answer;
+	char *path;
+	int ret;
+
+	if (invocation->flags[FLAG_OUTPUT])
+		return error_set(error, -EINVAL,
+				 "--output: disk xml prints XML only; leave it "
+				 "out");
+	ret = check_word("export", invocation->flags[FLAG_EXPORT], error);
+	if (ret == 0)
+		ret = check_word("target", invocation->flags[FLAG_TARGET],
+				 error);
+	if (ret < 0)
+		return ret;
+	path = xml_path(invocation);
+	if (!path)
+		return out_of_memory(error);
+	request.path = path;
+	ret = client_call(client, &request, &answer, error);
+	free(path);
+	if (ret < 0)
+		return ret;
+	(void)fputs(answer.bytes, stdout);
+	client_answer_release(&answer);
+	return 0;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* disk_view.c - tables and lines about disks; statistics: disk_stats.c. */
+#include "disk_view.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "quantity.h"
+#include "table.h"
+
+#define SIZE_BYTES 32u
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "-";
+}
+
+static const char *size_of(const json_t *object, const char *key,
+			   char buffer[SIZE_BYTES])
+{
+	json_int_t bytes = json_integer_value(json_object_get(object, key));
+
+	return quantity_format_size(bytes > 0 ? (uint64_t)bytes : 0, buffer,
+				    SIZE_BYTES);
+}
+
+int disk_view_created(const json_t *disk)
+{
+	char size[SIZE_BYTES];
+	const json_t *policy = json_object_get(disk, "policy");
+
+	(void)printf("disk %s: created, %s on %s, ", text_of(disk, "name"),
+		     size_of(disk, "size_bytes", size),
+		     text_of(disk, "backend"));
+	if (json_is_object(policy))
+		(void)printf("policy %s\n", text_of(policy, "name"));
+	else
+		(void)printf("without filters\n");
+	return 0;
+}
+
+int disk_view_opened(const json_t *disk)
+{
+	const json_t *exports = json_object_get(disk, "exports");
+	const char *kind;
+	json_t *export;
+
+	(void)printf("disk %s: %s\n", text_of(disk, "name"),
+		     text_of(disk, "state"));
+	json_object_foreach((json_t *)exports, kind, export)
+	{
+		(void)printf("  %-14s  %s\n", kind, text_of(export, "socket"));
+	}
+	return 0;
+}
+
+int disk_view_closed(const json_t *disk)
+{
+	(void)printf("disk %s: closed; everything is on %s\n",
+		     text_of(disk, "name"), text_of(disk, "backend"));
+	return 0;
+}
+
+int disk_view_flushed(const json_t *disk)
+{
+	(void)printf("disk %s: flushed to %s\n", text_of(disk, "name"),
+		     text_of(disk, "backend"));
+	return 0;
+}
+
+int disk_view_deleted(const json_t *deleted)
+{
+	char size[SIZE_BYTES];
+	const char *key = "discarded_dirty_bytes";
+
+	(void)printf("disk %s: deleted; %s %s\n", text_of(deleted, "name"),
+		     text_of(deleted, "backend"),
+		     json_is_true(json_object_get(deleted, "backend_deleted"))
+			     ? "is deleted too"
+			     : "is untouched");
+	if (json_integer_value(json_object_get(deleted, key)) > 0)
+		(void)printf("  at most %s had not been written back and are "
+			     "gone\n",
+			     size_of(deleted, key, size));
+	return 0;
+}
+
+/* What is true now; else what is wanted, marked as such. A new value. */
+static json_t *describe_mode(const json_t *disk)
+{
+	const json_t *mode = json_object_get(disk, "mode");
+	json_t *actual = json_object_get(mode, "actual");
+	json_t *requested = json_object_get(mode, "requested");
+
+	if (json_is_string(actual) && !json_equal(actual, requested))
+		return json_sprintf("%s (not %s)", json_string_value(actual),
+				    text_of(mode, "requested"));
+	return json_is_string(actual) ? json_incref(actual)
+				      : json_incref(requested);
+}
+
+static json_t *policy_name(const json_t *disk)
+{
+	return json_object_get(json_object_get(disk, "policy"), "name");
+}
+
+int disk_view_list(const json_t *list)
+{
+	static const struct column columns[] = {
+		{"disk", UNIT_TEXT},   {"state", UNIT_STATE},
+		{"size", UNIT_SIZE},   {"dirty", UNIT_SIZE},
+		{"mode", UNIT_TEXT},   {"policy", UNIT_TEXT},
+		{"backend", UNIT_TEXT}};
+	const json_t *disks = json_object_get(list, "items");
+	struct table *table = table_create(columns, 7);
+
+	for (size_t i = 0; i < json_array_size(disks); i++) {
+		const json_t *disk = json_array_get(disks, i);
+
+		table_row(table,
+			  json_pack("[O?O?O?O?o?O?O?]",
+				    json_object_get(disk, "name"),
+				    json_object_get(disk, "state"),
+				    json_object_get(disk, "size_bytes"),
+				    json_object_get(disk, "dirty_bytes"),
+				    describe_mode(disk), policy_name(disk),
+				    json_object_get(disk, "backend")));
+	}
+	return table_finish(table);
+}
+
+static void add_mode(struct table *table, const json_t *mode)
+{
+	table_pair(table, "Mode requested", UNIT_TEXT,
+		   json_object_get(mode, "requested"));
+	table_pair(table, "Mode actual", UNIT_TEXT,
+		   json_object_get(mode, "actual"));
+	if (json_is_string(json_object_get(mode, "reason")))
+		table_pair(table, "  because", UNIT_TEXT,
+			   json_object_get(mode, "reason"));
+}
+
+static void add_exports(struct table *table, const json_t *exports)
+{
+	const json_t *vhost = json_object_get(exports, "vhost-user-blk");
+	const json_t *nbd = json_object_get(exports, "nbd");
+
+	if (vhost)
+		table_pair(table, "vhost-user-blk", UNIT_TEXT,
+			   json_object_get(vhost, "socket"));
+	if (nbd)
+		table_pair(table, "nbd", UNIT_TEXT,
+			   json_object_get(nbd, "uri"));
+}
+
+int disk_view_show(const json_t *disk)
+{
+	struct table *table = table_create_pairs();
+	const json_t *reason = json_object_get(disk, "reason");
+
+	table_pair(table, "Name", UNIT_TEXT, json_object_get(disk, "name"));
+	table_pair(table, "Id", UNIT_TEXT, json_object_get(disk, "id"));
+	table_pair(table, "State", UNIT_STATE, json_object_get(disk, "state"));
+	if (json_is_string(reason))
+		table_pair(table, "  because", UNIT_TEXT, reason);
+	table_pair(table, "Size", UNIT_SIZE,
+		   json_object_get(disk, "size_bytes"));
+	table_pair(table, "Backend", UNIT_TEXT,
+		   json_object_get(disk, "backend"));
+	table_pair(table, "Policy", UNIT_TEXT, policy_name(disk));
+	add_mode(table, json_object_get(disk, "mode"));
+	table_pair(table, "Dirty", UNIT_SIZE,
+		   json_object_get(disk, "dirty_bytes"));
+	add_exports(table, json_object_get(disk, "exports"));
+	table_pair(table, "Process", UNIT_TEXT, json_object_get(disk, "pid"));
+	table_pair(table, "Restarts", UNIT_COUNT,
+		   json_object_get(disk, "restarts"));
+	return table_finish(table);
+}

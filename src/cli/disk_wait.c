@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * disk_wait.c - asks again for as long as the API answers 202.
+ *
+ * The line of progress comes from a second connection, asked once a second from
+ * libcurl's progress callback while the first one waits for its answer.
+ */
+#include "disk_wait.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arguments.h"
+#include "client.h"
+#include "disk_view.h"
+#include "error.h"
+#include "human.h"
+#include "output.h"
+
+#define HTTP_ACCEPTED 202
+
+struct progress {
+	const char *name;
+	const char *verb;
+	struct client *client;
+	char *path;
+	time_t started_s;
+	time_t shown_s;
+};
+
+static time_t now_s(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static void wipe(struct progress *progress)
+{
+	if (progress->shown_s != progress->started_s)
+		(void)fputs("\r\033[K", stderr);
+}
+
+/* "disk d1: close: 12 s, state closing, 1.2 GiB dirty" */
+static void show(struct progress *progress)
+{
+	struct client_request request = {.method = CLIENT_GET,
+					 .path = progress->path};
+	struct client_answer answer;
+	time_t now = now_s();
+	const char *state;
+	const json_t *dirty;
+	char size[HUMAN_BYTES];
+
+	if (now == progress->shown_s)
+		return;
+	if (client_call(progress->client, &request, &answer, NULL) < 0)
+		return;
+	progress->shown_s = now;
+	state = json_string_value(json_object_get(answer.json, "state"));
+	dirty = json_object_get(answer.json, "dirty_bytes");
+	(void)fprintf(stderr, "\r\033[Kdisk %s: %s: %lld s, state %s",
+		      progress->name, progress->verb,
+		      (long long)(now - progress->started_s),
+		      state ? state : "not known");
+	if (json_is_integer(dirty))
+		(void)fprintf(
+			stderr, ", %s dirty",
+			human_size((uint64_t)json_integer_value(dirty), size));
+	client_answer_release(&answer);
+}
+
+static void on_waiting(void *context)
+{
+	show(context);
+}
+
+/* Without a terminal, or without memory, there is no progress to see. */
+static bool start_progress(const struct invocation *invocation,
+			   const char *verb, struct progress *progress)
+{
+	*progress = (struct progress){.name = invocation->operands[0],
+				      .verb = verb,
+				      .started_s = now_s(),
+				      .shown_s = now_s()};
+	if (!isatty(STDERR_FILENO))
+		return false;
+	progress->path = client_path("disks", progress->name, NULL);
+	if (!progress->path || client_open(invocation->flags[FLAG_ROOT],
+					   &progress->client, NULL) < 0)
+		return false;
+	return true;
+}
+
+static void end_progress(struct progress *progress)
+{
+	wipe(progress);
+	client_close(progress->client);
+	free(progress->path);
+}
+
+static output_present_fn view_of(const char *verb)
+{
+	if (strcmp(verb, "open") == 0)
+		return disk_view_opened;
+	if (strcmp(verb, "close") == 0)
+		return disk_view_closed;
+	return disk_view_flushed;
+}
+
+int disk_wait(const struct invocation *invocation, struct client *client,
+	      const char *verb, struct error *error)
+{
+	struct progress progress;
+	bool visible = start_progress(invocation, verb, &progress);
+	char *path = client_path("disks", invocation->operands[0], verb);
+	struct client_request request = {
+		.method = CLIENT_POST,
+		.path = path,
+		.waiting = visible ? on_waiting : NULL,
+		.waiting_context = &progress,
+	};
+	struct client_answer answer = {.status = HTTP_ACCEPTED};
+	int ret =
+		path ? 0 : error_set(error, -ENOMEM, "forebay: out of memory");
+
+	while (ret == 0 && answer.status == HTTP_ACCEPTED) {
+		client_answer_release(&answer);
+		ret = client_call(client, &request, &answer, error);
+	}
+	end_progress(&progress);
+	free(path);
+	if (ret < 0)
+		return ret;
+	ret = output_answer(invocation, &answer, view_of(verb), error);
+	client_answer_release(&answer);
+	return ret;
+}

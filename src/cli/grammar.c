@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* grammar.c - the table; see grammar.h for who reads it. */
+#include "grammar.h"
+
+#include <string.h>
+
+#include "nouns.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define ONE_DISK                  \
+	{                         \
+		{                 \
+			"NAME", 0 \
+		}                 \
+	}
+
+const struct flag grammar_flags[FLAG_COUNT] = {
+	[FLAG_ROOT] = {"root", 0, "DIR",
+		       "the host that lives under DIR; also $FOREBAY_ROOT"},
+	[FLAG_OUTPUT] = {"output", 'o', "FORM",
+			 "table, json (what the API answered) or yaml"},
+	[FLAG_HELP] = {"help", 'h', NULL, "show help for what stands before"},
+	[FLAG_VERSION] = {"version", 0, NULL, "print the version"},
+	[FLAG_FILE] = {"file", 'f', "FILE",
+		       "YAML or JSON file; - reads standard input"},
+	[FLAG_BACKEND] = {"backend", 0, "URI",
+			  "where the bytes live: file:PATH, or just a path"},
+	[FLAG_SIZE] = {"size", 0, "SIZE",
+		       "bytes, or with KiB, MiB, GiB, TiB: makes the image"},
+	[FLAG_POLICY] = {"policy", 0, "NAME", "filters for the disk"},
+	[FLAG_EXPORT] = {"export", 0, "KINDS",
+			 "vhost-user-blk, nbd, or both with a comma"},
+	[FLAG_TARGET] = {"target", 0, "DEVICE",
+			 "the device's name in the domain (vda)"},
+	[FLAG_DELETE_BACKEND] = {"delete-backend", 0, NULL,
+				 "delete the image as well"},
+	[FLAG_DISCARD_DIRTY] = {"discard-dirty", 0, NULL,
+				"delete though unwritten data is lost"},
+};
+
+static const struct verb status_verbs[] = {
+	{
+		.summary = "Show how this host is",
+		.details = "Lists the daemons, how many pools, policies and "
+			   "disks there are,\nand what needs attention.",
+		.examples = {"forebay status",
+			     "forebay --root /tmp/host1 status -o json"},
+		.run = status_show,
+	},
+};
+
+static const struct verb pool_verbs[] = {
+	{
+		.name = "create",
+		.summary = "Make a cache pool of directories on local SSDs",
+		.details = "Each PATH is an existing, writable directory on "
+			   "XFS or ext4 that no other\npool has.",
+		.operands = {{"NAME", 0}, {"PATH", 1}},
+		.examples = {"forebay pool create ssd /var/cache/forebay",
+			     "forebay pool create fast /mnt/nvme0 /mnt/nvme1"},
+		.run = pool_create,
+	},
+	{
+		.name = "list",
+		.summary = "List the pools and their space",
+		.examples = {"forebay pool list"},
+		.run = pool_list,
+	},
+};
+
+static const struct verb policy_verbs[] = {
+	{
+		.name = "create",
+		.summary = "Make a policy: filters and their properties",
+		.details = "The file holds a name and a list of filters:\n"
+			   "\n"
+			   "    name: gold\n"
+			   "    filters:\n"
+			   "      - filter: throttle\n"
+			   "        properties: { iops: 20000 }\n"
+			   "      - filter: cache\n"
+			   "        properties: { mode: write-back, "
+			   "limit: 4GiB }\n"
+			   "\n"
+			   "'forebay filter list -o yaml' shows every property "
+			   "of every filter.",
+		.flags = FLAG_BIT(FLAG_FILE),
+		.required = FLAG_BIT(FLAG_FILE),
+		.examples = {"forebay policy create -f gold.yaml"},
+		.run = policy_create,
+	},
+	{
+		.name = "list",
+		.summary = "List the policies and the disks that have them",
+		.examples = {"forebay policy list"},
+		.run = policy_list,
+	},
+};
+
+static const struct verb filter_verbs[] = {
+	{
+		.name = "list",
+		.summary = "List the filters installed on this host",
+		.examples = {"forebay filter list",
+			     "forebay filter list -o yaml"},
+		.run = filter_list,
+	},
+};
+
+static const struct verb disk_verbs[] = {
+	{
+		.name = "create",
+		.summary = "Make a disk known to Forebay",
+		.details =
+			"Without --size the image must exist and is taken "
+			"as it is. With --size a\nmissing image is made; one "
+			"that exists must have that size. The disk is\n"
+			"closed: open it next.",
+		.operands = ONE_DISK,
+		.flags = FLAG_BIT(FLAG_BACKEND) | FLAG_BIT(FLAG_SIZE) |
+			 FLAG_BIT(FLAG_POLICY) | FLAG_BIT(FLAG_EXPORT),
+		.required = FLAG_BIT(FLAG_BACKEND),
+		.examples = {"forebay disk create web1 --backend "
+			     "/srv/images/web1.raw --policy gold",
+			     "forebay disk create scratch --backend "
+			     "file:/srv/scratch.raw --size 20GiB --export nbd"},
+		.run = disk_create,
+	},
+	{
+		.name = "list",
+		.summary = "List the disks with state, mode and dirty bytes",
+		.examples = {"forebay disk list"},
+		.run = disk_list,
+	},
+	{
+		.name = "show",
+		.summary = "Show one disk: state, sockets, cache mode",
+		.operands = ONE_DISK,
+		.examples = {"forebay disk show web1",
+			     "forebay disk show web1 -o json"},
+		.run = disk_show,
+	},
+	{
+		.name = "open",
+		.summary = "Start a disk's process; its sockets listen then",
+		.operands = ONE_DISK,
+		.examples = {"forebay disk open web1"},
+		.run = disk_open,
+	},
+	{
+		.name = "close",
+		.summary = "Write everything back and end a disk's process",
+		.operands = ONE_DISK,
+		.examples = {"forebay disk close web1"},
+		.run = disk_close,
+	},
+	{
+		.name = "stats",
+		.summary = "Show a disk's requests, latencies and filters",
+		.details = "Counts from the start of the disk's process. "
+			   "Latencies are medians and\npercentiles as the "
+			   "export saw them.",
+		.operands = ONE_DISK,
+		.examples = {"forebay disk stats web1",
+			     "watch -n 1 forebay disk stats web1"},
+		.run = disk_stats,
+	},
+	{
+		.name = "flush",
+		.summary = "Write what is dirty now to the backend",
+		.operands = ONE_DISK,
+		.examples = {"forebay disk flush web1"},
+		.run = disk_flush,
+	},
+	{
+		.name = "delete",
+		.summary = "Forget a closed disk and its cache",
+		.details = "The image under the disk stays, unless "
+			   "--delete-backend is given.",
+		.operands = ONE_DISK,
+		.flags = FLAG_BIT(FLAG_DELETE_BACKEND) |
+			 FLAG_BIT(FLAG_DISCARD_DIRTY),
+		.examples = {"forebay disk delete web1"},
+		.run = disk_delete,
+	},
+	{
+		.name = "xml",
+		.summary = "Print a disk as libvirt domain XML",
+		.operands = ONE_DISK,
+		.flags = FLAG_BIT(FLAG_EXPORT) | FLAG_BIT(FLAG_TARGET),
+		.examples = {"forebay disk xml web1",
+			     "forebay disk xml web1 --export nbd --target vdb"},
+		.run = disk_xml,
+	},
+};
+
+const struct noun grammar_nouns[] = {
+	{"status", "how this host is", status_verbs, COUNT_OF(status_verbs)},
+	{"pool", "space on local SSDs for the caches", pool_verbs,
+	 COUNT_OF(pool_verbs)},
+	{"policy", "filters and properties that disks get", policy_verbs,
+	 COUNT_OF(policy_verbs)},
+	{"filter", "what is installed on this host", filter_verbs,
+	 COUNT_OF(filter_verbs)},
+	{"disk", "virtual disks", disk_verbs, COUNT_OF(disk_verbs)},
+};
+
+const size_t grammar_noun_count = COUNT_OF(grammar_nouns);
+
+const struct noun *grammar_find_noun(const char *name)
+{
+	for (size_t i = 0; i < grammar_noun_count; i++) {
+		if (strcmp(grammar_nouns[i].name, name) == 0)
+			return &grammar_nouns[i];
+	}
+	return NULL;
+}
+
+int grammar_noun_is_command(const struct noun *noun)
+{
+	return !noun->verbs[0].name;
+}
+
+const struct verb *grammar_find_verb(const struct noun *noun, const char *name)
+{
+	for (size_t i = 0; i < noun->verb_count; i++) {
+		if (noun->verbs[i].name &&
+		    strcmp(noun->verbs[i].name, name) == 0)
+			return &noun->verbs[i];
+	}
+	return NULL;
+}

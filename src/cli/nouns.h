@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nouns.h - the run functions of the grammar, one file a noun.
+ *
+ * Each makes its requests, shows the answer, and returns 0 or a negative errno
+ * with @error filled.
+ */
+#ifndef FOREBAY_CLI_NOUNS_H
+#define FOREBAY_CLI_NOUNS_H
+
+struct client;
+struct error;
+struct invocation;
+
+int status_show(const struct invocation *invocation, struct client *client,
+		struct error *error);
+
+int pool_create(const struct invocation *invocation, struct client *client,
+		struct error *error);
+int pool_list(const struct invocation *invocation, struct client *client,
+	      struct error *error);
+
+int policy_create(const struct invocation *invocation, struct client *client,
+		  struct error *error);
+int policy_list(const struct invocation *invocation, struct client *client,
+		struct error *error);
+
+int filter_list(const struct invocation *invocation, struct client *client,
+		struct error *error);
+
+int disk_create(const struct invocation *invocation, struct client *client,
+		struct error *error);
+int disk_list(const struct invocation *invocation, struct client *client,
+	      struct error *error);
+int disk_show(const struct invocation *invocation, struct client *client,
+	      struct error *error);
+int disk_open(const struct invocation *invocation, struct client *client,
+	      struct error *error);
+int disk_close(const struct invocation *invocation, struct client *client,
+	       struct error *error);
+int disk_stats(const struct invocation *invocation, struct client *client,
+	       struct error *error);
+int disk_flush(const struct invocation *invocation, struct client *client,
+	       struct error *error);
+int disk_delete(const struct invocation *invocation, struct client *client,
+		struct error *error);
+int disk_xml(const struct invocation *invocation, struct client *client,
+	     struct error *error);
+
+#endif

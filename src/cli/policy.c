@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* policy.c - forebay policy. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arguments.h"
+#include "client.h"
+#include "error.h"
+#include "nouns.h"
+#include "output.h"
+#include "policy_file.h"
+#include "table.h"
+
+/* "throttle, cache" of a policy's filters, as a new string value. */
+static json_t *join_filters(const json_t *filters)
+{
+	json_t *text = json_string("");
+
+	for (size_t i = 0; i < json_array_size(filters); i++) {
+		const char *before = json_string_value(text);
+		const char *name = json_string_value(
+			json_object_get(json_array_get(filters, i), "filter"));
+		json_t *longer =
+			json_sprintf("%s%s%s", before ? before : "",
+				     i > 0 ? ", " : "", name ? name : "?");
+
+		json_decref(text);
+		text = longer;
+	}
+	return text;
+}
+
+static int present_created(const json_t *policy)
+{
+	json_t *filters = join_filters(json_object_get(policy, "filters"));
+	const char *names = json_string_value(filters);
+
+	(void)printf("policy %s: created, %s\n",
+		     json_string_value(json_object_get(policy, "name")),
+		     names && *names ? names : "without filters");
+	json_decref(filters);
+	return 0;
+}
+
+int policy_create(const struct invocation *invocation, struct client *client,
+		  struct error *error)
+{
+	json_t *policy = NULL;
+	struct client_request request = {.method = CLIENT_POST,
+					 .path = "/v1/policies"};
+	struct client_answer answer;
+	int ret;
+
+	ret = policy_file_read(invocation->flags[FLAG_FILE], &policy, error);
+	if (ret < 0)
+		return ret;
+	request.body = policy;
+	ret = client_call(client, &request, &answer, error);
+	json_decref(policy);
+	if (ret < 0)
+		return ret;
+	ret = output_answer(invocation, &answer, present_created, error);
+	client_answer_release(&answer);
+	return ret;
+}
+
+static int present_list(const json_t *list)
+{
+	static const struct column columns[] = {
+		{"policy", UNIT_TEXT},
+		{"version", UNIT_COUNT},
+		{"disks", UNIT_COUNT},
+		{"filters", UNIT_TEXT},
+	};
+	const json_t *policies = json_object_get(list, "items");
+	struct table *table = table_create(columns, 4);
+
+	for (size_t i = 0; i < json_array_size(policies); i++) {
+		const json_t *policy = json_array_get(policies, i);
+		const json_t *disks = json_object_get(policy, "disks");
+		json_t *filters =
+			join_filters(json_object_get(policy, "filters"));
+
+		table_row(table, json_pack("[O?O?Io?]",
+					   json_object_get(policy, "name"),
+					   json_object_get(policy, "version"),
+					   (json_int_t)json_array_size(disks),
+					   filters));
+	}
+	return table_finish(table);
+}
+
+int policy_list(const struct invocation *invocation, struct client *client,
+		struct error *error)
+{
+	return output_get(invocation, client, "/v1/policies", present_list,
+			  error);
+}

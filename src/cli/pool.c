@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pool.c - forebay pool. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "arguments.h"
+#include "backend_uri.h"
+#include "client.h"
+#include "error.h"
+#include "nouns.h"
+#include "output.h"
+#include "table.h"
+
+static int present_created(const json_t *pool)
+{
+	const char *reason = json_string_value(json_object_get(pool, "reason"));
+
+	(void)printf("pool %s: created, %s%s%s\n",
+		     json_string_value(json_object_get(pool, "name")),
+		     json_string_value(json_object_get(pool, "state")),
+		     reason ? ": " : "", reason ? reason : "");
+	return 0;
+}
+
+static json_t *absolute_paths(const struct invocation *invocation)
+{
+	json_t *paths = json_array();
+
+	for (size_t i = 1; i < invocation->operand_count; i++) {
+		char *path = backend_uri_absolute(invocation->operands[i]);
+
+		if (json_array_append_new(paths, json_string(path)) < 0) {
+			json_decref(paths);
+			paths = NULL;
+		}
+		free(path);
+	}
+	return paths;
+}
+
+int pool_create(const struct invocation *invocation, struct client *client,
+		struct error *error)
+{
+	json_t *body = json_pack("{s:s, s:o}", "name", invocation->operands[0],
+				 "paths", absolute_paths(invocation));
+	struct client_request request = {
+		.method = CLIENT_POST, .path = "/v1/pools", .body = body};
+	struct client_answer answer;
+	int ret;
+
+	if (!body)
+		return error_set(error, -EINVAL,
+				 "pool: a name or path isn't UTF-8; use "
+				 "another");
+	ret = client_call(client, &request, &answer, error);
+	json_decref(body);
+	if (ret < 0)
+		return ret;
+	ret = output_answer(invocation, &answer, present_created, error);
+	client_answer_release(&answer);
+	return ret;
+}
+
+static void add_pool(struct table *table, const json_t *pool)
+{
+	const json_t *paths = json_object_get(pool, "paths");
+
+	for (size_t i = 0; i < json_array_size(paths); i++) {
+		const json_t *path = json_array_get(paths, i);
+
+		table_row(table, json_pack("[O?O?O?O?O?O?]",
+					   json_object_get(pool, "name"),
+					   json_object_get(pool, "state"),
+					   json_object_get(path, "size_bytes"),
+					   json_object_get(path, "free_bytes"),
+					   json_object_get(path, "path"),
+					   json_object_get(pool, "reason")));
+	}
+}
+
+static int present_list(const json_t *list)
+{
+	static const struct column columns[] = {
+		{"pool", UNIT_TEXT}, {"state", UNIT_STATE}, {"size", UNIT_SIZE},
+		{"free", UNIT_SIZE}, {"path", UNIT_TEXT},   {"note", UNIT_TEXT},
+	};
+	const json_t *pools = json_object_get(list, "items");
+	struct table *table = table_create(columns, 6);
+
+	for (size_t i = 0; i < json_array_size(pools); i++)
+		add_pool(table, json_array_get(pools, i));
+	return table_finish(table);
+}
+
+int pool_list(const struct invocation *invocation, struct client *client,
+	      struct error *error)
+{
+	return output_get(invocation, client, "/v1/pools", present_list, error);
+}
