@@ -30,25 +30,37 @@ struct channel_handler {
 	/* Owns: the callee owns the descriptors, not the bytes. */
 	void (*message)(void *owner, const void *bytes, size_t count,
 			const int *fds, uint32_t fd_count);
-	/* The other side is gone; the channel may be destroyed here. */
+	/*
+	 * The other side is gone; the channel may be destroyed here. @reason: 0
+	 * for an orderly end, -EMSGSIZE for a packet over the limits, or what
+	 * the socket said.
+	 */
 	void (*closed)(void *owner, int reason);
 	void *owner;
 };
 
-/* Takes the connected socket @fd over. */
+/* Owns: takes the connected socket @fd over, unless it fails. */
 int channel_create(struct loop *loop, int fd,
 		   const struct channel_handler *handler,
 		   struct channel **ret_channel);
-/* Nothing is delivered any more; queued messages are dropped. NULL is fine. */
+/*
+ * Nothing is delivered any more; queued messages are dropped. The memory goes
+ * with the loop's next turns, or with the loop. NULL is fine.
+ */
 void channel_destroy(struct channel *channel);
-/* Returns: 0, -EMSGSIZE, -ENOBUFS (queue full), -ENOTCONN. */
+/*
+ * Returns: 0, -EMSGSIZE (too large, or no bytes at all), -ENOBUFS (queue full),
+ * -ENOTCONN, or -EMFILE, -ENOMEM.
+ */
 int channel_send(struct channel *channel, const void *bytes, size_t count,
 		 const int *fds, uint32_t fd_count);
 /* User that the other side ran as when it connected (SO_PEERCRED). */
 int channel_peer(const struct channel *channel, uid_t *ret_uid, pid_t *ret_pid);
 
-/* Blocking connect to @path (unix SOCK_SEQPACKET). Returns: descriptor or
- * -errno. */
+/*
+ * Connects to @path; waits 2 s at most for a listener that is busy or stopped.
+ * Returns: descriptor or -errno.
+ */
 int channel_connect(const char *path);
 /*
  * Listens at @path with @mode: replaces a socket that nobody answers on.
