@@ -83,9 +83,9 @@ enum forebay_operation {
 /* Builds the `operations` mask of a filter. */
 #define FOREBAY_OPERATION_BIT(operation) (1u << (unsigned int)(operation))
 
-/* Flags of a request or an io. */
-#define FOREBAY_FUA (1u << 0) /* durable before it completes (WRITE, ZEROES) \
-			       */
+/* Flags of a request or an io. FUA, of WRITE and WRITE_ZEROES: durable before
+ * it completes. */
+#define FOREBAY_FUA (1u << 0)
 /* WRITE_ZEROES: the range must stay allocated in the layers below. */
 #define FOREBAY_NO_HOLE (1u << 1)
 

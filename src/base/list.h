@@ -29,12 +29,14 @@ struct list {
 #define list_entry(node, type, member) container_of(node, type, member)
 
 /* The body must not remove @node; list_for_each_safe() allows that. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a declared name takes none. */
 #define list_for_each(node, head)                              \
 	for (struct list *node = (head)->next; node != (head); \
 	     node = node->next)
 #define list_for_each_safe(node, head)                                    \
 	for (struct list *node = (head)->next, *node##_next = node->next; \
 	     node != (head); node = node##_next, node##_next = node->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static inline void list_init(struct list *list)
 {

@@ -56,6 +56,7 @@ static void started(struct loop *loop, struct loop_io *io, enum loop_tag tag,
 	loop->in_flight[tag]++;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): preadv2() has as many. */
 void loop_readv(struct loop *loop, struct loop_io *io, int fd,
 		const struct iovec *iov, unsigned int iov_count,
 		uint64_t offset, int rw_flags)
@@ -66,6 +67,7 @@ void loop_readv(struct loop *loop, struct loop_io *io, int fd,
 	started(loop, io, LOOP_TAG_FILE, entry);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): preadv2() has as many. */
 void loop_writev(struct loop *loop, struct loop_io *io, int fd,
 		 const struct iovec *iov, unsigned int iov_count,
 		 uint64_t offset, int rw_flags)

@@ -11,9 +11,13 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
+
+
+FINDING = re.compile(r'^(\S+?):(\d+):\d+: (?:error|warning): (.*)$', re.M)
 
 
 def main():
@@ -51,14 +55,22 @@ def main():
         if done.returncode == 0 and 'warning:' not in done.stdout:
             open(stamp, 'w', encoding='utf-8').close()
             return name, ''
-        return name, done.stdout + ('' if done.stdout else done.stderr)
+        return name, done.stdout or done.stderr
 
     bad = 0
+    findings = {}  # a header's finding comes once for each file
     with concurrent.futures.ThreadPoolExecutor(int(jobs)) as pool:
         for name, trouble in pool.map(check, names):
-            if trouble:
-                bad += 1
-                print(trouble, end='')
+            if not trouble:
+                continue
+            bad += 1
+            found = FINDING.findall(trouble)
+            for path, line, text in found:
+                path = os.path.relpath(os.path.join(build, path))
+                findings[f'{path}:{line}: {text}'] = True
+            if not found:
+                findings[f'{name}: {trouble.strip()}'] = True
+    print('\n'.join(findings))
     print(f'{len(names)} files, {bad} with findings')
     sys.exit(1 if bad else 0)
 
