@@ -6,22 +6,36 @@
  * disks. It exports exactly one symbol, `forebay_filter`, of type
  * `struct forebay_filter`, and is loaded with RTLD_LOCAL. All that it needs
  * from Forebay comes through `struct forebay_host`, a table of functions.
+ * examples/null-filter.c is a whole one.
  *
  * Objects and their lifetime, outermost first:
  *
  *   filter    the shared object; loaded once in a forebay-disk process
  *   instance  one filter on one disk; from open() until close_done()
  *   request   one operation on its way down the chain; from submit() until
- *             the filter calls complete(), or until its completed() returns
+ *             the filter has completed it, or forwarded it for good
  *   io        an operation that the filter itself starts, on a file of its own
- *             or on the layers below; from the call until its done() is called
+ *             or on the layers below; from io_submit() until done()
  *
  * Path of a request. Filters stand in class order, from the VM down. Each gets
  * submit() and then does exactly one of these with the request:
  *
- *   forward   pass it on to the next layer; completed() is called on the way up
- *   complete  end it here, with 0 or a negative errno; layers below don't see
- * it hold      neither yet: keep the pointer, and forward or complete it later
+ *   forward    pass it on to the next layer; completed() is called when it
+ *              comes back, and passes it upwards with request_complete()
+ *   complete   end it here, with 0 or a negative errno: the layers below don't
+ *              see it
+ *   hold       neither yet: keep the pointer, and forward or complete it later
+ *
+ *        VM -> submit() -> request_forward() -> ... layers below ...
+ *        VM <- request_complete() <- completed() <- ...........'
+ *
+ * After request_complete(), and after request_forward() until completed(), the
+ * request isn't the filter's: don't touch it, it may be another one already.
+ *
+ * Order. Requests run side by side and end in any order, as on a real disk. A
+ * FLUSH covers the writes that had completed when it was submitted. A filter
+ * that acknowledges writes itself must honour that; one that only forwards need
+ * not think of it.
  *
  * Threads. There is one thread, the disk's event loop: every callback of an
  * instance runs on it and every host function must be called on it. A callback
@@ -29,17 +43,21 @@
  * threads.
  *
  * Memory. The request's data stay where the VM put them: the iovec points into
- * the VM's own memory. Reads of write data may see a guest that changes it in
- * flight. A filter must not change the data of a write. Each request carries
- * `request_context_bytes` of memory for the filter, zeroed before submit(), so
- * that no filter needs to allocate on the I/O path.
+ * the VM's own memory. A guest may change the data of a write while it is on
+ * its way, so two looks at them may differ. A filter must not change the data
+ * of a write. Each request carries `request_context_bytes` of memory for the
+ * filter, zeroed before submit(), so that no filter needs to allocate on the
+ * I/O path.
  *
  * Units. Offsets and lengths are bytes, always multiples of 512. Times are
  * nanoseconds on CLOCK_MONOTONIC. The addresses and lengths in an iovec are
  * multiples of 512 too, so that O_DIRECT accepts them.
  *
  * Errors. 0 is success, failures are negative errno values. An asynchronous
- * call returns void and completes exactly once.
+ * call returns void and completes exactly once. A filter that breaks a rule
+ * that Forebay can see (a request completed twice, an instance that ends with a
+ * timer armed) is named in the log, and its process aborts: it shares its
+ * memory with the VM's data.
  *
  * ABI. `abi_version` changes only when old filters can't run any more. Tables
  * grow at their end; `struct_size` tells how much of a table the other side
@@ -60,7 +78,9 @@ extern "C" {
 
 #define FOREBAY_FILTER_ABI 1u
 
-/* Place in the chain, from the VM down. One filter a class, except inspection.
+/*
+ * Place in the chain, from the VM down. A disk has at most one filter of a
+ * class, and any number of INSPECTION.
  */
 enum forebay_class {
 	FOREBAY_CLASS_INSPECTION = 1,
@@ -75,16 +95,20 @@ enum forebay_class {
 enum forebay_operation {
 	FOREBAY_READ = 0,
 	FOREBAY_WRITE = 1,
-	FOREBAY_FLUSH = 2, /* offset and length are 0 */
-	FOREBAY_DISCARD = 3, /* no data; contents undefined afterwards */
-	FOREBAY_WRITE_ZEROES = 4, /* no data; reads as zeros afterwards */
+	/* Offset and length are 0. */
+	FOREBAY_FLUSH = 2,
+	/* No data; the contents are undefined afterwards. */
+	FOREBAY_DISCARD = 3,
+	/* No data; reads as zeros afterwards. */
+	FOREBAY_WRITE_ZEROES = 4,
 };
 
 /* Builds the `operations` mask of a filter. */
 #define FOREBAY_OPERATION_BIT(operation) (1u << (unsigned int)(operation))
 
-/* Flags of a request or an io. FUA, of WRITE and WRITE_ZEROES: durable before
- * it completes. */
+/* Flags of a request or an io. */
+
+/* WRITE, WRITE_ZEROES: durable before it completes. */
 #define FOREBAY_FUA (1u << 0)
 /* WRITE_ZEROES: the range must stay allocated in the layers below. */
 #define FOREBAY_NO_HOLE (1u << 1)
@@ -112,8 +136,13 @@ struct forebay_disk {
 /* `file` of an io that goes to the layers below instead of a file. */
 #define FOREBAY_BELOW (-1)
 
+/* Most bytes and most iovec entries in one READ or WRITE. */
+#define FOREBAY_LENGTH_MAX (32u << 20)
+#define FOREBAY_IOV_MAX 256u
+
 /*
- * An operation that a filter starts itself.
+ * An operation that a filter starts itself. It stands under the same rules as a
+ * request; one on the layers below must lie within the disk (-EINVAL).
  *
  * Owns: the caller owns it and its iovec, and leaves both alone until done().
  * `result`: 0 or a negative errno; a short transfer is reported as -EIO.
@@ -128,7 +157,7 @@ struct forebay_io {
 	uint64_t length; /* bytes; with an iovec its sum */
 	void (*done)(struct forebay_io *io, int result);
 	void *owner; /* the filter's */
-	/* The host's, between the call and done(). */
+	/* The host's, between io_submit() and done(). */
 	uint64_t host_private[24];
 };
 
@@ -168,21 +197,26 @@ struct forebay_host {
 	uint32_t (*request_flags)(const struct forebay_request *request);
 	uint64_t (*request_offset)(const struct forebay_request *request);
 	uint64_t (*request_length)(const struct forebay_request *request);
-	/* Owns: the request owns the iovec; it stays valid as long as the
-	 * request. */
+	/* Owns: the request, for as long as it lives. */
 	const struct iovec *(*request_iov)(
 		const struct forebay_request *request, uint32_t *ret_count);
 	/* This filter's own bytes in the request, aligned to 16. */
 	void *(*request_context)(struct forebay_request *request);
+	/* Order: completed() may be called before this returns. */
 	void (*request_forward)(struct forebay_request *request);
+	/* Order: the next submit() may be called before this returns. */
 	void (*request_complete)(struct forebay_request *request, int status);
 
-	/* Starts @io on its file or on the layers below. */
+	/*
+	 * Starts @io on its file or on the layers below.
+	 * Order: done() is never called before this returns.
+	 */
 	void (*io_submit)(struct forebay_instance *instance,
 			  struct forebay_io *io);
 
-	/* Time. Arming an armed timer moves it. */
+	/* As of the current batch of events. Cheap. */
 	uint64_t (*now_ns)(struct forebay_instance *instance);
+	/* Arming an armed timer moves it; cancelling an idle one is fine. */
 	void (*timer_arm)(struct forebay_instance *instance,
 			  struct forebay_timer *timer, uint64_t delay_ns);
 	void (*timer_cancel)(struct forebay_instance *instance,
@@ -193,30 +227,46 @@ struct forebay_host {
 	/*
 	 * The channel to the filter's daemon: a connection that delivers whole
 	 * messages, in order, and is connected again by itself with back-off.
-	 * Messages sent while it is down are refused with -ENOTCONN.
-	 * channel_open() is called at most once an instance; the callbacks
-	 * channel_state() and channel_message() report from then on.
-	 * channel_send() copies the bytes and duplicates the descriptors.
+	 * Called at most once an instance; from then on channel_state() and
+	 * channel_message() report, beginning in a later batch of events.
+	 * Returns: 0, or -ENOENT if the filter has no daemon on this host.
 	 */
 	int (*channel_open)(struct forebay_instance *instance);
+	/*
+	 * Copies the bytes and duplicates the descriptors.
+	 * Returns: 0, -ENOTCONN (the channel is down), -EMSGSIZE, or -ENOBUFS
+	 * (the daemon doesn't keep up).
+	 */
 	int (*channel_send)(struct forebay_instance *instance,
 			    const void *bytes, size_t count, const int *fds,
 			    uint32_t fd_count);
 	/*
 	 * Asks the daemon for shared memory that it keeps when this process
-	 * dies: the same @name on the same disk is the same memory again.
-	 * memory_ready() reports. Needs a connected channel.
+	 * dies: the same @name (at most 31 characters, at most 8 names) on the
+	 * same disk is the same memory again, and new memory is all zeros.
+	 * memory_ready() reports. @bytes is a multiple of 4096. A daemon that
+	 * was started again has forgotten it: what is mapped here stays valid,
+	 * but is nobody else's any more until it is asked for again, and the
+	 * answer to that replaces the old mapping.
+	 * Returns: 0, -ENOTCONN, -EINVAL, -EBUSY (asked already) or -ENOSPC.
 	 */
 	int (*memory_request)(struct forebay_instance *instance,
 			      const char *name, uint64_t bytes);
 
-	/* Ends of the asynchronous open() and close(). */
+	/*
+	 * Ends of the asynchronous open() and close(); may be called inside
+	 * them. By then no io is under way, no timer armed and nothing deferred
+	 * of an instance that is closed or failed to open.
+	 */
 	void (*open_done)(struct forebay_instance *instance, int status);
 	void (*close_done)(struct forebay_instance *instance, int status);
 
-	/* States a failure for people: object, cause, what to do. Before
-	 * open_done(). */
+	/*
+	 * States a failure for people in one line: object, cause, what to do.
+	 * Before open_done().
+	 */
 	void (*explain)(struct forebay_instance *instance, const char *message);
+	/* One line, without a newline. */
 	void (*log)(struct forebay_instance *instance,
 		    enum forebay_log_level level, const char *format, ...)
 		__attribute__((format(printf, 3, 4)));
@@ -226,8 +276,9 @@ struct forebay_host {
 	 * Reads one property of the instance, as validated and completed with
 	 * its default. Integers are in the base unit of the property: bytes,
 	 * nanoseconds or a plain number.
-	 * Returns: 0, or -ENOENT if the schema has no such property or its type
-	 * is another. A string lives until the properties change.
+	 * Returns: 0, or -ENOENT if the filter declares no such property or
+	 * declares it with another type. A string lives until the properties
+	 * change.
 	 */
 	int (*property_integer)(struct forebay_instance *instance,
 				const char *name, int64_t *ret_value);
@@ -253,7 +304,7 @@ struct forebay_property {
 	const char *const *choices; /* STRING: NULL-terminated list, or NULL */
 	const char *default_string; /* STRING */
 	int64_t default_integer; /* numbers and BOOLEAN (0, 1) */
-	int64_t minimum;
+	int64_t minimum; /* numbers */
 	int64_t maximum;
 	enum forebay_property_type type;
 	bool online; /* may change while the disk is open */
@@ -268,20 +319,24 @@ struct forebay_filter {
 	const char *description; /* one sentence */
 	enum forebay_class filter_class;
 	uint32_t operations; /* FOREBAY_OPERATION_BIT()s it understands */
-	uint32_t request_context_bytes;
+	uint32_t request_context_bytes; /* at most 4096 */
 	const struct forebay_property *properties; /* or NULL: none */
 
 	/*
 	 * Makes an instance and ends with host->open_done(). *ret_state is set
-	 * before the first other callback and is the first argument of all
-	 * others. When it ends with an error, close() is not called.
+	 * before open() returns and is the first argument of all other
+	 * callbacks. When it ends with an error, close() is not called. The
+	 * layers below are open: io on them is fine.
 	 */
 	void (*open)(struct forebay_instance *instance,
 		     const struct forebay_host *host,
 		     const struct forebay_disk *disk, void **ret_state);
-	/* Ends the instance with host->close_done(). No request is in flight.
+	/*
+	 * Ends the instance with host->close_done(). No request is in flight;
+	 * the layers below are still open.
 	 */
 	void (*close)(void *state);
+	/* A request arrives: forward, complete or hold it. */
 	void (*submit)(void *state, struct forebay_request *request);
 	/*
 	 * * A forwarded request comes back with its status. The filter passes
@@ -292,29 +347,34 @@ struct forebay_filter {
 			  int status);
 	/* * Properties changed and are valid: read them again. */
 	void (*properties_changed)(void *state);
-	/* * Channel went up or down. */
+	/* * The channel went up or down. */
 	void (*channel_state)(void *state, bool connected);
 	/* * A message. Owns: the filter owns the descriptors, not the bytes. */
 	void (*channel_message)(void *state, const void *bytes, size_t count,
 				const int *fds, uint32_t fd_count);
-	/* * Answer to memory_request(); mapped read-write until close_done().
+	/*
+	 * * Answer to memory_request(): 0 and memory that is mapped read-write
+	 * until close_done(), or an error and NULL.
 	 */
 	void (*memory_ready)(void *state, const char *name, void *address,
 			     uint64_t bytes, int status);
 	/*
 	 * * Writes a JSON object of counters and states into @buffer, with its
-	 * ending NUL. Returns: its length, or -ENOSPC.
+	 * ending NUL. Returns: its length without the NUL, or -ENOSPC.
 	 */
 	int (*status)(void *state, char *buffer, size_t buffer_bytes);
 	/*
-	 * * A named action from the operator ("flush": destage all). Ends by
-	 * calling @done once. Returns nothing; unknown actions end -ENOTSUP.
+	 * * A named action from the operator ("flush": bring all that you hold
+	 * to the layers below). Ends by calling @done once, now or later;
+	 * actions that the filter doesn't know end with -ENOTSUP.
 	 */
 	void (*action)(void *state, const char *name,
 		       void (*done)(void *context, int status), void *context);
 };
 
-extern const struct forebay_filter forebay_filter;
+/* The one symbol that a filter exports, even when it hides all others. */
+extern const struct forebay_filter forebay_filter
+	__attribute__((visibility("default")));
 
 #ifdef __cplusplus
 }

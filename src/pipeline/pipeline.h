@@ -28,9 +28,9 @@ struct pipeline;
 /* Most requests in flight through one pipeline. */
 #define PIPELINE_REQUESTS_MAX 4096u
 /* Most iovec entries in a request; exports publish smaller limits. */
-#define PIPELINE_IOV_MAX 256u
+#define PIPELINE_IOV_MAX FOREBAY_IOV_MAX
 /* Most bytes in a READ or WRITE. */
-#define PIPELINE_LENGTH_MAX (32u << 20)
+#define PIPELINE_LENGTH_MAX FOREBAY_LENGTH_MAX
 #define PIPELINE_FILTERS_MAX 16u
 
 /* What an export sees of a request. */
