@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The NBD server over memory, and a client that speaks the bare protocol."""
+
+import json
+import os
+import select
+import socket
+import struct
+import subprocess
+
+import spawn
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+BUILD = os.environ.get('FOREBAY_BUILD', os.path.join(TOP, 'build'))
+PROGRAM = os.path.join(BUILD, 'tests/export/nbd_memory_server')
+
+MIB = 1 << 20
+SECONDS = 20
+
+OPTION_MAGIC = 0x49484156454F5054
+REPLY_MAGIC = 0x0003E889045565A9
+REQUEST_MAGIC = 0x25609513
+SIMPLE_MAGIC = 0x67446698
+
+EXPORT_NAME, ABORT, LIST, STARTTLS, INFO, GO, STRUCTURED = 1, 2, 3, 5, 6, 7, 8
+ACK, REP_SERVER, REP_INFO = 1, 2, 3
+UNSUPPORTED, INVALID, UNKNOWN, TOO_BIG = (
+    0x80000001, 0x80000003, 0x80000006, 0x80000009)
+READ, WRITE, DISCONNECT, FLUSH, TRIM, ZEROES = 0, 1, 2, 3, 4, 6
+FUA = 1
+EPERM, EIO, EINVAL, ENOSPC = 1, 5, 22, 28
+
+
+class Server:
+    """One nbd_memory_server; @words as on its command line."""
+
+    def __init__(self, test, size_bytes, *words, path=None):
+        self.path = path or os.path.join(spawn.folder(test), 's')
+        self.popen = subprocess.Popen(
+            [PROGRAM, self.path, str(size_bytes), *words],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            preexec_fn=spawn.die_with_parent)
+        test.addCleanup(self.end)
+        self.expect('ready')
+
+    @property
+    def uri(self):
+        return f'nbd+unix:///memory?socket={self.path}'
+
+    def expect(self, word):
+        ready, _, _ = select.select([self.popen.stdout], [], [], SECONDS)
+        line = self.popen.stdout.readline() if ready else ''
+        if not line.startswith(word):
+            raise RuntimeError(f'server said {line!r}, not {word}')
+        return line[len(word):].strip()
+
+    def ask(self, line, word):
+        self.popen.stdin.write(line + '\n')
+        self.popen.stdin.flush()
+        return self.expect(word)
+
+    def stats(self):
+        return json.loads(self.ask('stats', 'stats'))
+
+    def counts(self):
+        return json.loads(self.ask('counts', 'counts'))
+
+    def durable(self, offset, length):
+        return self.ask(f'durable {offset} {length}', 'durable')
+
+    def release(self, count):
+        return int(self.ask(f'release {count}', 'released'))
+
+    def wait_in_flight(self, count):
+        spawn.wait_until(lambda: self.counts()['in_flight'] == count, SECONDS,
+                         f'{count} requests in flight')
+
+    def wait_no_clients(self):
+        spawn.wait_until(lambda: self.stats()['connections'] == 0, SECONDS,
+                         'no connection left')
+
+    def end(self):
+        """Stops in good order; returns the exit code."""
+        if self.popen.poll() is None:
+            self.popen.terminate()
+            try:
+                self.popen.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                self.popen.kill()
+                self.popen.wait()
+        for pipe in (self.popen.stdin, self.popen.stdout):
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                pass
+        return self.popen.returncode
+
+
+def option_bytes(option, data=b''):
+    return struct.pack('>QII', OPTION_MAGIC, option, len(data)) + data
+
+
+def info_bytes(name=b'', kinds=()):
+    return (struct.pack('>I', len(name)) + name +
+            struct.pack(f'>H{len(kinds)}H', len(kinds), *kinds))
+
+
+def request_bytes(command, cookie, offset=0, length=0, flags=0):
+    return struct.pack('>IHHQQI', REQUEST_MAGIC, flags, command, cookie,
+                       offset, length)
+
+
+class Raw:
+    """A client that sends whatever a test wants."""
+
+    def __init__(self, test, server, client_flags=3):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        test.addCleanup(self.socket.close)
+        self.socket.settimeout(SECONDS)
+        self.socket.connect(server.path)
+        self.greeting = self.take(18)
+        if client_flags is not None:
+            self.send(struct.pack('>I', client_flags))
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def take(self, count):
+        data = bytearray(count)
+        view = memoryview(data)
+        while view:
+            got = self.socket.recv_into(view)
+            if got == 0:
+                raise EOFError(f'{count - len(view)} of {count} bytes')
+            view = view[got:]
+        return bytes(data)
+
+    def at_end(self):
+        """Whether the server hangs up without another byte."""
+        try:
+            return self.socket.recv(1) == b''
+        except ConnectionResetError:
+            return True
+
+    def option_reply(self):
+        magic, option, kind, length = struct.unpack('>QIII', self.take(20))
+        assert magic == REPLY_MAGIC
+        return option, kind, self.take(length)
+
+    def option(self, option, data=b''):
+        """Sends an option; returns (kind, data) of each reply to it."""
+        self.send(option_bytes(option, data))
+        replies = []
+        while True:
+            answered, kind, data = self.option_reply()
+            assert answered == option
+            replies.append((kind, data))
+            if kind == ACK or kind >= 1 << 31:
+                return replies
+
+    def go(self):
+        replies = self.option(GO, info_bytes(b'memory'))
+        assert replies[-1][0] == ACK, replies
+        return self
+
+    def request(self, command, cookie, offset=0, length=0, flags=0):
+        self.send(request_bytes(command, cookie, offset, length, flags))
+
+    def reply(self):
+        """(cookie, error) of the next simple reply."""
+        magic, error, cookie = struct.unpack('>IIQ', self.take(16))
+        assert magic == SIMPLE_MAGIC, hex(magic)
+        return cookie, error
+
+    def call(self, command, offset=0, length=0, flags=0, payload=b''):
+        """One request and its reply: the error, data of a read dropped."""
+        self.send(request_bytes(command, 77, offset, length, flags) + payload)
+        cookie, error = self.reply()
+        assert cookie == 77
+        if command == READ and error == 0:
+            self.take(length)
+        return error
