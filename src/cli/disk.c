@@ -213,9 +213,10 @@ static char *xml_path(const struct invocation *invocation)
 	char *path = NULL;
 
 	if (plain &&
-	    asprintf(&path, "%s%s%s%s%s%s", plain, kind || target ? "?" : "",
+	    asprintf(&path, "%s%s%s%s%s%s%s", plain, kind || target ? "?" : "",
 		     kind ? "export=" : "", kind ? kind : "",
-		     target ? "&target=" : "", target ? target : "") < 0)
+		     kind && target ? "&" : "", target ? "target=" : "",
+		     target ? target : "") < 0)
 		path = NULL;
 	free(plain);
 	return path;

@@ -24,7 +24,9 @@ static bool is_one_of(const char *text, const char *const *words)
 
 static bool all_of(const char *text, const char *letters)
 {
-	return *text != '\0' && text[strspn(text, letters)] == '\0';
+	size_t count = strlen(text);
+
+	return count > 0 && strspn(text, letters) == count;
 }
 
 /* The base in which @text is an integer; 0: in none. */

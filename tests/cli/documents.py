@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents as api/openapi.yaml describes them."""
+
+GIB = 1 << 30
+
+STATUS = {
+    'version': '0.1.0', 'state': 'degraded', 'host': 'h1', 'pid': 12,
+    'cached': {'state': 'running', 'reason': None, 'pid': 13, 'restarts': 2},
+    'pools': 1, 'policies': 3, 'disks': {'open': 2, 'closed': 1},
+    'issues': [{'object': 'disk d2', 'message': 'its process died 5 times'}],
+}
+
+POOL = {
+    'name': 'ssd', 'state': 'ready', 'reason': None,
+    'paths': [
+        {'path': '/mnt/a', 'size_bytes': 100 * GIB, 'free_bytes': 3 * GIB},
+        {'path': '/mnt/b', 'size_bytes': None, 'free_bytes': None},
+    ],
+}
+
+POLICY = {
+    'name': 'gold', 'version': 1, 'disks': ['d1', 'd2'],
+    'filters': [
+        {'filter': 'throttle', 'properties': {'iops': 20000}},
+        {'filter': 'cache', 'properties': {'mode': 'write-back'}},
+    ],
+}
+
+FILTERS = [
+    {'name': 'cache', 'library': '/x/cache.so', 'issue': None,
+     'version': '0.1.0', 'description': 'write-back SSD cache',
+     'class': 'cache', 'abi_version': 1, 'operations': ['read'],
+     'properties': []},
+    {'name': 'bad', 'library': '/x/bad.so', 'issue': 'needs ABI 9'},
+]
+
+DISK = {
+    'id': '6b1d1a34-6f0c-4c36-9a3e-0a4d0f5b7a11', 'name': 'd1',
+    'size_bytes': GIB, 'backend': 'file:/srv/d1.raw',
+    'policy': {'name': 'gold', 'version': 1}, 'desired': 'open',
+    'state': 'open', 'reason': None, 'pid': 77, 'restarts': 1,
+    'exports': {
+        'vhost-user-blk': {'socket': '/r/run/disks/6b/vhost-user-blk.sock'},
+        'nbd': {'socket': '/r/run/disks/6b/nbd.sock', 'name': 'd1',
+                'uri': 'nbd+unix:///d1?socket=/r/run/disks/6b/nbd.sock'},
+    },
+    'mode': {'requested': 'write-back', 'actual': 'write-back',
+             'reason': None},
+    'dirty_bytes': 5 << 20,
+}
+
+CLOSED = {**DISK, 'desired': 'closed', 'state': 'closed', 'pid': None,
+          'mode': {'requested': None, 'actual': None, 'reason': None},
+          'policy': None, 'dirty_bytes': 0, 'name': 'd2'}
+
+STATS = {
+    'requests': {
+        'read': {'count': 1000, 'bytes': 4096000, 'errors': 0,
+                 'latency_us': {'p50': 85.5, 'p99': 240, 'p999': 1250.0,
+                                'mean': 92.1, 'max': 2501.0}},
+        'flush': {'count': 0, 'bytes': 0, 'errors': 0,
+                  'latency_us': {'p50': 0, 'p99': 0, 'p999': 0, 'mean': 0,
+                                 'max': 0}},
+    },
+    'copied_bytes': 0, 'in_flight': 3,
+    'filters': [
+        {'name': 'throttle', 'status': {'delayed': 12, 'wait_ns': 1500000}},
+        {'name': 'cache', 'status': {
+            'mode': {'requested': 'write-back', 'actual': 'write-through',
+                     'reason': 'the pool is full'},
+            'hit_ratio': 0.875, 'dirty_bytes': 5 << 20, 'log': {'epoch': 3}}},
+    ],
+    'exports': {},
+}
+
+XML = b"""<disk type='vhostuser' device='disk'>
+  <target dev='vda' bus='virtio'/>
+</disk>
+"""
