@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host_services.h"
 #include "log.h"
@@ -167,13 +168,17 @@ void instance_close(struct forebay_instance *instance,
 	instance->filter->close(instance->state);
 }
 
-/* The daemon's side of the callbacks: NULL ones are left out by the link. */
+/*
+ * The daemon's side of the callbacks: NULL ones are left out by the link. An
+ * instance that has said its end may have freed its state already, although the
+ * end is carried out only when this batch of events is over.
+ */
 
 static void on_link_state(void *owner, bool connected)
 {
 	struct forebay_instance *instance = owner;
 
-	if (instance->filter->channel_state)
+	if (instance->filter->channel_state && !instance->end.queued)
 		instance->filter->channel_state(instance->state, connected);
 }
 
@@ -182,6 +187,11 @@ static void on_link_message(void *owner, const void *bytes, size_t count,
 {
 	struct forebay_instance *instance = owner;
 
+	if (instance->end.queued) {
+		for (uint32_t i = 0; i < fd_count; i++)
+			close(fds[i]);
+		return;
+	}
 	instance->filter->channel_message(instance->state, bytes, count, fds,
 					  fd_count);
 }
@@ -191,7 +201,7 @@ static void on_link_memory(void *owner, const char *name, void *address,
 {
 	struct forebay_instance *instance = owner;
 
-	if (instance->filter->memory_ready)
+	if (instance->filter->memory_ready && !instance->end.queued)
 		instance->filter->memory_ready(instance->state, name, address,
 					       bytes, status);
 }
