@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * runner.c - the pump between an engine and its host.
+ *
+ * Results of I/O are put on a list first and handed to the engine by the pump,
+ * since a host may report an io from inside the call that started it, in the
+ * middle of the pump's own loop over the engine's actions.
+ */
+#include "runner.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Most I/O given to the host at a time; what is more waits in the engine. */
+#define RUNNER_IOS_MAX 256u
+
+struct runner_slot {
+	struct forebay_io io;
+	struct engine_io *action;
+	struct list node; /* in idle or finished, or in none: at the host */
+	int result;
+};
+
+struct runner {
+	struct engine *engine;
+	void *memory;
+	size_t memory_bytes;
+	int file;
+
+	const struct runner_host *host;
+	void *context;
+	void (*state_changed)(void *owner, enum engine_state state,
+			      const struct error *failure);
+	void (*completed)(void *owner, struct engine_request *request);
+	void *owner;
+
+	struct forebay_deferred pump;
+	bool pump_due; /* the host will run it */
+	struct forebay_timer timer;
+	uint64_t timer_ns; /* when it expires; 0: not armed */
+	enum engine_state state_told;
+
+	struct list idle;
+	struct list finished;
+	unsigned int in_flight;
+
+	uint64_t copied_told;
+	bool copied_due; /* something may have been copied since */
+	struct list drains;
+
+	void (*close_done)(void *context);
+	void *close_context;
+
+	struct runner_slot slots[RUNNER_IOS_MAX];
+};
+
+static void pump_soon(struct runner *runner)
+{
+	if (runner->pump_due)
+		return;
+	runner->pump_due = true;
+	runner->host->defer(runner->context, &runner->pump);
+}
+
+static void io_done(struct forebay_io *io, int result)
+{
+	struct runner *runner = io->owner;
+	struct runner_slot *slot = container_of(io, struct runner_slot, io);
+
+	slot->result = result;
+	list_append(&runner->finished, &slot->node);
+	pump_soon(runner);
+}
+
+static enum forebay_operation action_operation(enum engine_io_type type)
+{
+	switch (type) {
+	case ENGINE_SSD_READ:
+	case ENGINE_BELOW_READ:
+		return FOREBAY_READ;
+	case ENGINE_SSD_WRITE:
+	case ENGINE_BELOW_WRITE:
+		return FOREBAY_WRITE;
+	case ENGINE_SSD_FLUSH:
+	case ENGINE_BELOW_FLUSH:
+		return FOREBAY_FLUSH;
+	}
+	__builtin_unreachable();
+}
+
+static bool action_is_below(enum engine_io_type type)
+{
+	return type == ENGINE_BELOW_READ || type == ENGINE_BELOW_WRITE ||
+	       type == ENGINE_BELOW_FLUSH;
+}
+
+static void action_start(struct runner *runner, struct engine_io *action)
+{
+	struct runner_slot *slot = list_entry(list_take_first(&runner->idle),
+					      struct runner_slot, node);
+	struct forebay_io *io = &slot->io;
+
+	slot->action = action;
+	io->operation = action_operation(action->type);
+	io->flags = 0;
+	io->file = action_is_below(action->type) ? FOREBAY_BELOW : runner->file;
+	io->iov = action->iov;
+	io->iov_count = action->iov_count;
+	io->offset = action->offset;
+	io->length = action->length;
+	io->done = io_done;
+	io->owner = runner;
+	runner->in_flight++;
+	runner->host->io_submit(runner->context, io);
+}
+
+static void results_feed(struct runner *runner)
+{
+	struct list *node;
+
+	while ((node = list_take_first(&runner->finished))) {
+		struct runner_slot *slot =
+			list_entry(node, struct runner_slot, node);
+		struct engine_io *action = slot->action;
+
+		slot->action = NULL;
+		list_prepend(&runner->idle, node);
+		runner->in_flight--;
+		engine_io_done(runner->engine, action, slot->result);
+	}
+}
+
+static void actions_start(struct runner *runner)
+{
+	while (!list_is_empty(&runner->idle)) {
+		struct engine_io *action = engine_next_io(runner->engine);
+
+		if (!action)
+			break;
+		action_start(runner, action);
+	}
+}
+
+static void requests_complete(struct runner *runner)
+{
+	struct engine_request *request;
+
+	while ((request = engine_next_completed(runner->engine))) {
+		if ((request->sector | request->sector_count) % 8 != 0)
+			runner->copied_due = true;
+		runner->completed(runner->owner, request);
+	}
+}
+
+static void copied_tell(struct runner *runner, const struct engine_stats *stats)
+{
+	uint64_t more = stats->copied_bytes - runner->copied_told;
+
+	runner->copied_due = false;
+	runner->copied_told = stats->copied_bytes;
+	if (more > 0)
+		runner->host->count_copied(runner->context, more);
+}
+
+static void state_tell(struct runner *runner)
+{
+	enum engine_state state = engine_state(runner->engine);
+
+	if (state == runner->state_told)
+		return;
+	runner->state_told = state;
+	runner->state_changed(runner->owner, state,
+			      engine_failure(runner->engine));
+}
+
+static void drains_end(struct runner *runner)
+{
+	bool failed = engine_state(runner->engine) == ENGINE_FAILED;
+	struct list *node;
+
+	if (list_is_empty(&runner->drains) ||
+	    (!failed && !engine_clean(runner->engine)))
+		return;
+	engine_set_draining(runner->engine, false);
+	while ((node = list_take_first(&runner->drains))) {
+		struct runner_drain *drain =
+			list_entry(node, struct runner_drain, node);
+
+		drain->done(drain, failed ? -EIO : 0);
+	}
+	/* A done() may have asked for the next one. */
+	engine_set_draining(runner->engine, !list_is_empty(&runner->drains));
+}
+
+static void timer_set(struct runner *runner, uint64_t now_ns)
+{
+	uint64_t poll_ns = engine_next_poll_ns(runner->engine);
+
+	if (poll_ns == runner->timer_ns)
+		return;
+	runner->timer_ns = poll_ns;
+	if (poll_ns == 0)
+		runner->host->timer_cancel(runner->context, &runner->timer);
+	else
+		runner->host->timer_arm(runner->context, &runner->timer,
+					poll_ns > now_ns ? poll_ns - now_ns
+							 : 0);
+}
+
+static void close_finish(struct runner *runner)
+{
+	void (*done)(void *context) = runner->close_done;
+	void *context = runner->close_context;
+
+	if (!done || runner->pump_due || runner->in_flight > 0 ||
+	    !engine_idle(runner->engine))
+		return;
+	runner_destroy(runner);
+	done(context);
+}
+
+static void pump_run(struct forebay_deferred *deferred)
+{
+	struct runner *runner = deferred->owner;
+	uint64_t now_ns = runner->host->now_ns(runner->context);
+	struct engine_stats stats;
+
+	runner->pump_due = false;
+	results_feed(runner);
+	engine_poll(runner->engine, now_ns);
+	actions_start(runner);
+	requests_complete(runner);
+	if (runner->copied_due) {
+		engine_stats(runner->engine, &stats);
+		copied_tell(runner, &stats);
+	}
+	state_tell(runner);
+	drains_end(runner);
+	timer_set(runner, now_ns);
+	/* Last: it may free the runner. */
+	close_finish(runner);
+}
+
+static void timer_expired(struct forebay_timer *timer)
+{
+	struct runner *runner = timer->owner;
+
+	runner->timer_ns = 0;
+	pump_soon(runner);
+}
+
+static int memory_map(struct runner *runner, const struct engine_config *config)
+{
+	size_t bytes = engine_memory_bytes(config);
+	void *memory;
+
+	if (bytes == 0)
+		return -EINVAL;
+	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	runner->memory = memory;
+	runner->memory_bytes = bytes;
+	return 0;
+}
+
+static int engine_make(struct runner *runner,
+		       const struct engine_config *config, struct error *error)
+{
+	int status = memory_map(runner, config);
+
+	/* Let engine_create() find the words for a wrong configuration. */
+	if (status < 0 && status != -EINVAL)
+		return error_set(error, status,
+				 "no memory for the cache's index: %s",
+				 strerror(-status));
+	return engine_create(config, runner->memory, runner->memory_bytes,
+			     &runner->engine, error);
+}
+
+static void lists_init(struct runner *runner)
+{
+	list_init(&runner->idle);
+	list_init(&runner->finished);
+	list_init(&runner->drains);
+	for (unsigned int i = 0; i < RUNNER_IOS_MAX; i++)
+		list_append(&runner->idle, &runner->slots[i].node);
+}
+
+int runner_create(const struct runner_setup *setup, struct runner **ret_runner,
+		  struct error *error)
+{
+	struct runner *runner = calloc(1, sizeof(*runner));
+	int status;
+
+	if (!runner)
+		return error_set(error, -ENOMEM, "no memory for the cache");
+	lists_init(runner);
+	runner->file = setup->file;
+	runner->host = setup->host;
+	runner->context = setup->context;
+	runner->state_changed = setup->state_changed;
+	runner->completed = setup->completed;
+	runner->owner = setup->owner;
+	runner->pump.run = pump_run;
+	runner->pump.owner = runner;
+	runner->timer.expired = timer_expired;
+	runner->timer.owner = runner;
+	status = engine_make(runner, &setup->config, error);
+	if (status < 0) {
+		runner_destroy(runner);
+		return status;
+	}
+	runner->state_told = ENGINE_STARTING;
+	*ret_runner = runner;
+	return 0;
+}
+
+void runner_destroy(struct runner *runner)
+{
+	if (!runner)
+		return;
+	assert(runner->in_flight == 0);
+	if (runner->timer_ns != 0)
+		runner->host->timer_cancel(runner->context, &runner->timer);
+	if (runner->memory)
+		munmap(runner->memory, runner->memory_bytes);
+	free(runner);
+}
+
+void runner_start(struct runner *runner)
+{
+	engine_start(runner->engine);
+	pump_soon(runner);
+}
+
+void runner_close(struct runner *runner, void (*done)(void *context),
+		  void *context)
+{
+	assert(!runner->close_done);
+	runner->close_done = done;
+	runner->close_context = context;
+	engine_quiesce(runner->engine);
+	pump_soon(runner);
+}
+
+void runner_submit(struct runner *runner, struct engine_request *request)
+{
+	engine_submit(runner->engine, request);
+	pump_soon(runner);
+}
+
+void runner_drain(struct runner *runner, struct runner_drain *drain)
+{
+	list_append(&runner->drains, &drain->node);
+	engine_set_draining(runner->engine, true);
+	pump_soon(runner);
+}
+
+void runner_set_mode(struct runner *runner, enum engine_mode mode)
+{
+	engine_set_mode(runner->engine, mode);
+	pump_soon(runner);
+}
+
+void runner_set_max_dirty_age(struct runner *runner, uint64_t age_ns)
+{
+	engine_set_max_dirty_age(runner->engine, age_ns);
+	pump_soon(runner);
+}
+
+void runner_stats(struct runner *runner, struct engine_stats *ret_stats)
+{
+	engine_stats(runner->engine, ret_stats);
+	copied_tell(runner, ret_stats);
+}
+
+bool runner_draining(const struct runner *runner)
+{
+	return !list_is_empty(&runner->drains);
+}

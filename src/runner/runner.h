@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * runner.h - runs the actions of a cache engine for whoever hosts it.
+ *
+ *   host                          runner                      engine
+ *   runner_submit()        ->                          ->     engine_submit()
+ *   io done                ->  gathers a batch         ->     engine_io_done()
+ *   deferred, timer        ->                          ->     engine_poll()
+ *   io_submit()            <-                          <-     actions
+ *   completed()            <-                          <-     requests
+ *
+ * The engine is asked once a batch: whatever arrives in one turn of the host's
+ * loop may share a record of the log. The host is a table of functions in the
+ * shapes of the filter API, so that a filter passes its own through; a daemon
+ * with an event loop of its own can offer the same ones.
+ *
+ * One thread: the host's loop. Nothing is allocated after runner_create().
+ */
+#ifndef FOREBAY_RUNNER_RUNNER_H
+#define FOREBAY_RUNNER_RUNNER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine.h"
+#include "error.h"
+#include "forebay/filter.h"
+#include "list.h"
+
+struct runner;
+
+/* What a host offers; @context is its own, the first argument of each. */
+struct runner_host {
+	/* On the file, or on FOREBAY_BELOW. */
+	void (*io_submit)(void *context, struct forebay_io *io);
+	uint64_t (*now_ns)(void *context);
+	void (*timer_arm)(void *context, struct forebay_timer *timer,
+			  uint64_t delay_ns);
+	void (*timer_cancel)(void *context, struct forebay_timer *timer);
+	void (*defer)(void *context, struct forebay_deferred *deferred);
+	void (*count_copied)(void *context, uint64_t bytes);
+};
+
+struct runner_setup {
+	struct engine_config config;
+	/* O_DIRECT, exclusively locked. The host's, until the runner is gone.
+	 */
+	int file;
+	const struct runner_host *host;
+	void *context; /* the host's */
+	/*
+	 * RUNNING: requests may come. FAILED: @failure says why, and every
+	 * request fails; comes at most once, also after RUNNING.
+	 */
+	void (*state_changed)(void *owner, enum engine_state state,
+			      const struct error *failure);
+	void (*completed)(void *owner, struct engine_request *request);
+	void *owner; /* of the callbacks */
+};
+
+/* Returns: 0, -ENOMEM or -EINVAL with words in @error. */
+int runner_create(const struct runner_setup *setup, struct runner **ret_runner,
+		  struct error *error);
+/* Recovers the log; state_changed() reports, later. */
+void runner_start(struct runner *runner);
+/*
+ * Brings what was started to an end, starts nothing new, and frees the runner;
+ * then done(). No request may be in flight. Dirty data stays in the log.
+ */
+void runner_close(struct runner *runner, void (*done)(void *context),
+		  void *context);
+/*
+ * Frees it as a kill would: nothing is finished. No io may be in flight, and
+ * the host must not run what was deferred. NULL is fine.
+ */
+void runner_destroy(struct runner *runner);
+
+void runner_submit(struct runner *runner, struct engine_request *request);
+
+/*
+ * A wish to have everything destaged. Owns: the caller owns it until done(),
+ * which comes with 0 as soon as nothing dirty is left and the layers below were
+ * flushed, or with -EIO when the engine has failed.
+ */
+struct runner_drain {
+	void (*done)(struct runner_drain *drain, int status);
+	void *owner;
+	/* The runner's: */
+	struct list node;
+};
+void runner_drain(struct runner *runner, struct runner_drain *drain);
+
+void runner_set_mode(struct runner *runner, enum engine_mode mode);
+void runner_set_max_dirty_age(struct runner *runner, uint64_t age_ns);
+void runner_stats(struct runner *runner, struct engine_stats *ret_stats);
+bool runner_draining(const struct runner *runner);
+
+#endif
