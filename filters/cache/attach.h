@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * attach.h - gets the disk's cache file from forebay-cached, and its lock.
+ *
+ *   CONNECTING -> ASKING -> LOCKING -> done
+ *        ^----------'  ^-------'
+ *     channel lost    the file was deleted while we waited
+ *
+ * Not a byte of the file is read before the lock is held: the lock proves that
+ * the I/O of every predecessor, killed or not, has left the kernel.
+ */
+#ifndef FOREBAY_CACHE_ATTACH_H
+#define FOREBAY_CACHE_ATTACH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "forebay/filter.h"
+
+/* How long forebay-cached may take to answer, and a predecessor to end. */
+#define ATTACH_ANSWER_DEADLINE_NS (UINT64_C(15) * 1000 * 1000 * 1000)
+#define ATTACH_LOCK_DEADLINE_NS (UINT64_C(30) * 1000 * 1000 * 1000)
+#define ATTACH_LOCK_RETRY_NS (UINT64_C(5) * 1000 * 1000)
+/* Waits longer than this are logged. */
+#define ATTACH_LOG_AFTER_NS (UINT64_C(1) * 1000 * 1000 * 1000)
+
+enum attach_phase {
+	ATTACH_CONNECTING,
+	ATTACH_ASKING,
+	ATTACH_LOCKING,
+	ATTACH_ENDED,
+};
+
+struct attach {
+	const struct forebay_host *host;
+	struct forebay_instance *instance;
+	const struct forebay_disk *disk;
+	enum attach_phase phase;
+	uint64_t phase_since_ns; /* CONNECTING and ASKING count as one */
+	bool logged;
+	struct forebay_timer timer;
+	/* 0: ->fd is locked. Else ->error has the words. Comes once. */
+	void (*done)(struct attach *attach, int status);
+	void *owner;
+	/* Results. The descriptor is the owner's after success. */
+	int fd;
+	uint64_t file_bytes;
+	bool unused; /* no log was ever written to it */
+	struct error error;
+};
+
+/* @attach: zeroed but for host, instance, disk, done and owner. */
+void attach_start(struct attach *attach);
+void attach_channel_state(struct attach *attach, bool connected);
+/* Owns: takes the descriptors. */
+void attach_message(struct attach *attach, const void *bytes, size_t count,
+		    const int *fds, uint32_t fd_count);
+
+#endif

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * status.c - formats the status document.
+ *
+ * Every value is a number or a word of ours, so nothing needs escaping.
+ */
+#include "status.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+struct text {
+	char *buffer;
+	size_t bytes;
+	size_t length; /* what it would be in a buffer without an end */
+};
+
+static void add(struct text *text, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void add(struct text *text, const char *format, ...)
+{
+	size_t used = text->length < text->bytes ? text->length : text->bytes;
+	va_list arguments;
+	int count;
+
+	va_start(arguments, format);
+	count = vsnprintf(text->buffer + used, text->bytes - used, format,
+			  arguments);
+	va_end(arguments);
+	text->length += (size_t)count;
+}
+
+static const char *mode_name(enum engine_mode mode)
+{
+	switch (mode) {
+	case ENGINE_WRITE_BACK:
+		return "write-back";
+	case ENGINE_WRITE_THROUGH:
+		return "write-through";
+	case ENGINE_WRITE_AROUND:
+		return "write-around";
+	}
+	return "starting";
+}
+
+static void add_mode(struct text *text, const struct engine_stats *stats)
+{
+	add(text, "{\"mode\":{\"requested\":\"%s\",\"actual\":\"%s\",",
+	    mode_name(stats->mode_requested), mode_name(stats->mode_actual));
+	if (stats->mode_requested == stats->mode_actual)
+		add(text, "\"reason\":null}");
+	else
+		add(text, "\"reason\":\"draining\"}");
+}
+
+static void add_number(struct text *text, const char *name, uint64_t value)
+{
+	add(text, ",\"%s\":%" PRIu64, name, value);
+}
+
+static double hit_ratio(const struct engine_stats *stats)
+{
+	double hit = (double)stats->read_hit_bytes;
+	double all = hit + (double)stats->read_miss_bytes;
+
+	return all > 0 ? hit / all : 0.0;
+}
+
+static void add_log(struct text *text, const struct engine_stats *stats)
+{
+	add(text, ",\"log\":{\"records\":%" PRIu64, stats->records);
+	add_number(text, "recovered_records", stats->recovered_records);
+	add_number(text, "segments", stats->segments);
+	add_number(text, "segments_free", stats->segments_free);
+	add_number(text, "sequence", stats->sequence);
+	add_number(text, "durable_sequence", stats->durable_sequence);
+	add_number(text, "tail_sequence", stats->tail_sequence);
+	add_number(text, "fill_bytes", stats->fill_bytes);
+	add_number(text, "ssd_flushes", stats->ssd_flushes);
+	add_number(text, "below_flushes", stats->below_flushes);
+	add_number(text, "guest_changed_buffers", stats->guest_changed_buffers);
+	add_number(text, "bad_blocks", stats->bad_blocks);
+	add_number(text, "lost_blocks", stats->lost_blocks);
+	add_number(text, "throttled_ns", stats->throttled_ns);
+	add(text, "}}");
+}
+
+int status_format(const struct engine_stats *stats, char *buffer,
+		  size_t buffer_bytes)
+{
+	struct text text = {.buffer = buffer, .bytes = buffer_bytes};
+
+	add_mode(&text, stats);
+	add_number(&text, "read_hit_bytes", stats->read_hit_bytes);
+	add_number(&text, "read_miss_bytes", stats->read_miss_bytes);
+	add(&text, ",\"hit_ratio\":%.4f", hit_ratio(stats));
+	add_number(&text, "write_bytes", stats->write_bytes);
+	add_number(&text, "dirty_bytes", stats->dirty_bytes);
+	add_number(&text, "cached_bytes", stats->cached_bytes);
+	add_number(&text, "capacity_bytes", stats->capacity_bytes);
+	add_number(&text, "destaged_bytes", stats->destaged_bytes);
+	add_number(&text, "ssd_written_bytes", stats->ssd_written_bytes);
+	add_log(&text, stats);
+	return text.length < buffer_bytes ? (int)text.length : -ENOSPC;
+}
