@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * client.c - HELLO, then memory and the cache file of that disk.
+ *
+ * A client may not be freed while its channel delivers to it: what condemns a
+ * client defers its end.
+ */
+#include "client.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache_file.h"
+#include "channel.h"
+#include "daemon_protocol.h"
+#include "fd.h"
+#include "log.h"
+#include "pool_protocol.h"
+
+struct client {
+	struct list node;
+	struct cached *cached;
+	struct channel *channel;
+	struct loop_deferred end;
+	bool greeted;
+	bool condemned;
+	uint8_t uuid[UUID_BYTES];
+	char uuid_text[UUID_TEXT_BYTES]; /* "?" before HELLO */
+};
+
+static void client_destroy(struct client *client)
+{
+	loop_defer_cancel(client->cached->loop, &client->end);
+	list_remove(&client->node);
+	client->cached->client_count--;
+	channel_destroy(client->channel);
+	free(client);
+}
+
+static void end_run(struct loop_deferred *deferred)
+{
+	client_destroy(deferred->owner);
+}
+
+static void condemn(struct client *client, const char *reason)
+{
+	if (client->condemned)
+		return;
+	client->condemned = true;
+	if (reason)
+		log_warning("disk %s: %s; disconnected", client->uuid_text,
+			    reason);
+	loop_defer(client->cached->loop, &client->end);
+}
+
+static void packet_send(struct client *client, enum daemon_type type,
+			const void *payload, size_t bytes, int fd)
+{
+	uint8_t packet[sizeof(struct daemon_head) + sizeof(union pool_answer)];
+	struct daemon_head head = daemon_head_make(type, bytes);
+	int status;
+
+	static_assert(sizeof(struct daemon_kept) <= sizeof(union pool_answer),
+		      "the packet buffer takes both");
+	memcpy(packet, &head, sizeof(head));
+	memcpy(packet + sizeof(head), payload, bytes);
+	status = channel_send(client->channel, packet, sizeof(head) + bytes,
+			      &fd, fd >= 0 ? 1 : 0);
+	if (status < 0)
+		condemn(client, "takes no answers");
+}
+
+static void refuse(struct client *client, const struct error *error)
+{
+	struct pool_refuse answer = {
+		.type = POOL_REFUSE,
+		.error = error->code,
+	};
+
+	snprintf(answer.message, sizeof(answer.message), "%s", error->message);
+	log_warning("disk %s: refused: %s", client->uuid_text, error->message);
+	packet_send(client, DAEMON_FILTER, &answer, sizeof(answer), -1);
+}
+
+/* Finds the disk's cache file, or makes it. */
+static int directory_provide(struct client *client,
+			     const struct pool_open *open,
+			     const struct pool_directory **ret_directory,
+			     struct error *error)
+{
+	const struct pool_set *pools = &client->cached->pools;
+	uint64_t bytes =
+		open->limit_bytes / POOL_GRANULE_BYTES * POOL_GRANULE_BYTES;
+	int status = pool_set_find(pools, client->uuid, ret_directory, error);
+
+	if (status != -ENOENT)
+		return status;
+	if (bytes < POOL_FILE_BYTES_MIN || bytes > POOL_FILE_BYTES_MAX)
+		return error_set(error, -EINVAL,
+				 "a cache file of %" PRIu64 " bytes can't be "
+				 "made: set the policy's limit to 64MiB..16TiB",
+				 open->limit_bytes);
+	status =
+		pool_set_choose(pools, open->pool, bytes, ret_directory, error);
+	if (status == 0)
+		status = cache_file_make(*ret_directory, client->uuid, bytes,
+					 error);
+	return status;
+}
+
+static void open_serve(struct client *client, const struct pool_open *open)
+{
+	const struct pool_directory *directory;
+	struct cache_file file;
+	struct pool_grant grant = {.type = POOL_GRANT};
+	struct error error;
+	int status = directory_provide(client, open, &directory, &error);
+
+	if (status == 0)
+		status =
+			cache_file_open(directory, client->uuid, &file, &error);
+	if (status < 0) {
+		refuse(client, &error);
+		return;
+	}
+	grant.unused = file.unused;
+	grant.file_bytes = file.bytes;
+	packet_send(client, DAEMON_FILTER, &grant, sizeof(grant), file.fd);
+	/* From here on the receiver's description is the receiver's alone. */
+	fd_close(file.fd);
+	log_info("disk %s: granted %" PRIu64 " MiB at %s", client->uuid_text,
+		 file.bytes >> 20, directory->path);
+}
+
+static void filter_serve(struct client *client, const void *bytes, size_t count)
+{
+	struct pool_open open;
+	struct error error;
+	int status = pool_open_parse(bytes, count, &open);
+
+	if (status == -EPROTONOSUPPORT) {
+		error_set(&error, status,
+			  "forebay-cached speaks version %u of the pool "
+			  "protocol and the cache filter another: restart "
+			  "whichever was not upgraded",
+			  POOL_PROTOCOL_VERSION);
+		refuse(client, &error);
+	} else if (status < 0) {
+		condemn(client, "sent a message that isn't an OPEN");
+	} else {
+		open_serve(client, &open);
+	}
+}
+
+static void keep_serve(struct client *client, const void *bytes)
+{
+	struct daemon_keep keep;
+	struct daemon_kept kept = {0};
+	int fd = -1;
+
+	memcpy(&keep, bytes, sizeof(keep));
+	if (!daemon_name_valid(keep.name)) {
+		condemn(client, "asked for memory without a name");
+		return;
+	}
+	kept.bytes = keep.bytes;
+	snprintf(kept.name, sizeof(kept.name), "%s", keep.name);
+	kept.status = kept_memory_get(&client->cached->kept, client->uuid,
+				      kept.name, keep.bytes, &fd);
+	packet_send(client, DAEMON_KEPT, &kept, sizeof(kept), fd);
+}
+
+static void hello_serve(struct client *client, const void *bytes)
+{
+	struct daemon_hello hello;
+
+	memcpy(&hello, bytes, sizeof(hello));
+	if (client->greeted || hello.version != DAEMON_VERSION ||
+	    !daemon_name_valid(hello.filter)) {
+		condemn(client, "greeted wrongly: its forebay-disk is of "
+				"another version");
+		return;
+	}
+	client->greeted = true;
+	memcpy(client->uuid, hello.disk_uuid, UUID_BYTES);
+	uuid_format(client->uuid, client->uuid_text);
+}
+
+static void packet_serve(struct client *client, const void *packet,
+			 size_t count)
+{
+	const uint8_t *payload =
+		(const uint8_t *)packet + sizeof(struct daemon_head);
+	struct daemon_head head;
+
+	if (daemon_head_parse(packet, count, &head) < 0) {
+		condemn(client, "sent a packet that can't be parsed");
+		return;
+	}
+	if (!client->greeted && head.type != DAEMON_HELLO) {
+		condemn(client, "didn't greet first");
+		return;
+	}
+	switch ((enum daemon_type)head.type) {
+	case DAEMON_HELLO:
+		hello_serve(client, payload);
+		break;
+	case DAEMON_KEEP:
+		keep_serve(client, payload);
+		break;
+	case DAEMON_KEPT:
+		condemn(client, "sent a KEPT, which is ours to send");
+		break;
+	case DAEMON_FILTER:
+		filter_serve(client, payload, head.bytes);
+		break;
+	}
+}
+
+static void on_message(void *owner, const void *bytes, size_t count,
+		       const int *fds, uint32_t fd_count)
+{
+	struct client *client = owner;
+
+	/* Nobody has a reason to send us a descriptor. */
+	for (uint32_t i = 0; i < fd_count; i++)
+		fd_close(fds[i]);
+	if (!client->condemned)
+		packet_serve(client, bytes, count);
+}
+
+static void on_closed(void *owner, int reason)
+{
+	(void)reason;
+	condemn(owner, NULL);
+}
+
+int client_accept(struct cached *cached, int fd)
+{
+	struct client *client;
+	int status;
+
+	if (cached->client_count >= CLIENTS_MAX) {
+		fd_close(fd);
+		return -EMFILE;
+	}
+	client = calloc(1, sizeof(*client));
+	if (!client) {
+		fd_close(fd);
+		return -ENOMEM;
+	}
+	client->cached = cached;
+	client->end.run = end_run;
+	client->end.owner = client;
+	memcpy(client->uuid_text, "?", sizeof("?"));
+	status = channel_create(cached->loop, fd,
+				&(struct channel_handler){
+					.message = on_message,
+					.closed = on_closed,
+					.owner = client,
+				},
+				&client->channel);
+	if (status < 0) {
+		fd_close(fd);
+		free(client);
+		return status;
+	}
+	list_append(&cached->clients, &client->node);
+	cached->client_count++;
+	return 0;
+}
+
+void clients_clear(struct cached *cached)
+{
+	list_for_each_safe (node, &cached->clients)
+		client_destroy(list_entry(node, struct client, node));
+}
