@@ -62,6 +62,8 @@ int channel_peer(const struct channel *channel, uid_t *ret_uid, pid_t *ret_pid);
  * Returns: descriptor or -errno.
  */
 int channel_connect(const char *path);
+/* The same for a loop's thread: -EAGAIN if it would have to wait. */
+int channel_connect_now(const char *path);
 /*
  * Listens at @path with @mode: replaces a socket that nobody answers on.
  * Returns: descriptor, -EADDRINUSE if a living process answers, or -errno.

@@ -53,6 +53,24 @@ int channel_connect(const char *path)
 	return status < 0 ? status : connect_to(&address);
 }
 
+int channel_connect_now(const char *path)
+{
+	struct sockaddr_un address;
+	_cleanup_fd_ int fd = -1;
+	int status = unix_address(path, &address);
+
+	if (status < 0)
+		return status;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 ||
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	/* The ring waits by itself, and only on a descriptor that may wait. */
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
 static int lock_directory_of(const struct sockaddr_un *address)
 {
 	char directory[sizeof(address->sun_path)] = ".";
