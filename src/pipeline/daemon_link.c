@@ -4,8 +4,7 @@
  * the timer that tries again.
  *
  * The daemon is another program, so what it sends is checked; a packet that
- * breaks the protocol costs it the connection. A channel may not be destroyed
- * from inside its message(), so a broken one is dropped by the timer.
+ * breaks the protocol costs it the connection.
  */
 #include "daemon_link.h"
 
@@ -20,6 +19,7 @@
 
 #include "channel.h"
 #include "daemon_protocol.h"
+#include "fd.h"
 #include "log.h"
 
 struct memory {
@@ -35,7 +35,6 @@ struct daemon_link {
 	char *socket;
 	struct daemon_hello hello;
 	struct channel *channel;
-	bool broken; /* the channel waits for its end */
 	struct loop_timer retry;
 	uint64_t retry_delay_ns;
 	struct memory memories[DAEMON_LINK_MEMORIES_MAX];
@@ -48,7 +47,7 @@ static int send_packet(struct daemon_link *link, enum daemon_type type,
 {
 	struct daemon_head head;
 
-	if (!link->channel || link->broken)
+	if (!link->channel)
 		return -ENOTCONN;
 	if (count > DAEMON_PAYLOAD_MAX)
 		return -EMSGSIZE;
@@ -168,7 +167,6 @@ static void drop(struct daemon_link *link)
 {
 	channel_destroy(link->channel);
 	link->channel = NULL;
-	link->broken = false;
 	retry_later(link);
 	for (unsigned int i = 0; i < DAEMON_LINK_MEMORIES_MAX; i++)
 		if (link->memories[i].waiting)
@@ -182,19 +180,14 @@ static void on_message(void *owner, const void *bytes, size_t count,
 {
 	struct daemon_link *link = owner;
 
-	if (link->broken) {
-		close_all(fds, fd_count);
-		return;
-	}
 	/* A daemon that talks sense is a living one: be quick next time. */
 	link->retry_delay_ns = DAEMON_LINK_RETRY_MIN_NS;
 	if (handle_packet(link, bytes, count, fds, fd_count) == 0)
 		return;
 	log_error("the daemon at %s broke the protocol: connecting anew",
 		  link->socket);
-	link->broken = true;
 	link->retry_delay_ns = DAEMON_LINK_RETRY_MAX_NS;
-	loop_timer_arm(link->loop, &link->retry, 0);
+	drop(link);
 }
 
 static void on_closed(void *owner, int reason)
@@ -202,7 +195,7 @@ static void on_closed(void *owner, int reason)
 	struct daemon_link *link = owner;
 
 	log_info("connection to the daemon at %s ended: %s", link->socket,
-		 strerror(-reason));
+		 reason == 0 ? "it hung up" : strerror(-reason));
 	drop(link);
 }
 
@@ -213,15 +206,15 @@ static int connect_now(struct daemon_link *link)
 		.closed = on_closed,
 		.owner = link,
 	};
-	int fd = channel_connect(link->socket);
+	_cleanup_fd_ int fd = channel_connect_now(link->socket);
 	int status;
 
 	if (fd < 0)
 		return fd;
-	/* Takes the descriptor over, whatever it returns. */
 	status = channel_create(link->loop, fd, &handler, &link->channel);
 	if (status < 0)
 		return status;
+	take_fd(&fd);
 	status = send_packet(link, DAEMON_HELLO, &link->hello,
 			     sizeof(link->hello), NULL, 0);
 	if (status < 0) {
@@ -235,10 +228,6 @@ static void on_retry(struct loop_timer *timer)
 {
 	struct daemon_link *link = timer->owner;
 
-	if (link->channel) {
-		drop(link);
-		return;
-	}
 	if (connect_now(link) < 0) {
 		retry_later(link);
 		return;
