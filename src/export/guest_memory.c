@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * guest_memory.c - maps, unmaps and translates the regions of a VM.
+ *
+ * Runs on the disk's loop. Regions don't overlap in guest-physical addresses,
+ * so at most one holds an address; a VM has few of them and nearly all
+ * requests hit the one of the request before, hence the linear search behind
+ * a memory of the last hit.
+ *
+ * A file that is shorter than its region is refused. A VMM that truncates the
+ * file later can still make an access here fail with SIGBUS: that ends this
+ * disk's process, and nobody else's.
+ */
+#include "guest_memory.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+static bool range_overflows(uint64_t start, uint64_t bytes)
+{
+	return bytes == 0 || start + bytes < start;
+}
+
+static int region_check(const struct guest_memory *memory,
+			const struct vhost_user_region *region)
+{
+	if (range_overflows(region->guest_address, region->bytes) ||
+	    range_overflows(region->user_address, region->bytes) ||
+	    range_overflows(region->mmap_offset, region->bytes))
+		return -EINVAL;
+	if (memory->count == GUEST_MEMORY_REGIONS_MAX)
+		return -ENOSPC;
+	for (unsigned int i = 0; i < memory->count; i++) {
+		const struct guest_region *other = &memory->regions[i];
+
+		if (region->guest_address <
+			    other->guest_address + other->bytes &&
+		    other->guest_address <
+			    region->guest_address + region->bytes)
+			return -EEXIST;
+	}
+	return 0;
+}
+
+int guest_memory_add(struct guest_memory *memory,
+		     const struct vhost_user_region *region, int fd)
+{
+	struct guest_region *mapped = &memory->regions[memory->count];
+	uint64_t page, offset, bytes;
+	struct stat status;
+	void *map;
+	int result = region_check(memory, region);
+
+	if (result < 0)
+		return result;
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (!S_ISREG(status.st_mode) || status.st_size < 0 ||
+	    region->mmap_offset + region->bytes > (uint64_t)status.st_size)
+		return -EINVAL;
+	/* hugetlbfs reports its page size here, and wants it respected. */
+	page = (uint64_t)status.st_blksize;
+	offset = region->mmap_offset / page * page;
+	bytes = region->mmap_offset - offset + region->bytes;
+	bytes = (bytes + page - 1) / page * page;
+	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_NORESERVE, fd, (off_t)offset);
+	if (map == MAP_FAILED)
+		return -errno;
+	/* A crash dump of this process must not hold the VM's memory. */
+	madvise(map, bytes, MADV_DONTDUMP);
+	*mapped = (struct guest_region){
+		.guest_address = region->guest_address,
+		.bytes = region->bytes,
+		.user_address = region->user_address,
+		.host = (uint8_t *)map + (region->mmap_offset - offset),
+		.map = map,
+		.map_bytes = bytes,
+	};
+	memory->count++;
+	return 0;
+}
+
+int guest_memory_remove(struct guest_memory *memory,
+			const struct vhost_user_region *region)
+{
+	for (unsigned int i = 0; i < memory->count; i++) {
+		struct guest_region *mapped = &memory->regions[i];
+
+		if (mapped->guest_address != region->guest_address ||
+		    mapped->bytes != region->bytes ||
+		    mapped->user_address != region->user_address)
+			continue;
+		munmap(mapped->map, mapped->map_bytes);
+		*mapped = memory->regions[--memory->count];
+		memory->recent = 0;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+void guest_memory_clear(struct guest_memory *memory)
+{
+	for (unsigned int i = 0; i < memory->count; i++)
+		munmap(memory->regions[i].map, memory->regions[i].map_bytes);
+	memory->count = 0;
+	memory->recent = 0;
+}
+
+static const struct guest_region *region_find(struct guest_memory *memory,
+					      uint64_t address)
+{
+	unsigned int index = memory->recent;
+
+	for (unsigned int i = 0; i < memory->count; i++) {
+		const struct guest_region *region = &memory->regions[index];
+
+		if (address - region->guest_address < region->bytes) {
+			memory->recent = index;
+			return region;
+		}
+		index = index + 1 < memory->count ? index + 1 : 0;
+	}
+	return NULL;
+}
+
+int guest_memory_translate(struct guest_memory *memory, uint64_t address,
+			   uint64_t bytes, struct iovec *ret_pieces,
+			   unsigned int capacity)
+{
+	unsigned int count = 0;
+
+	if (range_overflows(address, bytes))
+		return -EFAULT;
+	while (bytes > 0) {
+		const struct guest_region *region =
+			region_find(memory, address);
+		uint64_t offset, piece;
+
+		if (!region)
+			return -EFAULT;
+		if (count == capacity)
+			return -E2BIG;
+		offset = address - region->guest_address;
+		piece = region->bytes - offset;
+		if (piece > bytes)
+			piece = bytes;
+		ret_pieces[count].iov_base = region->host + offset;
+		ret_pieces[count].iov_len = piece;
+		count++;
+		address += piece;
+		bytes -= piece;
+	}
+	return (int)count;
+}
+
+void *guest_memory_user(const struct guest_memory *memory, uint64_t address,
+			uint64_t bytes, size_t alignment)
+{
+	for (unsigned int i = 0; i < memory->count; i++) {
+		const struct guest_region *region = &memory->regions[i];
+		uint64_t offset = address - region->user_address;
+
+		if (offset >= region->bytes || bytes > region->bytes - offset)
+			continue;
+		if ((uintptr_t)(region->host + offset) % alignment != 0)
+			return NULL;
+		return region->host + offset;
+	}
+	return NULL;
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+/* inflight_file.c - makes and maps the file of in-flight regions. */
+#include "inflight_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fd.h"
+
+static bool shape_valid(uint16_t queue_count, uint16_t queue_size)
+{
+	return queue_count > 0 && queue_size > 0 &&
+	       queue_size <= VIRTQUEUE_SIZE_MAX;
+}
+
+static uint64_t shape_bytes(uint16_t queue_count, uint16_t queue_size)
+{
+	return (uint64_t)inflight_queue_bytes(queue_size) * queue_count;
+}
+
+static void *map_shared(int fd, uint64_t offset, uint64_t bytes)
+{
+	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			 (off_t)offset);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+/* The seals keep the VMM from making our accesses fault. */
+int inflight_file_create(uint16_t queue_count, uint16_t queue_size,
+			 uint64_t *ret_bytes)
+{
+	struct inflight_file file = {
+		.queue_count = queue_count,
+		.queue_size = queue_size,
+		.bytes = shape_bytes(queue_count, queue_size),
+	};
+	_cleanup_fd_ int fd = -1;
+
+	if (!shape_valid(queue_count, queue_size))
+		return -EINVAL;
+	fd = memfd_create("vhost-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 || ftruncate(fd, (off_t)file.bytes) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
+		    0)
+		return -errno;
+	file.map = map_shared(fd, 0, file.bytes);
+	if (!file.map)
+		return -errno;
+	for (unsigned int i = 0; i < queue_count; i++)
+		inflight_format(inflight_file_region(&file, i), queue_size);
+	*ret_bytes = file.bytes;
+	inflight_file_unmap(&file);
+	return take_fd(&fd);
+}
+
+static int file_check(int fd, uint64_t end)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size < end)
+		return -EINVAL;
+	return 0;
+}
+
+int inflight_file_map(struct inflight_file *file, int fd, uint64_t offset,
+		      uint64_t bytes)
+{
+	uint64_t end;
+	int result;
+
+	file->map = NULL;
+	if (!shape_valid(file->queue_count, file->queue_size))
+		return -EINVAL;
+	file->bytes = shape_bytes(file->queue_count, file->queue_size);
+	if (bytes < file->bytes ||
+	    offset % (uint64_t)sysconf(_SC_PAGESIZE) != 0 ||
+	    __builtin_add_overflow(offset, file->bytes, &end))
+		return -EINVAL;
+	result = file_check(fd, end);
+	if (result < 0)
+		return result;
+	file->map = map_shared(fd, offset, file->bytes);
+	return file->map ? 0 : -errno;
+}
+
+void inflight_file_unmap(struct inflight_file *file)
+{
+	if (file->map)
+		munmap(file->map, file->bytes);
+	file->map = NULL;
+}
+
+struct inflight_region *inflight_file_region(const struct inflight_file *file,
+					     unsigned int queue)
+{
+	if (!file->map || queue >= file->queue_count)
+		return NULL;
+	return (void *)(file->map +
+			inflight_queue_bytes(file->queue_size) * queue);
+}

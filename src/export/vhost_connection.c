@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vhost_connection.c - receives, handles and answers messages.
+ *
+ *   HEADER -> PAYLOAD -> HOLD -> (handle) -> ANSWER -> HEADER ...
+ *                                  any of them -> CLOSING -> freed
+ *
+ * Runs on the disk's loop. At most one operation on the socket is under way.
+ * In HOLD, requests in flight end before a message takes away what they stand
+ * on; the same goes for CLOSING. Both look again whenever connection_advance()
+ * is called, so it does no harm to call it too often.
+ */
+#include "vhost_connection.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+
+enum phase {
+	PHASE_HEADER,
+	PHASE_PAYLOAD,
+	PHASE_HOLD,
+	PHASE_ANSWER,
+	PHASE_CLOSING
+};
+
+struct vhost_connection {
+	struct loop *loop;
+	struct vhost_device *device;
+	const char *name;
+	int fd;
+	enum phase phase;
+	bool busy; /* an operation on the socket is under way */
+	size_t received; /* of the header or the payload */
+	struct vhost_message message;
+	struct loop_io io;
+	struct loop_deferred advance;
+	struct msghdr header;
+	struct iovec iov[2];
+	_Alignas(struct cmsghdr) uint8_t
+		control[CMSG_SPACE(sizeof(int) * VHOST_MESSAGE_FDS_MAX)];
+	void (*closed)(void *owner);
+	void *owner;
+};
+
+int vhost_message_take_fd(struct vhost_message *message, unsigned int index)
+{
+	int fd;
+
+	if (index >= message->fd_count)
+		return -1;
+	fd = message->fds[index];
+	message->fds[index] = -1;
+	return fd;
+}
+
+void vhost_message_close_fds(struct vhost_message *message)
+{
+	for (unsigned int i = 0; i < message->fd_count; i++)
+		if (message->fds[i] >= 0)
+			close(message->fds[i]);
+	message->fd_count = 0;
+}
+
+static void connection_fail(struct vhost_connection *connection,
+			    const char *reason)
+{
+	log_error("disk %s: vhost-user: %s; the connection is closed",
+		  connection->name, reason);
+	connection->phase = PHASE_CLOSING;
+}
+
+static void receive(struct vhost_connection *connection)
+{
+	struct vhost_message *message = &connection->message;
+	bool payload = connection->phase == PHASE_PAYLOAD;
+	uint8_t *target = payload ? (uint8_t *)&message->payload
+				  : (uint8_t *)&message->header;
+	size_t bytes =
+		payload ? message->header.bytes : sizeof(message->header);
+
+	connection->iov[0].iov_base = target + connection->received;
+	connection->iov[0].iov_len = bytes - connection->received;
+	connection->header = (struct msghdr){
+		.msg_iov = connection->iov,
+		.msg_iovlen = 1,
+		.msg_control = connection->control,
+		.msg_controllen = sizeof(connection->control),
+	};
+	connection->busy = true;
+	loop_recvmsg(connection->loop, &connection->io, connection->fd,
+		     &connection->header, MSG_CMSG_CLOEXEC);
+}
+
+static void answer(struct vhost_connection *connection)
+{
+	struct vhost_message *message = &connection->message;
+	struct msghdr *header = &connection->header;
+
+	connection->phase = PHASE_ANSWER;
+	message->header.flags = VHOST_USER_VERSION | VHOST_USER_REPLY;
+	connection->iov[0].iov_base = &message->header;
+	connection->iov[0].iov_len = sizeof(message->header);
+	connection->iov[1].iov_base = &message->payload;
+	connection->iov[1].iov_len = message->header.bytes;
+	*header = (struct msghdr){
+		.msg_iov = connection->iov,
+		.msg_iovlen = 2,
+	};
+	if (message->fd_count > 0) {
+		size_t bytes = sizeof(int) * message->fd_count;
+		struct cmsghdr *control = (void *)connection->control;
+
+		memset(connection->control, 0, sizeof(connection->control));
+		control->cmsg_level = SOL_SOCKET;
+		control->cmsg_type = SCM_RIGHTS;
+		control->cmsg_len = CMSG_LEN(bytes);
+		memcpy(CMSG_DATA(control), message->fds, bytes);
+		header->msg_control = control;
+		header->msg_controllen = CMSG_SPACE(bytes);
+	}
+	connection->busy = true;
+	loop_sendmsg(connection->loop, &connection->io, connection->fd, header,
+		     MSG_NOSIGNAL | MSG_WAITALL);
+}
+
+static void next_message(struct vhost_connection *connection)
+{
+	vhost_message_close_fds(&connection->message);
+	connection->phase = PHASE_HEADER;
+	connection->received = 0;
+	/* What a short payload leaves out reads as zeros. */
+	memset(&connection->message.payload, 0,
+	       sizeof(connection->message.payload));
+	receive(connection);
+}
+
+static void handle(struct vhost_connection *connection)
+{
+	bool wants_answer;
+
+	if (vhost_device_handle(connection->device, &connection->message,
+				&wants_answer) < 0)
+		connection_fail(connection, "a message was refused");
+	else if (wants_answer)
+		answer(connection);
+	else
+		next_message(connection);
+}
+
+static void connection_free(struct vhost_connection *connection)
+{
+	void (*closed)(void *owner) = connection->closed;
+	void *owner = connection->owner;
+
+	loop_defer_cancel(connection->loop, &connection->advance);
+	vhost_message_close_fds(&connection->message);
+	vhost_device_destroy(connection->device);
+	close(connection->fd);
+	free(connection);
+	closed(owner);
+}
+
+static void connection_advance(struct loop_deferred *deferred)
+{
+	struct vhost_connection *connection = deferred->owner;
+
+	if (connection->phase == PHASE_HOLD &&
+	    vhost_device_prepared(connection->device, &connection->message))
+		handle(connection);
+	if (connection->phase != PHASE_CLOSING)
+		return;
+	vhost_device_release(connection->device);
+	if (vhost_device_released(connection->device) && !connection->busy)
+		connection_free(connection);
+}
+
+/* Never directly: the caller may be deep inside what would be freed. */
+static void advance_later(void *owner)
+{
+	struct vhost_connection *connection = owner;
+
+	loop_defer(connection->loop, &connection->advance);
+}
+
+/* Moves received descriptors into the message. Returns: false if too many. */
+static bool take_descriptors(struct vhost_connection *connection)
+{
+	struct vhost_message *message = &connection->message;
+	struct msghdr *header = &connection->header;
+	bool fits = !(header->msg_flags & MSG_CTRUNC);
+
+	for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control;
+	     control = CMSG_NXTHDR(header, control)) {
+		unsigned int count =
+			(unsigned int)((control->cmsg_len - CMSG_LEN(0)) /
+				       sizeof(int));
+
+		if (control->cmsg_level != SOL_SOCKET ||
+		    control->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (unsigned int i = 0; i < count; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(control) + sizeof(int) * i,
+			       sizeof(int));
+			if (message->fd_count < VHOST_MESSAGE_FDS_MAX) {
+				message->fds[message->fd_count++] = fd;
+				continue;
+			}
+			close(fd);
+			fits = false;
+		}
+	}
+	return fits;
+}
+
+static void header_received(struct vhost_connection *connection)
+{
+	const struct vhost_user_header *header = &connection->message.header;
+
+	if ((header->flags & VHOST_USER_VERSION_MASK) != VHOST_USER_VERSION ||
+	    header->bytes > sizeof(connection->message.payload)) {
+		connection_fail(connection, "what it sent isn't vhost-user");
+		return;
+	}
+	connection->phase = PHASE_PAYLOAD;
+	connection->received = 0;
+}
+
+static void received(struct vhost_connection *connection, size_t bytes)
+{
+	const struct vhost_user_header *header = &connection->message.header;
+
+	if (!take_descriptors(connection)) {
+		connection_fail(connection, "it sent too many descriptors");
+		return;
+	}
+	connection->received += bytes;
+	if (connection->phase == PHASE_HEADER &&
+	    connection->received == sizeof(*header))
+		header_received(connection);
+	if (connection->phase == PHASE_CLOSING)
+		return;
+	if (connection->phase == PHASE_HEADER ||
+	    connection->received < header->bytes) {
+		receive(connection);
+		return;
+	}
+	connection->phase = PHASE_HOLD;
+	vhost_device_prepare(connection->device, &connection->message);
+}
+
+static void socket_done(struct loop_io *io, int result)
+{
+	struct vhost_connection *connection = io->owner;
+
+	connection->busy = false;
+	if (connection->phase == PHASE_ANSWER) {
+		size_t bytes =
+			connection->iov[0].iov_len + connection->iov[1].iov_len;
+
+		if (result >= 0 && (size_t)result == bytes)
+			next_message(connection);
+		else
+			connection->phase = PHASE_CLOSING;
+	} else if (connection->phase != PHASE_CLOSING) {
+		if (result > 0)
+			received(connection, (size_t)result);
+		else
+			connection->phase = PHASE_CLOSING;
+	} else if (result > 0) {
+		/* Cancelled too late: it may have brought descriptors. */
+		take_descriptors(connection);
+	}
+	connection_advance(&connection->advance);
+}
+
+void vhost_connection_close(struct vhost_connection *connection)
+{
+	if (connection->phase == PHASE_CLOSING)
+		return;
+	connection->phase = PHASE_CLOSING;
+	if (connection->busy)
+		loop_cancel(connection->loop, &connection->io);
+	advance_later(connection);
+}
+
+bool vhost_connection_alive(const struct vhost_connection *connection)
+{
+	uint8_t byte;
+	ssize_t bytes;
+
+	if (connection->phase == PHASE_CLOSING)
+		return false;
+	bytes = recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return bytes > 0 || (bytes < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+const struct vhost_device *vhost_connection_device(
+	const struct vhost_connection *connection)
+{
+	return connection->device;
+}
+
+int vhost_connection_create(const struct vhost_device_setup *setup, int fd,
+			    void (*closed)(void *owner), void *owner,
+			    struct vhost_connection **ret_connection)
+{
+	struct vhost_device_setup own = *setup;
+	struct vhost_connection *connection = calloc(1, sizeof(*connection));
+	int result;
+
+	if (!connection)
+		return -ENOMEM;
+	own.progress = advance_later;
+	own.owner = connection;
+	result = vhost_device_create(&own, &connection->device);
+	if (result < 0) {
+		free(connection);
+		return result;
+	}
+	connection->loop = setup->loop;
+	connection->name = setup->name;
+	connection->fd = fd;
+	connection->closed = closed;
+	connection->owner = owner;
+	connection->io.done = socket_done;
+	connection->io.owner = connection;
+	connection->advance.run = connection_advance;
+	connection->advance.owner = connection;
+	next_message(connection);
+	*ret_connection = connection;
+	return 0;
+}

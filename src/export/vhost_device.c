@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vhost_device.c - a device's life, and the frame around each message.
+ *
+ * Runs on the disk's loop. What the messages do is in vhost_handlers.c.
+ */
+#include "vhost_device.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "vhost_handlers.h"
+
+/* Whether @message needs queue @index to be idle. */
+static bool holds(const struct vhost_message *message, unsigned int index)
+{
+	const struct vhost_handling *handling = vhost_handling_of(message);
+
+	if (!handling)
+		return false;
+	switch (handling->hold) {
+	case VHOST_HOLD_NONE:
+		return false;
+	case VHOST_HOLD_ONE:
+		return message->payload.vring_state.index == index;
+	case VHOST_HOLD_ALL:
+		return true;
+	}
+	return false;
+}
+
+bool vhost_device_prepare(struct vhost_device *device,
+			  const struct vhost_message *message)
+{
+	bool ready = true;
+
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		if (holds(message, i) && !vhost_queue_pause(&device->queues[i]))
+			ready = false;
+	return ready;
+}
+
+bool vhost_device_prepared(const struct vhost_device *device,
+			   const struct vhost_message *message)
+{
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		if (holds(message, i) && !vhost_queue_idle(&device->queues[i]))
+			return false;
+	return true;
+}
+
+/* Makes the message into an acknowledgement, if the front-end wants one. */
+static int acknowledge(const struct vhost_device *device,
+		       struct vhost_message *message, int result,
+		       bool *ret_answer)
+{
+	bool wanted = message->header.flags & VHOST_USER_NEED_REPLY &&
+		      device->protocol_features &
+			      BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK);
+
+	*ret_answer = wanted;
+	vhost_message_close_fds(message);
+	if (!wanted)
+		return result;
+	message->payload.number = result < 0;
+	message->header.bytes = sizeof(message->payload.number);
+	return 0;
+}
+
+int vhost_device_handle(struct vhost_device *device,
+			struct vhost_message *message, bool *ret_answer)
+{
+	const struct vhost_handling *handling = vhost_handling_of(message);
+	uint32_t type = message->header.type;
+	int result = -EOPNOTSUPP;
+
+	if (handling)
+		result = handling->handle(device, message);
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		if (device->queues[i].paused)
+			vhost_queue_resume(&device->queues[i]);
+	if (result < 0)
+		log_warning("disk %s: vhost-user message %u: %s",
+			    device->shared.name, type, strerror(-result));
+	*ret_answer = handling && handling->answers;
+	if (!handling || !handling->answers)
+		return acknowledge(device, message, result, ret_answer);
+	return result;
+}
+
+void vhost_device_release(struct vhost_device *device)
+{
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		vhost_queue_pause(&device->queues[i]);
+}
+
+bool vhost_device_released(struct vhost_device *device)
+{
+	for (unsigned int i = 0; i < device->queue_count; i++) {
+		if (!vhost_queue_idle(&device->queues[i]))
+			return false;
+		vhost_queue_stop(&device->queues[i]);
+	}
+	return device->shared.kicks == 0;
+}
+
+unsigned int vhost_device_started_queues(const struct vhost_device *device)
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		count += device->queues[i].started;
+	return count;
+}
+
+unsigned int vhost_device_in_flight(const struct vhost_device *device)
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		count += device->queues[i].in_flight;
+	return count;
+}
+
+static void shared_progress(struct vhost_shared *shared)
+{
+	struct vhost_device *device = (struct vhost_device *)(void *)shared;
+
+	static_assert(offsetof(struct vhost_device, shared) == 0, "cast above");
+	device->progress(device->owner);
+}
+
+int vhost_device_create(const struct vhost_device_setup *setup,
+			struct vhost_device **ret_device)
+{
+	struct vhost_device *device;
+	int result;
+
+	assert(setup->queue_count > 0 &&
+	       setup->queue_count <= VHOST_DEVICE_QUEUES_MAX);
+	device = calloc(1, sizeof(*device) + sizeof(device->queues[0]) *
+						     setup->queue_count);
+	if (!device)
+		return -ENOMEM;
+	device->shared.loop = setup->loop;
+	device->shared.pipeline = setup->pipeline;
+	device->shared.counters = setup->counters;
+	device->shared.progress = shared_progress;
+	device->shared.name = setup->name;
+	virtio_blk_serial(pipeline_uuid(setup->pipeline),
+			  device->shared.serial);
+	device->progress = setup->progress;
+	device->owner = setup->owner;
+	device->backend_fd = -1;
+	device->queue_count = setup->queue_count;
+	device->features_offered =
+		virtio_blk_features(pipeline_read_only(setup->pipeline)) |
+		BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	result = vhost_shared_init(&device->shared);
+	if (result < 0) {
+		free(device);
+		return result;
+	}
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		vhost_queue_init(&device->queues[i], &device->shared, i);
+	*ret_device = device;
+	return 0;
+}
+
+void vhost_device_destroy(struct vhost_device *device)
+{
+	if (!device)
+		return;
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		vhost_queue_destroy(&device->queues[i]);
+	inflight_file_unmap(&device->inflight);
+	vhost_shared_destroy(&device->shared);
+	if (device->backend_fd >= 0)
+		close(device->backend_fd);
+	free(device);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vhost_device.h - what one front-end has negotiated and set up.
+ *
+ * Lives as long as its connection. A message is handled in two steps, since
+ * some change what requests in flight stand on: vhost_device_prepare() holds
+ * those queues still, and when they are idle vhost_device_handle() does the
+ * work. In between, progress() is called whenever that may have changed.
+ */
+#ifndef FOREBAY_EXPORT_VHOST_DEVICE_H
+#define FOREBAY_EXPORT_VHOST_DEVICE_H
+
+#include <stdbool.h>
+
+#include "loop.h"
+#include "pipeline.h"
+#include "vhost_message.h"
+#include "vhost_queue.h"
+
+/* One byte of the messages holds a queue's number. */
+#define VHOST_DEVICE_QUEUES_MAX 64u
+
+struct vhost_device;
+
+struct vhost_device_setup {
+	struct loop *loop;
+	struct pipeline *pipeline;
+	struct vhost_counters *counters;
+	unsigned int queue_count;
+	const char *name;
+	void (*progress)(void *owner);
+	void *owner;
+};
+
+int vhost_device_create(const struct vhost_device_setup *setup,
+			struct vhost_device **ret_device);
+/* Order: vhost_device_released() is true. NULL is fine. */
+void vhost_device_destroy(struct vhost_device *device);
+
+/* Returns: true if @message can be handled now. */
+bool vhost_device_prepare(struct vhost_device *device,
+			  const struct vhost_message *message);
+/* After prepare() was false: can it be now? */
+bool vhost_device_prepared(const struct vhost_device *device,
+			   const struct vhost_message *message);
+/*
+ * Handles a message and makes it into the answer, if it wants one: then
+ * @ret_answer is true. Takes descriptors that it needs out of it.
+ * Returns: 0, or a negative errno if the front-end must be cut off.
+ */
+int vhost_device_handle(struct vhost_device *device,
+			struct vhost_message *message, bool *ret_answer);
+
+/* The front-end is gone, or must go: holds all queues still for good. */
+void vhost_device_release(struct vhost_device *device);
+/* Returns: true when nothing refers to the device any more. */
+bool vhost_device_released(struct vhost_device *device);
+
+/* Queues that run, for the statistics. */
+unsigned int vhost_device_started_queues(const struct vhost_device *device);
+unsigned int vhost_device_in_flight(const struct vhost_device *device);
+
+#endif

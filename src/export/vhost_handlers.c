@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vhost_handlers.c - what each message does to a device.
+ *
+ * Runs on the disk's loop. Messages come from the VMM, which is not trusted:
+ * each handler gets a payload whose least size its table entry has checked,
+ * with zeros behind what was sent, and checks the rest itself. What QEMU
+ * relies on beyond the specification:
+ *
+ *   - firmware starts and stops the device with one queue before the guest's
+ *     kernel starts it with all; VRING_ENABLE comes for all queues each time;
+ *   - GET_VRING_BASE returns only when the queue is idle (its answer hands
+ *     the disk to the other host in a migration);
+ *   - GET_INFLIGHT_FD comes after each device reset, SET_INFLIGHT_FD before
+ *     each start, with the region that the VMM kept.
+ */
+#include "vhost_handlers.h"
+
+#include <errno.h>
+#include <linux/virtio_config.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PROTOCOL_FEATURES                            \
+	(BIT(VHOST_USER_PROTOCOL_F_MQ) |             \
+	 BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |      \
+	 BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |    \
+	 BIT(VHOST_USER_PROTOCOL_F_CONFIG) |         \
+	 BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | \
+	 BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
+
+static struct vhost_queue *queue_at(struct vhost_device *device, uint32_t index)
+{
+	return index < device->queue_count ? &device->queues[index] : NULL;
+}
+
+static int answer_number(struct vhost_message *message, uint64_t number)
+{
+	message->payload.number = number;
+	message->header.bytes = sizeof(number);
+	return 0;
+}
+
+static int do_nothing(struct vhost_device *device,
+		      struct vhost_message *message)
+{
+	(void)device;
+	(void)message;
+	return 0;
+}
+
+static int get_features(struct vhost_device *device,
+			struct vhost_message *message)
+{
+	return answer_number(message, device->features_offered);
+}
+
+static int set_features(struct vhost_device *device,
+			struct vhost_message *message)
+{
+	uint64_t features = message->payload.number;
+
+	if (features & ~device->features_offered)
+		return -EINVAL;
+	device->shared.features = features;
+	device->shared.driver_flushes = features & BIT(VIRTIO_BLK_F_FLUSH);
+	return 0;
+}
+
+static int get_protocol_features(struct vhost_device *device,
+				 struct vhost_message *message)
+{
+	(void)device;
+	return answer_number(message, PROTOCOL_FEATURES);
+}
+
+static int set_protocol_features(struct vhost_device *device,
+				 struct vhost_message *message)
+{
+	if (message->payload.number & ~PROTOCOL_FEATURES)
+		return -EINVAL;
+	device->protocol_features = message->payload.number;
+	return 0;
+}
+
+static int get_queue_num(struct vhost_device *device,
+			 struct vhost_message *message)
+{
+	return answer_number(message, device->queue_count);
+}
+
+static int get_max_mem_slots(struct vhost_device *device,
+			     struct vhost_message *message)
+{
+	(void)device;
+	return answer_number(message, GUEST_MEMORY_REGIONS_MAX);
+}
+
+static int set_mem_table(struct vhost_device *device,
+			 struct vhost_message *message)
+{
+	const struct vhost_user_memory_table *table =
+		&message->payload.memory_table;
+	struct guest_memory *memory = &device->shared.memory;
+
+	if (table->count > VHOST_USER_TABLE_REGIONS_MAX ||
+	    table->count != message->fd_count ||
+	    message->header.bytes <
+		    offsetof(struct vhost_user_memory_table, regions) +
+			    sizeof(table->regions[0]) * table->count)
+		return -EINVAL;
+	guest_memory_clear(memory);
+	for (uint32_t i = 0; i < table->count; i++) {
+		int result = guest_memory_add(memory, &table->regions[i],
+					      message->fds[i]);
+
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+static int add_mem_reg(struct vhost_device *device,
+		       struct vhost_message *message)
+{
+	if (message->fd_count != 1)
+		return -EINVAL;
+	return guest_memory_add(&device->shared.memory,
+				&message->payload.memory_slot.region,
+				message->fds[0]);
+}
+
+static int rem_mem_reg(struct vhost_device *device,
+		       struct vhost_message *message)
+{
+	return guest_memory_remove(&device->shared.memory,
+				   &message->payload.memory_slot.region);
+}
+
+static int set_vring_num(struct vhost_device *device,
+			 struct vhost_message *message)
+{
+	const struct vhost_user_vring_state *state =
+		&message->payload.vring_state;
+	struct vhost_queue *queue = queue_at(device, state->index);
+
+	if (!queue || state->number == 0 ||
+	    state->number > VIRTQUEUE_SIZE_MAX ||
+	    (state->number & (state->number - 1)) != 0)
+		return -EINVAL;
+	if (queue->started)
+		return -EBUSY;
+	queue->ring.size = (uint16_t)state->number;
+	return 0;
+}
+
+static int set_vring_addr(struct vhost_device *device,
+			  struct vhost_message *message)
+{
+	const struct vhost_user_vring_address *address =
+		&message->payload.vring_address;
+	struct vhost_queue *queue = queue_at(device, address->index);
+
+	/* No flag is known: logging isn't offered. */
+	if (!queue || address->flags != 0)
+		return -EINVAL;
+	if (queue->started)
+		return -EBUSY;
+	queue->descriptors_address = address->descriptor;
+	queue->available_address = address->available;
+	queue->used_address = address->used;
+	queue->user_address_set = true;
+	return 0;
+}
+
+/* The used ring in memory says the same, and is right after a crash too. */
+static int set_vring_base(struct vhost_device *device,
+			  struct vhost_message *message)
+{
+	struct vhost_queue *queue =
+		queue_at(device, message->payload.vring_state.index);
+
+	if (!queue)
+		return -EINVAL;
+	return queue->started ? -EBUSY : 0;
+}
+
+static int get_vring_base(struct vhost_device *device,
+			  struct vhost_message *message)
+{
+	struct vhost_user_vring_state *state = &message->payload.vring_state;
+	struct vhost_queue *queue = queue_at(device, state->index);
+
+	if (!queue)
+		return -EINVAL;
+	state->number = vhost_queue_stop(queue);
+	message->header.bytes = sizeof(*state);
+	return 0;
+}
+
+static int set_vring_enable(struct vhost_device *device,
+			    struct vhost_message *message)
+{
+	const struct vhost_user_vring_state *state =
+		&message->payload.vring_state;
+	struct vhost_queue *queue = queue_at(device, state->index);
+
+	if (!queue || state->number > 1)
+		return -EINVAL;
+	vhost_queue_enable(queue, state->number == 1);
+	return 0;
+}
+
+/* Returns: the queue that a message about an eventfd is for, or NULL. */
+static struct vhost_queue *vring_event(struct vhost_device *device,
+				       struct vhost_message *message,
+				       int *ret_fd)
+{
+	uint64_t number = message->payload.number;
+	bool has_fd = !(number & VHOST_USER_VRING_NO_FD);
+
+	if (message->fd_count != has_fd)
+		return NULL;
+	*ret_fd = vhost_message_take_fd(message, 0);
+	return queue_at(device, number & VHOST_USER_VRING_INDEX_MASK);
+}
+
+static int set_vring_kick(struct vhost_device *device,
+			  struct vhost_message *message)
+{
+	int fd = -1;
+	struct vhost_queue *queue = vring_event(device, message, &fd);
+
+	if (!queue || fd < 0) { /* busy polling for ever isn't offered */
+		if (fd >= 0)
+			close(fd);
+		return -EINVAL;
+	}
+	/* Without protocol features there is no message that enables it. */
+	if (!(device->shared.features & BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
+		vhost_queue_enable(queue, true);
+	return vhost_queue_set_kick(queue, fd);
+}
+
+static int set_vring_call(struct vhost_device *device,
+			  struct vhost_message *message)
+{
+	int fd = -1;
+	struct vhost_queue *queue = vring_event(device, message, &fd);
+
+	if (queue)
+		vhost_queue_set_call(queue, fd);
+	else if (fd >= 0)
+		close(fd);
+	return queue ? 0 : -EINVAL;
+}
+
+static int set_vring_err(struct vhost_device *device,
+			 struct vhost_message *message)
+{
+	int fd = -1;
+	struct vhost_queue *queue = vring_event(device, message, &fd);
+
+	if (queue)
+		vhost_queue_set_error(queue, fd);
+	else if (fd >= 0)
+		close(fd);
+	return queue ? 0 : -EINVAL;
+}
+
+static int set_backend_req_fd(struct vhost_device *device,
+			      struct vhost_message *message)
+{
+	if (message->fd_count != 1)
+		return -EINVAL;
+	if (device->backend_fd >= 0)
+		close(device->backend_fd);
+	device->backend_fd = vhost_message_take_fd(message, 0);
+	return 0;
+}
+
+static int get_config(struct vhost_device *device,
+		      struct vhost_message *message)
+{
+	struct vhost_user_config *asked = &message->payload.config;
+	uint8_t bytes[VHOST_USER_CONFIG_BYTES_MAX] = {0};
+	struct virtio_blk_config config;
+
+	static_assert(sizeof(config) <= sizeof(bytes), "config space fits");
+	if (asked->bytes > sizeof(bytes) ||
+	    asked->offset > sizeof(bytes) - asked->bytes) {
+		message->header.bytes = 0; /* the specified refusal */
+		return 0;
+	}
+	virtio_blk_config_fill(pipeline_size_bytes(device->shared.pipeline),
+			       (uint16_t)device->queue_count, &config);
+	memcpy(bytes, &config, sizeof(config));
+	memcpy(asked->region, bytes + asked->offset, asked->bytes);
+	message->header.bytes =
+		(uint32_t)VHOST_USER_CONFIG_HEADER_BYTES + asked->bytes;
+	return 0;
+}
+
+static int set_config(struct vhost_device *device,
+		      struct vhost_message *message)
+{
+	(void)device;
+	(void)message;
+	return -EROFS; /* no field that is offered can be written */
+}
+
+static int get_inflight_fd(struct vhost_device *device,
+			   struct vhost_message *message)
+{
+	struct vhost_user_inflight *shape = &message->payload.inflight;
+	uint64_t bytes = 0;
+	int fd;
+
+	if (shape->queue_count > device->queue_count)
+		return -EINVAL;
+	fd = inflight_file_create(shape->queue_count, shape->queue_size,
+				  &bytes);
+	if (fd < 0)
+		return fd;
+	shape->mmap_bytes = bytes;
+	shape->mmap_offset = 0;
+	vhost_message_close_fds(message);
+	message->fds[0] = fd;
+	message->fd_count = 1;
+	return 0;
+}
+
+static int set_inflight_fd(struct vhost_device *device,
+			   struct vhost_message *message)
+{
+	const struct vhost_user_inflight *shape = &message->payload.inflight;
+	struct inflight_file file;
+	int result;
+
+	if (message->fd_count != 1 || shape->queue_count > device->queue_count)
+		return -EINVAL;
+	if (vhost_device_started_queues(device) > 0)
+		return -EBUSY;
+	file.queue_count = shape->queue_count;
+	file.queue_size = shape->queue_size;
+	result = inflight_file_map(&file, message->fds[0], shape->mmap_offset,
+				   shape->mmap_bytes);
+	if (result < 0)
+		return result;
+	inflight_file_unmap(&device->inflight);
+	device->inflight = file;
+	for (unsigned int i = 0; i < device->queue_count; i++) {
+		device->queues[i].inflight_region =
+			inflight_file_region(&device->inflight, i);
+		device->queues[i].inflight_size = shape->queue_size;
+	}
+	return 0;
+}
+
+#define NUMBER_BYTES (uint32_t)sizeof(uint64_t)
+#define STATE_BYTES (uint32_t)sizeof(struct vhost_user_vring_state)
+#define SLOT_BYTES (uint32_t)sizeof(struct vhost_user_memory_slot)
+/* Some front-ends leave the padding at its end out. */
+#define INFLIGHT_BYTES (uint32_t) offsetof(struct vhost_user_inflight, padding)
+
+static const struct vhost_handling handlings[] = {
+	[VHOST_USER_GET_FEATURES] = {get_features, .answers = true},
+	[VHOST_USER_SET_FEATURES] = {set_features, NUMBER_BYTES},
+	[VHOST_USER_SET_OWNER] = {do_nothing},
+	[VHOST_USER_RESET_OWNER] = {do_nothing},
+	[VHOST_USER_SET_MEM_TABLE] = {set_mem_table, 2 * sizeof(uint32_t),
+				      VHOST_HOLD_ALL},
+	[VHOST_USER_SET_VRING_NUM] = {set_vring_num, STATE_BYTES},
+	[VHOST_USER_SET_VRING_ADDR] = {set_vring_addr,
+				       sizeof(struct vhost_user_vring_address)},
+	[VHOST_USER_SET_VRING_BASE] = {set_vring_base, STATE_BYTES},
+	[VHOST_USER_GET_VRING_BASE] = {get_vring_base, STATE_BYTES,
+				       VHOST_HOLD_ONE, .answers = true},
+	[VHOST_USER_SET_VRING_KICK] = {set_vring_kick, NUMBER_BYTES},
+	[VHOST_USER_SET_VRING_CALL] = {set_vring_call, NUMBER_BYTES},
+	[VHOST_USER_SET_VRING_ERR] = {set_vring_err, NUMBER_BYTES},
+	[VHOST_USER_GET_PROTOCOL_FEATURES] = {get_protocol_features,
+					      .answers = true},
+	[VHOST_USER_SET_PROTOCOL_FEATURES] = {set_protocol_features,
+					      NUMBER_BYTES},
+	[VHOST_USER_GET_QUEUE_NUM] = {get_queue_num, .answers = true},
+	[VHOST_USER_SET_VRING_ENABLE] = {set_vring_enable, STATE_BYTES},
+	[VHOST_USER_SET_BACKEND_REQ_FD] = {set_backend_req_fd},
+	[VHOST_USER_GET_CONFIG] = {get_config,
+				   (uint32_t)VHOST_USER_CONFIG_HEADER_BYTES,
+				   .answers = true},
+	[VHOST_USER_SET_CONFIG] = {set_config,
+				   (uint32_t)VHOST_USER_CONFIG_HEADER_BYTES},
+	[VHOST_USER_GET_INFLIGHT_FD] = {get_inflight_fd, INFLIGHT_BYTES,
+					.answers = true},
+	[VHOST_USER_SET_INFLIGHT_FD] = {set_inflight_fd, INFLIGHT_BYTES},
+	[VHOST_USER_GET_MAX_MEM_SLOTS] = {get_max_mem_slots, .answers = true},
+	[VHOST_USER_ADD_MEM_REG] = {add_mem_reg, SLOT_BYTES},
+	[VHOST_USER_REM_MEM_REG] = {rem_mem_reg, SLOT_BYTES, VHOST_HOLD_ALL},
+};
+
+const struct vhost_handling *vhost_handling_of(
+	const struct vhost_message *message)
+{
+	uint32_t type = message->header.type;
+
+	if (type >= sizeof(handlings) / sizeof(handlings[0]) ||
+	    !handlings[type].handle ||
+	    message->header.bytes < handlings[type].bytes_min)
+		return NULL;
+	return &handlings[type];
+}

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vhost_queue.c - a virtqueue's life, and its turns on the event loop.
+ *
+ * Runs on the disk's loop. In a turn, poll() takes what the guest has made
+ * available; completions stage their used entries; at the end of the turn
+ * publish() shows all of them at once and notifies at most once. A kick only
+ * has to wake the loop: poll() finds the work in memory.
+ *
+ * The poll on a kick's eventfd ends some time after it is cancelled, and its
+ * queue may have a new kick by then: so it is an object of its own.
+ */
+#include "vhost_queue.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "vhost_request.h"
+
+/* Requests taken before other work of the loop gets its turn. */
+#define TAKE_MAX 64u
+
+struct vhost_kick {
+	struct loop_io io;
+	struct vhost_shared *shared;
+	int fd;
+};
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void event_signal(int fd)
+{
+	uint64_t one = 1;
+
+	/* It only fails when the counter is full: then it is signalled. */
+	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+static void queue_notify(struct vhost_queue *queue)
+{
+	queue->notify_once = queue->call_fd < 0;
+	event_signal(queue->call_fd);
+	queue->shared->counters->notifications++;
+}
+
+static void queue_break(struct vhost_queue *queue, const char *reason)
+{
+	if (queue->broken)
+		return;
+	queue->broken = true;
+	queue->replaying = false;
+	queue->shared->counters->broken_queues++;
+	log_error("disk %s: queue %u: %s; the queue is stopped until the "
+		  "guest resets the disk",
+		  queue->shared->name, queue->index, reason);
+	event_signal(queue->error_fd);
+	/* Somebody may wait for it to become idle. */
+	loop_defer(queue->shared->loop, &queue->publish);
+}
+
+static bool queue_active(const struct vhost_queue *queue)
+{
+	return queue->started && queue->enabled && !queue->paused &&
+	       !queue->broken;
+}
+
+/* Shows the guest what has been staged. */
+static void queue_publish(struct vhost_queue *queue)
+{
+	bool notify = virtqueue_publish(&queue->ring);
+
+	inflight_publish(&queue->inflight, queue->ring.used_published);
+	if (notify)
+		queue_notify(queue);
+}
+
+static void publish_deferred(struct loop_deferred *deferred)
+{
+	struct vhost_queue *queue = deferred->owner;
+
+	queue_publish(queue);
+	if (queue->in_flight == 0)
+		queue->shared->progress(queue->shared);
+}
+
+void vhost_queue_return(struct vhost_queue *queue, uint16_t head,
+			uint32_t written)
+{
+	assert(queue->in_flight > 0);
+	queue->in_flight--;
+	virtqueue_stage(&queue->ring, head, written);
+	inflight_stage(&queue->inflight, head);
+	loop_defer(queue->shared->loop, &queue->publish);
+}
+
+/* Returns: 1 if there is a request to carry out, 0, or -EPROTO. */
+static int queue_look(struct vhost_queue *queue)
+{
+	if (queue->replay_next < queue->replay_count)
+		return 1;
+	return virtqueue_look(&queue->ring);
+}
+
+/* Takes the next head, a predecessor's before new ones. */
+static int queue_take(struct vhost_queue *queue, uint16_t *ret_head)
+{
+	int result;
+
+	if (queue->replay_next < queue->replay_count) {
+		/* Marked already; its counter keeps its place in the order. */
+		*ret_head = queue->replays[queue->replay_next++];
+		queue->replaying = queue->replay_next < queue->replay_count;
+		queue->shared->counters->replayed++;
+		return 1;
+	}
+	result = virtqueue_take(&queue->ring, ret_head);
+	if (result > 0)
+		inflight_take(&queue->inflight, *ret_head);
+	return result;
+}
+
+/* Returns: true if a request was taken. */
+static bool queue_step(struct vhost_queue *queue)
+{
+	struct pipeline *pipeline = queue->shared->pipeline;
+	struct pipeline_request *request;
+	uint16_t head;
+	int result = queue_look(queue);
+
+	if (result == 0)
+		return false;
+	if (result < 0) {
+		queue_break(queue, "the available index jumps");
+		return false;
+	}
+	request = pipeline_request_get(pipeline);
+	queue->starved = !request;
+	if (!request)
+		return false;
+	result = queue_take(queue, &head);
+	if (result > 0)
+		result = vhost_request_begin(queue, head, request);
+	if (result < 0) {
+		pipeline_request_put(pipeline, request);
+		queue_break(queue, "the guest made a malformed request");
+		return false;
+	}
+	return true;
+}
+
+static bool queue_poll(struct loop_poller *poller)
+{
+	struct vhost_queue *queue = poller->owner;
+	unsigned int count = 0;
+
+	while (count < TAKE_MAX && (queue->replaying || queue_active(queue)) &&
+	       queue_step(queue))
+		count++;
+	return count > 0;
+}
+
+static bool queue_arm(struct loop_poller *poller)
+{
+	struct vhost_queue *queue = poller->owner;
+
+	if (queue->starved)
+		return false;
+	if (queue->replaying)
+		return true;
+	return queue_active(queue) && virtqueue_arm(&queue->ring);
+}
+
+static void queue_disarm(struct loop_poller *poller)
+{
+	struct vhost_queue *queue = poller->owner;
+
+	if (queue_active(queue))
+		virtqueue_disarm(&queue->ring);
+}
+
+static void kick_event(struct loop_io *io, int result)
+{
+	struct vhost_kick *kick = io->owner;
+	struct vhost_shared *shared = kick->shared;
+
+	if (result >= 0) {
+		shared->counters->kicks++;
+		return;
+	}
+	close_fd(&kick->fd);
+	free(kick);
+	shared->kicks--;
+	shared->progress(shared);
+}
+
+static int kick_start(struct vhost_queue *queue, int fd)
+{
+	struct vhost_kick *kick = calloc(1, sizeof(*kick));
+
+	if (!kick)
+		return -ENOMEM;
+	kick->shared = queue->shared;
+	kick->fd = fd;
+	kick->io.done = kick_event;
+	kick->io.owner = kick;
+	loop_poll_multishot(queue->shared->loop, &kick->io, fd, POLLIN);
+	queue->shared->kicks++;
+	queue->kick = kick;
+	return 0;
+}
+
+static void kick_stop(struct vhost_queue *queue)
+{
+	if (queue->kick)
+		loop_cancel(queue->shared->loop, &queue->kick->io);
+	queue->kick = NULL;
+}
+
+/* Finds the rings in the VM's memory. Returns: 0 or -EFAULT. */
+static int rings_find(struct vhost_queue *queue)
+{
+	const struct guest_memory *memory = &queue->shared->memory;
+	struct virtqueue *ring = &queue->ring;
+
+	ring->descriptors =
+		guest_memory_user(memory, queue->descriptors_address,
+				  virtqueue_descriptors_bytes(ring->size), 16);
+	ring->available = guest_memory_user(
+		memory, queue->available_address,
+		virtqueue_available_bytes(ring->size), sizeof(uint16_t));
+	ring->used = guest_memory_user(memory, queue->used_address,
+				       virtqueue_used_bytes(ring->size),
+				       sizeof(uint32_t));
+	return ring->descriptors && ring->available && ring->used ? 0 : -EFAULT;
+}
+
+/*
+ * The used ring's own index says where to go on. It is the VMM's base on a
+ * clean start; after a disconnect it is what really has been returned.
+ */
+static int queue_start(struct vhost_queue *queue)
+{
+	struct vhost_shared *shared = queue->shared;
+	struct virtqueue *ring = &queue->ring;
+
+	if (ring->size == 0 || !queue->user_address_set ||
+	    (queue->inflight_region && queue->inflight_size < ring->size))
+		return -EINVAL;
+	if (rings_find(queue) < 0)
+		return -EFAULT;
+	queue->slots = calloc(ring->size, sizeof(*queue->slots));
+	if (!queue->slots)
+		return -ENOMEM;
+	ring->event_index =
+		shared->features & (UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX);
+	ring->indirect =
+		shared->features & (UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC);
+	virtqueue_start(ring);
+	queue->replay_next = 0;
+	queue->replay_count = inflight_start(
+		&queue->inflight, queue->inflight_region, ring->size,
+		ring->used_published, queue->replays);
+	virtqueue_skip(ring, (uint16_t)queue->replay_count);
+	if (queue->replay_count > 0)
+		log_info("disk %s: queue %u: replays %u requests", shared->name,
+			 queue->index, queue->replay_count);
+	queue->replaying = queue->enabled && queue->replay_count > 0;
+	queue->broken = false;
+	queue->starved = false;
+	queue->started = true;
+	/* A predecessor may have died between the index and the event. */
+	if (ring->used_published != 0)
+		queue_notify(queue);
+	loop_poller_add(shared->loop, &queue->poller);
+	return 0;
+}
+
+int vhost_queue_set_kick(struct vhost_queue *queue, int fd)
+{
+	bool started = queue->started;
+	int result;
+
+	if (!started) {
+		result = queue_start(queue);
+		if (result < 0) {
+			close_fd(&fd);
+			return result;
+		}
+	}
+	kick_stop(queue);
+	result = kick_start(queue, fd);
+	if (result < 0) {
+		close_fd(&fd);
+		queue_break(queue, "no memory for its kick");
+	}
+	return result;
+}
+
+void vhost_queue_set_call(struct vhost_queue *queue, int fd)
+{
+	close_fd(&queue->call_fd);
+	queue->call_fd = fd;
+	if (queue->notify_once)
+		queue_notify(queue);
+}
+
+void vhost_queue_set_error(struct vhost_queue *queue, int fd)
+{
+	close_fd(&queue->error_fd);
+	queue->error_fd = fd;
+}
+
+void vhost_queue_enable(struct vhost_queue *queue, bool enabled)
+{
+	queue->enabled = enabled;
+	if (enabled && queue->started && !queue->broken)
+		queue->replaying = queue->replay_next < queue->replay_count;
+}
+
+bool vhost_queue_idle(const struct vhost_queue *queue)
+{
+	return queue->in_flight == 0 && !queue->replaying &&
+	       !queue->publish.queued;
+}
+
+bool vhost_queue_pause(struct vhost_queue *queue)
+{
+	queue->paused = true;
+	return vhost_queue_idle(queue);
+}
+
+void vhost_queue_resume(struct vhost_queue *queue)
+{
+	queue->paused = false;
+	if (queue->started && rings_find(queue) < 0)
+		queue_break(queue, "its rings are no longer in memory");
+}
+
+uint16_t vhost_queue_stop(struct vhost_queue *queue)
+{
+	assert(vhost_queue_idle(queue));
+	queue->paused = false;
+	if (!queue->started)
+		return queue->ring.available_next;
+	loop_poller_remove(queue->shared->loop, &queue->poller);
+	kick_stop(queue);
+	free(queue->slots);
+	queue->slots = NULL;
+	queue->started = false;
+	queue->replay_count = 0;
+	queue->replay_next = 0;
+	/* What wasn't replayed yet stays marked for the next start. */
+	return queue->ring.available_next;
+}
+
+void vhost_queue_init(struct vhost_queue *queue, struct vhost_shared *shared,
+		      unsigned int index)
+{
+	queue->shared = shared;
+	queue->index = index;
+	queue->call_fd = -1;
+	queue->error_fd = -1;
+	queue->poller = (struct loop_poller){
+		.poll = queue_poll,
+		.arm = queue_arm,
+		.disarm = queue_disarm,
+		.owner = queue,
+	};
+	queue->publish = (struct loop_deferred){
+		.run = publish_deferred,
+		.owner = queue,
+	};
+}
+
+void vhost_queue_destroy(struct vhost_queue *queue)
+{
+	assert(!queue->started && vhost_queue_idle(queue));
+	close_fd(&queue->call_fd);
+	close_fd(&queue->error_fd);
+}
+
+int vhost_shared_init(struct vhost_shared *shared)
+{
+	shared->bounce_next = (struct loop_deferred){
+		.run = vhost_request_next_bounced,
+		.owner = shared,
+	};
+	return bounce_create(&shared->bounce, VIRTIO_BLK_LENGTH_MAX);
+}
+
+void vhost_shared_destroy(struct vhost_shared *shared)
+{
+	assert(shared->kicks == 0 && !shared->bounce_first);
+	bounce_destroy(&shared->bounce);
+	guest_memory_clear(&shared->memory);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vhost_queue.h - one virtqueue at work: from the guest's ring to the pipeline
+ * and back.
+ *
+ *   started   it has rings and a kick, and its slots are allocated
+ *   enabled   the VMM lets it run
+ *   paused    we hold it still, to change memory or to stop
+ *   broken    the guest broke the rules; nothing is taken any more
+ *
+ * Requests are taken while it is started, enabled and neither of the others.
+ * A queue is idle when all that it took, or has to take up from a predecessor,
+ * has been returned to the guest.
+ */
+#ifndef FOREBAY_EXPORT_VHOST_QUEUE_H
+#define FOREBAY_EXPORT_VHOST_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bounce.h"
+#include "guest_memory.h"
+#include "inflight.h"
+#include "loop.h"
+#include "pipeline.h"
+#include "virtio_blk.h"
+#include "virtqueue.h"
+
+/* What is counted for the whole export, over all connections. */
+struct vhost_counters {
+	uint64_t connections;
+	uint64_t kicks;
+	uint64_t notifications;
+	uint64_t replayed;
+	uint64_t bounced;
+	uint64_t broken_queues;
+};
+
+struct vhost_slot;
+struct vhost_kick;
+
+/* What the queues of a device share. */
+struct vhost_shared {
+	struct loop *loop;
+	struct pipeline *pipeline;
+	struct vhost_counters *counters;
+	/* A queue became idle, or a kick's poll has ended. */
+	void (*progress)(struct vhost_shared *shared);
+	const char *name; /* for the log */
+	char serial[VIRTIO_BLK_ID_BYTES];
+	uint64_t features; /* as the driver has accepted them */
+	bool driver_flushes; /* otherwise each write must be durable */
+	unsigned int kicks; /* polls that haven't ended */
+	struct bounce bounce;
+	struct loop_deferred bounce_next;
+	struct vhost_slot *bounce_first; /* wait for the buffer */
+	struct vhost_slot *bounce_last;
+	struct guest_memory memory;
+	struct virtqueue_chain chain; /* the one being looked at */
+};
+
+struct vhost_queue {
+	struct vhost_shared *shared;
+	unsigned int index;
+	bool started;
+	bool enabled;
+	bool paused;
+	bool broken;
+	bool replaying; /* a predecessor's requests come first, even if paused
+			 */
+	bool starved; /* no pipeline request is left: completions wake us */
+	bool notify_once; /* a notification may have been lost */
+	bool user_address_set;
+	uint64_t descriptors_address; /* the VMM's virtual ones */
+	uint64_t available_address;
+	uint64_t used_address;
+	int call_fd;
+	int error_fd;
+	struct vhost_kick *kick;
+	struct virtqueue ring;
+	struct inflight inflight;
+	struct inflight_region *inflight_region; /* NULL: none is kept */
+	uint16_t inflight_size;
+	unsigned int replay_count;
+	unsigned int replay_next;
+	unsigned int in_flight;
+	struct vhost_slot *slots; /* one for each head */
+	struct loop_poller poller;
+	struct loop_deferred publish;
+	uint16_t replays[VIRTQUEUE_SIZE_MAX];
+};
+
+int vhost_shared_init(struct vhost_shared *shared);
+void vhost_shared_destroy(struct vhost_shared *shared);
+
+void vhost_queue_init(struct vhost_queue *queue, struct vhost_shared *shared,
+		      unsigned int index);
+/* Order: it is idle and stopped. */
+void vhost_queue_destroy(struct vhost_queue *queue);
+
+/* Owns: these take the descriptor; -1 means none. */
+void vhost_queue_set_call(struct vhost_queue *queue, int fd);
+void vhost_queue_set_error(struct vhost_queue *queue, int fd);
+/* Starts the queue when it isn't yet. Returns: 0 or a negative errno. */
+int vhost_queue_set_kick(struct vhost_queue *queue, int fd);
+
+void vhost_queue_enable(struct vhost_queue *queue, bool enabled);
+/* Takes nothing more. Returns: true if idle; else progress() will tell. */
+bool vhost_queue_pause(struct vhost_queue *queue);
+/* Goes on, with rings looked up again in the shared memory. */
+void vhost_queue_resume(struct vhost_queue *queue);
+bool vhost_queue_idle(const struct vhost_queue *queue);
+/* Order: it is idle. Returns: the index of the next available buffer. */
+uint16_t vhost_queue_stop(struct vhost_queue *queue);
+
+#endif

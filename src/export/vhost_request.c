@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vhost_request.c - carries out block requests.
+ *
+ * Runs on the disk's loop. Data go straight between the guest's memory and the
+ * pipeline; only what isn't aligned to 512 goes through the bounce buffer, one
+ * request at a time, in the order of arrival.
+ */
+#include "vhost_request.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+static void slot_return(struct vhost_slot *slot, uint8_t status,
+			uint32_t written)
+{
+	struct vhost_queue *queue = slot->queue;
+
+	if (slot->request)
+		pipeline_request_put(queue->shared->pipeline, slot->request);
+	slot->request = NULL;
+	slot->busy = false;
+	*slot->command.status = status;
+	vhost_queue_return(queue, slot->head, written);
+}
+
+/*
+ * Ends a request that failed. The bytes of `used.len` are counted from the
+ * first writable one, so with data in front of the status none are certain.
+ */
+static void slot_fail(struct vhost_slot *slot, uint8_t status)
+{
+	bool data_first = slot->command.data_writable && slot->command.length;
+
+	slot_return(slot, status, data_first ? 0 : 1);
+}
+
+static void bounce_release(struct vhost_slot *slot)
+{
+	struct vhost_shared *shared = slot->queue->shared;
+
+	slot->bounced = false;
+	bounce_give_back(&shared->bounce, slot->command.length);
+	if (shared->bounce_first)
+		loop_defer(shared->loop, &shared->bounce_next);
+}
+
+static void request_done(struct pipeline_request *request, int status)
+{
+	struct vhost_slot *slot = request->owner;
+	const struct virtio_blk_command *command = &slot->command;
+	bool read = request->operation == FOREBAY_READ;
+
+	if (slot->bounced) {
+		if (read && status == 0)
+			bounce_scatter(&slot->queue->shared->bounce, slot->iov,
+				       command->iov_count);
+		bounce_release(slot);
+	}
+	if (status == 0)
+		slot_return(slot, VIRTIO_BLK_S_OK,
+			    read ? (uint32_t)command->length + 1 : 1);
+	else
+		slot_fail(slot, status == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP
+						      : VIRTIO_BLK_S_IOERR);
+}
+
+/* Order: it has the bounce buffer. */
+static void submit_bounced(struct vhost_slot *slot)
+{
+	struct vhost_shared *shared = slot->queue->shared;
+	struct pipeline_request *request = slot->request;
+
+	slot->bounced = true;
+	slot->bounce_piece.iov_base = shared->bounce.buffer;
+	slot->bounce_piece.iov_len = slot->command.length;
+	request->iov = &slot->bounce_piece;
+	request->iov_count = 1;
+	if (request->operation == FOREBAY_WRITE)
+		bounce_gather(&shared->bounce, slot->iov,
+			      slot->command.iov_count);
+	shared->counters->bounced++;
+	pipeline_count_copied(shared->pipeline, slot->command.length);
+	pipeline_submit(shared->pipeline, request);
+}
+
+static void bounce_enqueue(struct vhost_slot *slot)
+{
+	struct vhost_shared *shared = slot->queue->shared;
+
+	slot->bounce_next = NULL;
+	if (shared->bounce_first)
+		shared->bounce_last->bounce_next = slot;
+	else
+		shared->bounce_first = slot;
+	shared->bounce_last = slot;
+}
+
+void vhost_request_next_bounced(struct loop_deferred *deferred)
+{
+	struct vhost_shared *shared = deferred->owner;
+
+	while (shared->bounce_first && bounce_take(&shared->bounce)) {
+		struct vhost_slot *slot = shared->bounce_first;
+
+		shared->bounce_first = slot->bounce_next;
+		submit_bounced(slot);
+	}
+}
+
+static void begin_transfer(struct vhost_slot *slot,
+			   enum forebay_operation operation)
+{
+	struct vhost_shared *shared = slot->queue->shared;
+	const struct virtio_blk_command *command = &slot->command;
+	struct pipeline_request *request = slot->request;
+	bool write = operation == FOREBAY_WRITE;
+
+	if (virtio_blk_check_range(command,
+				   pipeline_size_bytes(shared->pipeline)) < 0 ||
+	    (write && pipeline_read_only(shared->pipeline))) {
+		slot_fail(slot, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	request->operation = operation;
+	request->flags = write && !shared->driver_flushes ? FOREBAY_FUA : 0;
+	request->offset = command->sector * VIRTIO_BLK_SECTOR_BYTES;
+	request->length = command->length;
+	request->iov = slot->iov;
+	request->iov_count = command->iov_count;
+	request->done = request_done;
+	request->owner = slot;
+	if (!bounce_needed(slot->iov, command->iov_count))
+		pipeline_submit(shared->pipeline, request);
+	else if (!shared->bounce_first && bounce_take(&shared->bounce))
+		submit_bounced(slot);
+	else
+		bounce_enqueue(slot);
+}
+
+static void begin_flush(struct vhost_slot *slot)
+{
+	struct pipeline_request *request = slot->request;
+
+	request->operation = FOREBAY_FLUSH;
+	request->flags = 0;
+	request->offset = 0;
+	request->length = 0;
+	request->iov = NULL;
+	request->iov_count = 0;
+	request->done = request_done;
+	request->owner = slot;
+	pipeline_submit(slot->queue->shared->pipeline, request);
+}
+
+static void get_id(struct vhost_slot *slot)
+{
+	const char *serial = slot->queue->shared->serial;
+	size_t left = VIRTIO_BLK_ID_BYTES;
+
+	for (unsigned int i = 0; i < slot->command.iov_count && left > 0; i++) {
+		size_t bytes = slot->iov[i].iov_len;
+
+		if (bytes > left)
+			bytes = left;
+		memcpy(slot->iov[i].iov_base,
+		       serial + VIRTIO_BLK_ID_BYTES - left, bytes);
+		left -= bytes;
+	}
+	/* The status is only right behind the data if they fit exactly. */
+	if (slot->command.length == VIRTIO_BLK_ID_BYTES)
+		slot_return(slot, VIRTIO_BLK_S_OK, VIRTIO_BLK_ID_BYTES + 1);
+	else
+		slot_return(slot, VIRTIO_BLK_S_OK,
+			    (uint32_t)(VIRTIO_BLK_ID_BYTES - left));
+}
+
+static void carry_out(struct vhost_slot *slot)
+{
+	switch (slot->command.type) {
+	case VIRTIO_BLK_T_IN:
+		begin_transfer(slot, FOREBAY_READ);
+		break;
+	case VIRTIO_BLK_T_OUT:
+		begin_transfer(slot, FOREBAY_WRITE);
+		break;
+	case VIRTIO_BLK_T_FLUSH:
+		begin_flush(slot);
+		break;
+	case VIRTIO_BLK_T_GET_ID:
+		get_id(slot);
+		break;
+	default: /* any number that the guest likes */
+		slot_fail(slot, VIRTIO_BLK_S_UNSUPP);
+		break;
+	}
+}
+
+int vhost_request_begin(struct vhost_queue *queue, uint16_t head,
+			struct pipeline_request *request)
+{
+	struct vhost_shared *shared = queue->shared;
+	struct vhost_slot *slot = &queue->slots[head];
+	int result;
+
+	if (slot->busy || virtqueue_read_chain(&queue->ring, &shared->memory,
+					       head, &shared->chain) < 0)
+		return -EPROTO;
+	result = virtio_blk_parse(&shared->chain, &shared->memory,
+				  &slot->command, slot->iov);
+	if (result == -EPROTO)
+		return result;
+	slot->queue = queue;
+	slot->head = head;
+	slot->busy = true;
+	slot->request = request;
+	queue->in_flight++;
+	if (result < 0)
+		slot_fail(slot, VIRTIO_BLK_S_IOERR);
+	else
+		carry_out(slot);
+	return 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vhost_request.h - one request of a guest, from its chain to its status.
+ *
+ * A queue has one slot for each head, so that a head says where its request
+ * is and nothing is allocated on the way.
+ */
+#ifndef FOREBAY_EXPORT_VHOST_REQUEST_H
+#define FOREBAY_EXPORT_VHOST_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "pipeline.h"
+#include "vhost_queue.h"
+#include "virtio_blk.h"
+
+struct vhost_slot {
+	struct vhost_queue *queue;
+	struct pipeline_request *request;
+	struct vhost_slot *bounce_next;
+	struct virtio_blk_command command;
+	uint16_t head;
+	bool busy;
+	bool bounced;
+	struct iovec bounce_piece;
+	struct iovec iov[VIRTIO_BLK_IOV_MAX];
+};
+
+/*
+ * Carries out the chain that starts at @head; vhost_queue_return() is called
+ * once for it, perhaps before this returns.
+ * Owns: the slot owns @request.
+ * Returns: 0, or -EPROTO if the chain is broken: then it never returns.
+ */
+int vhost_request_begin(struct vhost_queue *queue, uint16_t head,
+			struct pipeline_request *request);
+/* Runs the requests that wait for the bounce buffer. */
+void vhost_request_next_bounced(struct loop_deferred *deferred);
+
+/* The queue's: @head is done, with its status in place. */
+void vhost_queue_return(struct vhost_queue *queue, uint16_t head,
+			uint32_t written);
+
+#endif

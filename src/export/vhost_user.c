@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vhost_user.c - the listening socket, and who is connected.
+ *
+ * Runs on the disk's loop.
+ */
+#include "vhost_user.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "listen_socket.h"
+#include "log.h"
+#include "vhost_connection.h"
+
+struct vhost_user_export {
+	struct vhost_device_setup setup;
+	struct vhost_counters counters;
+	struct vhost_connection *connection;
+	char *name;
+	char *socket_path;
+	int listen_fd;
+	int waiting_fd; /* a front-end, until the one before is done */
+	bool accepting;
+	bool stopping;
+	bool stopped;
+	struct loop_io accept;
+	struct loop_deferred stop;
+	void (*stop_done)(void *context);
+	void *stop_context;
+};
+
+static void connect_waiting(struct vhost_user_export *export);
+
+static void connection_closed(void *owner)
+{
+	struct vhost_user_export *export = owner;
+
+	export->connection = NULL;
+	log_info("disk %s: vhost-user front-end disconnected", export->name);
+	if (export->stopping)
+		loop_defer(export->setup.loop, &export->stop);
+	else
+		connect_waiting(export);
+}
+
+static void connect_waiting(struct vhost_user_export *export)
+{
+	int result;
+
+	if (export->waiting_fd < 0)
+		return;
+	result = vhost_connection_create(&export->setup, export->waiting_fd,
+					 connection_closed, export,
+					 &export->connection);
+	if (result < 0) {
+		log_error("disk %s: vhost-user front-end: %s", export->name,
+			  strerror(-result));
+		close(export->waiting_fd);
+	} else {
+		log_info("disk %s: vhost-user front-end connected",
+			 export->name);
+		export->counters.connections++;
+	}
+	export->waiting_fd = -1;
+}
+
+static void accepted(struct vhost_user_export *export, int fd)
+{
+	if (export->waiting_fd >= 0 ||
+	    (export->connection &&
+	     vhost_connection_alive(export->connection))) {
+		log_warning("disk %s: a second vhost-user front-end is "
+			    "refused: the disk is in use",
+			    export->name);
+		close(fd);
+		return;
+	}
+	export->waiting_fd = fd;
+	if (!export->connection)
+		connect_waiting(export);
+}
+
+static void accept_next(struct vhost_user_export *export)
+{
+	export->accepting = true;
+	loop_accept(export->setup.loop, &export->accept, export->listen_fd);
+}
+
+static void accept_done(struct loop_io *io, int result)
+{
+	struct vhost_user_export *export = io->owner;
+
+	export->accepting = false;
+	if (export->stopping) {
+		if (result >= 0)
+			close(result);
+		loop_defer(export->setup.loop, &export->stop);
+		return;
+	}
+	if (result >= 0)
+		accepted(export, result);
+	else
+		log_warning("disk %s: vhost-user accept: %s", export->name,
+			    strerror(-result));
+	accept_next(export);
+}
+
+static void stop_advance(struct loop_deferred *deferred)
+{
+	struct vhost_user_export *export = deferred->owner;
+
+	if (export->accepting || export->connection || export->stopped)
+		return;
+	export->stopped = true;
+	export->stop_done(export->stop_context);
+}
+
+void vhost_user_export_stop(struct vhost_user_export *export,
+			    void (*done)(void *context), void *context)
+{
+	assert(!export->stopping);
+	export->stopping = true;
+	export->stop_done = done;
+	export->stop_context = context;
+	unlink(export->socket_path);
+	if (export->waiting_fd >= 0)
+		close(export->waiting_fd);
+	export->waiting_fd = -1;
+	if (export->accepting)
+		loop_cancel(export->setup.loop, &export->accept);
+	if (export->connection)
+		vhost_connection_close(export->connection);
+	loop_defer(export->setup.loop, &export->stop);
+}
+
+static void export_free(struct vhost_user_export *export)
+{
+	free(export->socket_path);
+	free(export->name);
+	free(export);
+}
+
+void vhost_user_export_destroy(struct vhost_user_export *export)
+{
+	if (!export)
+		return;
+	assert(export->stopped);
+	close(export->listen_fd);
+	export_free(export);
+}
+
+json_t *vhost_user_export_stats(const struct vhost_user_export *export)
+{
+	const struct vhost_counters *counters = &export->counters;
+	const struct vhost_device *device = NULL;
+
+	if (export->connection)
+		device = vhost_connection_device(export->connection);
+	return json_pack("{s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}",
+			 "connected", device != NULL, "queues",
+			 device ? (int)vhost_device_started_queues(device) : 0,
+			 "in_flight",
+			 device ? (int)vhost_device_in_flight(device) : 0,
+			 "connections", (json_int_t)counters->connections,
+			 "kicks", (json_int_t)counters->kicks, "notifications",
+			 (json_int_t)counters->notifications, "replayed",
+			 (json_int_t)counters->replayed, "bounced",
+			 (json_int_t)counters->bounced, "broken_queues",
+			 (json_int_t)counters->broken_queues);
+}
+
+static int export_listen(struct vhost_user_export *export,
+			 const struct vhost_user_options *options,
+			 struct error *error)
+{
+	mode_t mode = options->socket_mode ? options->socket_mode
+					   : VHOST_USER_SOCKET_MODE;
+
+	export->name = strdup(options->name);
+	export->socket_path = strdup(options->socket_path);
+	if (!export->name || !export->socket_path)
+		return error_set(error, -ENOMEM, "vhost-user: out of memory");
+	return listen_socket_open(export->socket_path, mode, &export->listen_fd,
+				  error);
+}
+
+int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
+			     const struct vhost_user_options *options,
+			     struct vhost_user_export **ret_export,
+			     struct error *error)
+{
+	unsigned int queues =
+		options->queues_max ? options->queues_max : VHOST_USER_QUEUES;
+	struct vhost_user_export *export;
+	int result;
+
+	if (queues > VHOST_DEVICE_QUEUES_MAX)
+		return error_set(error, -EINVAL,
+				 "vhost-user: %u queues, more than %u", queues,
+				 VHOST_DEVICE_QUEUES_MAX);
+	export = calloc(1, sizeof(*export));
+	if (!export)
+		return error_set(error, -ENOMEM, "vhost-user: out of memory");
+	result = export_listen(export, options, error);
+	if (result < 0) {
+		export_free(export);
+		return result;
+	}
+	export->waiting_fd = -1;
+	export->setup = (struct vhost_device_setup){
+		.loop = loop,
+		.pipeline = pipeline,
+		.counters = &export->counters,
+		.queue_count = queues,
+		.name = export->name,
+	};
+	export->accept.done = accept_done;
+	export->accept.owner = export;
+	export->stop.run = stop_advance;
+	export->stop.owner = export;
+	accept_next(export);
+	*ret_export = export;
+	return 0;
+}
