@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * front.h - a vhost-user-blk front-end: the VMM and the guest's driver in one,
+ * without a guest.
+ *
+ * A front is a machine: memory (one memfd), queues in it, eventfds, and a
+ * region that the back-end keeps its in-flight requests in. It outlives its
+ * connection, as a VM does: after front_disconnect(), or when the back-end was
+ * killed, front_connect() brings the same machine to the next back-end and
+ * requests under way are answered by that one.
+ *
+ * Memory of the machine, in guest-physical order:
+ *
+ *   each queue: descriptors, available ring, used ring
+ *   each slot:  header, status, indirect table      (one request at a time)
+ *   data:       the caller's, front_data()
+ *
+ * Everything is synchronous and belongs to one thread. Calls return 0 or a
+ * negative errno.
+ */
+#ifndef FOREBAY_BENCH_FRONT_H
+#define FOREBAY_BENCH_FRONT_H
+
+#include <linux/virtio_blk.h>
+#include <linux/virtio_ring.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vhost_user_protocol.h"
+
+#define FRONT_QUEUES_MAX 64u
+/* Data segments of one request. */
+#define FRONT_SEGMENTS_MAX 126u
+/* Where the guest's memory begins. */
+#define FRONT_GUEST_BASE UINT64_C(0x40000000)
+
+struct front_options {
+	const char *socket_path;
+	unsigned int queue_count;
+	uint16_t queue_size; /* a power of two */
+	size_t data_bytes;
+	/* What a real VMM and driver would also be able to leave out: */
+	bool no_event_index;
+	bool no_indirect;
+	bool no_flush; /* the driver doesn't know FLUSH */
+	bool no_inflight;
+	bool memory_table; /* SET_MEM_TABLE, not ADD_MEM_REG */
+	bool two_regions; /* memory in two adjacent ones, cut in the data */
+	unsigned int timeout_ms; /* for an answer; 0: 10 s */
+};
+
+/* Room for one request of a queue. */
+struct front_slot {
+	struct virtio_blk_outhdr *header;
+	uint8_t *status;
+	struct vring_desc *table; /* indirect */
+	void *owner; /* the caller's */
+	uint64_t submitted_ns; /* the caller's */
+	uint16_t number; /* in its queue */
+	uint16_t descriptor; /* the first of its own in the ring: its head */
+	bool busy;
+};
+
+struct front_queue {
+	struct vring_desc *descriptors;
+	struct vring_avail *available;
+	struct vring_used *used;
+	uint16_t size;
+	uint16_t available_next; /* includes what isn't published yet */
+	uint16_t available_published;
+	uint16_t used_next;
+	bool event_index; /* as negotiated */
+	int kick_fd;
+	int call_fd;
+	unsigned int slot_count;
+	unsigned int free_count;
+	uint16_t *free; /* numbers of free slots, a stack */
+	struct front_slot *slots;
+	uint64_t kicks;
+};
+
+struct front {
+	struct front_options options;
+	int socket;
+	int memory_fd;
+	uint8_t *memory;
+	size_t memory_bytes;
+	size_t data_offset;
+	size_t cut; /* where the second region begins, or 0 */
+	uint64_t features;
+	uint64_t protocol_features;
+	struct virtio_blk_config config;
+	int inflight_fd; /* kept from one connection to the next */
+	struct vhost_user_inflight inflight;
+	struct front_queue queues[FRONT_QUEUES_MAX];
+};
+
+/* One request. Data lie in front_data(), in @segment_count pieces. */
+struct front_request {
+	uint32_t type; /* VIRTIO_BLK_T_... */
+	uint64_t sector;
+	const struct iovec *segments;
+	unsigned int segment_count;
+};
+
+struct front_completion {
+	struct front_slot *slot;
+	uint16_t head;
+	uint32_t written; /* used.len */
+	uint8_t status;
+};
+
+int front_create(const struct front_options *options, struct front **ret_front);
+/* NULL is fine. */
+void front_destroy(struct front *front);
+
+/* Connects, negotiates and starts all queues. */
+int front_connect(struct front *front);
+/* The parts of that, for tests of the protocol. */
+int front_dial(struct front *front);
+int front_negotiate(struct front *front);
+int front_start(struct front *front);
+/* As a driver's reset or a VM's stop: returns when all is answered. */
+int front_stop(struct front *front);
+/* Drops the connection, as a VMM that dies does. */
+void front_disconnect(struct front *front);
+/* Returns: false once the back-end has hung up. */
+bool front_connected(const struct front *front);
+/* The driver starts afresh: empty rings, and no in-flight region. */
+void front_reset(struct front *front);
+
+/*
+ * Sends one message and, if @ret_answer isn't NULL, waits for its answer.
+ * Returns: descriptors in the answer go to @ret_fd (may be NULL).
+ */
+struct front_message {
+	uint32_t type;
+	uint32_t flags; /* VHOST_USER_NEED_REPLY */
+	const void *payload;
+	uint32_t bytes;
+	const int *fds;
+	unsigned int fd_count;
+};
+int front_send(struct front *front, const struct front_message *message);
+int front_receive(struct front *front, uint32_t type,
+		  union vhost_user_payload *ret_payload, uint32_t *ret_bytes,
+		  int *ret_fd);
+/* Sends a message that is acknowledged. Returns: 0, or -EREMOTEIO if refused.
+ */
+int front_acknowledged(struct front *front,
+		       const struct front_message *message);
+
+uint8_t *front_data(const struct front *front);
+uint64_t front_guest_address(const struct front *front, const void *address);
+
+/*
+ * Puts a request into a free slot. The back-end sees it with the next
+ * front_kick(). Returns: -EAGAIN if no slot is free.
+ */
+int front_submit(struct front *front, unsigned int queue,
+		 const struct front_request *request,
+		 struct front_slot **ret_slot);
+/* Makes @head available, whatever the descriptors say: for tests. */
+void front_offer(struct front_queue *queue, uint16_t head);
+/* Publishes, and kicks the back-end if it wants that. */
+void front_kick(struct front_queue *queue);
+/* Returns: how many completions there were, at most @count. */
+unsigned int front_reap(struct front_queue *queue,
+			struct front_completion *ret_completions,
+			unsigned int count);
+/*
+ * Asks for an interrupt at the next completion. Returns: true if there is one
+ * already, so that sleeping would be wrong.
+ */
+bool front_arm(struct front_queue *queue);
+/* Asks for no interrupts. */
+void front_disarm(struct front_queue *queue);
+/* Sleeps until a completion of @queue. Returns: 0, -ETIMEDOUT or -EPIPE. */
+int front_wait(struct front *front, unsigned int queue, int timeout_ms);
+
+/* Submits one request on @queue and waits. Returns: its status, or -errno. */
+int front_run(struct front *front, unsigned int queue,
+	      const struct front_request *request, uint32_t *ret_written);
+
+#endif
