@@ -16,9 +16,11 @@
 #include <sys/un.h>
 
 #include "fd.h"
+#include "socket_peer.h"
 
 #define BACKLOG 64
 
+/* Returns: 0 if somebody who lives listens there. */
 static int connect_to(const struct sockaddr_un *address)
 {
 	_cleanup_fd_ int fd =
@@ -28,7 +30,7 @@ static int connect_to(const struct sockaddr_un *address)
 		return -errno;
 	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
 		return -errno;
-	return 0;
+	return socket_peer_is_dead(fd) ? -ECONNREFUSED : 0;
 }
 
 /* Removes a socket that nobody listens on. */

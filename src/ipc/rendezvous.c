@@ -18,6 +18,7 @@
 
 #include "channel.h"
 #include "fd.h"
+#include "socket_peer.h"
 #include "unix_address.h"
 
 #define BACKLOG 64
@@ -93,6 +94,7 @@ static int lock_directory_of(const struct sockaddr_un *address)
 static int remove_stale(const struct sockaddr_un *address)
 {
 	struct stat facts;
+	bool in_use;
 	int fd;
 
 	if (lstat(address->sun_path, &facts) < 0)
@@ -101,10 +103,10 @@ static int remove_stale(const struct sockaddr_un *address)
 	if (!S_ISSOCK(facts.st_mode))
 		return -EADDRINUSE;
 	fd = connect_to(address);
-	if (fd != -ECONNREFUSED) {
-		fd_close(fd);
+	in_use = fd >= 0 ? !socket_peer_is_dead(fd) : fd != -ECONNREFUSED;
+	fd_close(fd);
+	if (in_use)
 		return -EADDRINUSE;
-	}
 	return unlink(address->sun_path) < 0 ? -errno : 0;
 }
 
