@@ -15,45 +15,46 @@ import xml.etree.ElementTree as ET
 GOOD = {'OK', 'SKIP', 'EXPECTEDFAIL'}
 
 
-def subtests(path):
+def test_name(text):
+    """Meson writes "project:suite+suite / name", and sometimes the name."""
+    return text.split(' / ')[-1]
+
+
+def subtests(path, failures):
     """{test name: [passed, failed, skipped]} of one JUnit file."""
     counts = {}
-    for suite in ET.parse(path).getroot().iter('testsuite'):
-        project = suite.get('name').split('.')[0]
-        for case in suite.iter('testcase'):
-            owner = case.get('classname')
-            name = owner[len(project) + 1:] or case.get('name')
-            count = counts.setdefault(name, [0, 0, 0])
-            if case.find('skipped') is not None:
-                count[2] += 1
-            elif (case.find('failure') is not None
-                  or case.find('error') is not None):
-                count[1] += 1
-            else:
-                count[0] += 1
+    for case in ET.parse(path).getroot().iter('testcase'):
+        # A test without subtests is a case of the project's own suite.
+        plain = ' / ' not in case.get('classname')
+        name = test_name(case.get('name' if plain else 'classname'))
+        count = counts.setdefault(name, [0, 0, 0])
+        if case.find('skipped') is not None:
+            count[2] += 1
+        elif case.find('failure') is None and case.find('error') is None:
+            count[0] += 1
+        else:
+            count[1] += 1
+            failures.append(name if plain else f'{name}: {case.get("name")}')
     return counts
 
 
 def add_run(path, failures):
-    """Counts of one run; appends the names of failed tests to @failures."""
+    """Counts of one run; appends the names of what failed to @failures."""
     total = [0, 0, 0]
     try:
-        cases = subtests(path[:-len('.json')] + '.junit.xml')
+        cases = subtests(path[:-len('.json')] + '.junit.xml', failures)
     except (OSError, ET.ParseError) as error:
         failures.append(f'{path}: no results: {error}')
         return [0, 1, 0]
     with open(path, encoding='utf-8') as file:
         tests = [json.loads(line) for line in file if line.strip()]
     for test in tests:
-        name = test['name'].split(' / ')[-1]
+        name = test_name(test['name'])
         count = cases.get(name, [0, 0, 0])
-        if test['result'] not in GOOD:
-            if count[1] == 0:
-                # A plain test that timed out stands as passed in JUnit.
-                count = [0 if sum(count) == 1 else count[0], 1, count[2]]
-            failures.append(f'{name}: {test["result"]}')
-        elif sum(count) == 0:
-            count = [1, 0, 0]
+        if test['result'] not in GOOD and count[1] == 0:
+            # It died or timed out; a plain test stands as passed in JUnit.
+            count = [0 if sum(count) == 1 else count[0], 1, count[2]]
+            failures.append(f'{name}: {test["result"].lower()}')
         total = [a + b for a, b in zip(total, count)]
     return total
 

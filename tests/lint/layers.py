@@ -84,6 +84,8 @@ def main():
     for entry in entries:
         source = os.path.relpath(os.path.realpath(os.path.join(
             entry['directory'], entry['file'])), top)
+        if not entry['output'].startswith(os.path.dirname(source)):
+            continue  # compiled again into a test of its own
         layer = layer_of(os.path.dirname(source))
         if layer is None:
             continue

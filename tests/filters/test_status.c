@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_status.c - the cache's status document is JSON and says the truth. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "status.h"
+
+static json_t *document(const struct engine_stats *stats)
+{
+	char buffer[4096];
+	int length = status_format(stats, buffer, sizeof(buffer));
+	json_t *root;
+
+	assert_true(length > 0);
+	assert_int_equal(strlen(buffer), length);
+	root = json_loads(buffer, JSON_REJECT_DUPLICATES, NULL);
+	assert_non_null(root);
+	return root;
+}
+
+static const char *mode_text(json_t *root, const char *key)
+{
+	return json_string_value(
+		json_object_get(json_object_get(root, "mode"), key));
+}
+
+static void a_draining_disk_says_why_its_mode_differs(void **state)
+{
+	const struct engine_stats stats = {
+		.mode_requested = ENGINE_WRITE_THROUGH,
+		.mode_actual = ENGINE_WRITE_BACK,
+	};
+	json_t *root = document(&stats);
+
+	(void)state;
+	assert_string_equal(mode_text(root, "requested"), "write-through");
+	assert_string_equal(mode_text(root, "actual"), "write-back");
+	assert_string_equal(mode_text(root, "reason"), "draining");
+	json_decref(root);
+}
+
+static void hits_are_a_part_of_all_that_was_read(void **state)
+{
+	const struct engine_stats stats = {
+		.mode_requested = ENGINE_WRITE_BACK,
+		.mode_actual = ENGINE_WRITE_BACK,
+		.read_hit_bytes = 3,
+		.read_miss_bytes = 1,
+		.dirty_bytes = UINT64_MAX >> 1,
+	};
+	json_t *root = document(&stats);
+
+	(void)state;
+	assert_null(mode_text(root, "reason"));
+	assert_true(json_real_value(json_object_get(root, "hit_ratio")) ==
+		    0.75);
+	assert_int_equal(
+		json_integer_value(json_object_get(root, "dirty_bytes")),
+		INT64_MAX);
+	assert_true(json_is_object(json_object_get(root, "log")));
+	json_decref(root);
+}
+
+static void a_buffer_too_small_is_never_overrun(void **state)
+{
+	const struct engine_stats stats = {0};
+	char buffer[2048];
+	int length = status_format(&stats, buffer, sizeof(buffer));
+
+	(void)state;
+	assert_true(length > 0);
+	for (size_t bytes = 1; bytes <= (size_t)length; bytes++) {
+		memset(buffer, 'x', sizeof(buffer));
+		assert_int_equal(status_format(&stats, buffer, bytes), -ENOSPC);
+		assert_int_equal(buffer[bytes], 'x');
+	}
+	assert_int_equal(status_format(&stats, buffer, (size_t)length + 1),
+			 length);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_draining_disk_says_why_its_mode_differs),
+		cmocka_unit_test(hits_are_a_part_of_all_that_was_read),
+		cmocka_unit_test(a_buffer_too_small_is_never_overrun),
+	};
+
+	return cmocka_run_group_tests_name("cache_status", tests, NULL, NULL);
+}
