@@ -38,7 +38,11 @@ struct backend_io {
 	uint32_t iov_count;
 	const struct iovec *iov;
 	uint64_t offset; /* bytes, multiple of 512 */
-	uint64_t length; /* bytes, multiple of 512 */
+	/*
+	 * Bytes, multiple of 512. A read may reach beyond the end and gets
+	 * zeros there, all else fails with -ENOSPC.
+	 */
+	uint64_t length;
 	/* @result: 0 or a negative errno; never a short count. */
 	void (*done)(struct backend_io *io, int result);
 	void *owner;
@@ -58,8 +62,11 @@ enum backend_late_writes {
 
 struct backend_info {
 	uint64_t size_bytes;
-	uint32_t alignment_bytes; /* of offsets, lengths and memory: 512 or 4096
-				   */
+	/*
+	 * Of offsets, lengths and memory: 512 or 4096. What isn't aligned to it
+	 * works too, but is copied through the host's page cache.
+	 */
+	uint32_t alignment_bytes;
 	uint32_t operations; /* 1 << BACKEND_x that work here */
 	enum backend_late_writes late_writes;
 	bool volatile_cache; /* a flush is needed for durability */
@@ -70,6 +77,12 @@ struct backend_open_request {
 	bool read_only;
 	uint64_t lock_timeout_ns; /* how long to wait for a predecessor; 0 =
 				     don't */
+	/*
+	 * May be NULL. Says why it takes time, once: the image is locked.
+	 * @reason is valid during the call.
+	 */
+	void (*waiting)(struct backend_open_request *request,
+			const char *reason);
 	/* @error is valid during the call; @backend is NULL on failure. */
 	void (*done)(struct backend_open_request *request, int status,
 		     struct backend *backend, const struct error *error);

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * backend.c - finds the driver that a URI names and hands the call to it.
+ */
+#include "backend.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver.h"
+
+#define SCHEMES_TEXT_BYTES 128u
+
+static const struct backend_driver *const drivers[] = {
+	&file_driver,
+};
+
+#define DRIVER_COUNT (sizeof(drivers) / sizeof(drivers[0]))
+
+/* "file:, nbd+unix:" */
+static void list_schemes(char text[SCHEMES_TEXT_BYTES])
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < DRIVER_COUNT && used < SCHEMES_TEXT_BYTES; i++)
+		used += (size_t)snprintf(text + used, SCHEMES_TEXT_BYTES - used,
+					 "%s%s:", i > 0 ? ", " : "",
+					 drivers[i]->scheme);
+}
+
+/* Returns: the driver with *ret_location behind the scheme, or NULL. */
+static const struct backend_driver *driver_of(const char *uri,
+					      const char **ret_location,
+					      struct error *error)
+{
+	char schemes[SCHEMES_TEXT_BYTES];
+
+	for (size_t i = 0; i < DRIVER_COUNT; i++) {
+		size_t length = strlen(drivers[i]->scheme);
+
+		if (strncmp(uri, drivers[i]->scheme, length) != 0 ||
+		    uri[length] != ':')
+			continue;
+		*ret_location = uri + length + 1;
+		return drivers[i];
+	}
+	list_schemes(schemes);
+	error_set(error, -EINVAL,
+		  "backend '%s': no driver for such a URI; known schemes: %s",
+		  uri, schemes);
+	return NULL;
+}
+
+/* An open that fails before it reaches a driver. */
+struct refused_open {
+	struct loop_deferred deferred;
+	struct backend_open_request *request;
+	struct error error;
+};
+
+static void answer_refused(struct loop_deferred *deferred)
+{
+	struct refused_open *refused = deferred->owner;
+	struct backend_open_request *request = refused->request;
+	struct error error = refused->error;
+
+	free(refused);
+	request->done(request, error.code, NULL, &error);
+}
+
+void backend_open(struct loop *loop, struct backend_open_request *request)
+{
+	const struct backend_driver *driver;
+	struct refused_open *refused;
+	const char *location;
+	struct error error;
+
+	driver = driver_of(request->uri, &location, &error);
+	if (driver) {
+		driver->open(loop, request, location);
+		return;
+	}
+	refused = calloc(1, sizeof(*refused));
+	/* At start, before any guest: there is nothing to keep alive. */
+	assert(refused);
+	refused->request = request;
+	refused->error = error;
+	refused->deferred.run = answer_refused;
+	refused->deferred.owner = refused;
+	loop_defer(loop, &refused->deferred);
+}
+
+const struct backend_info *backend_info(const struct backend *backend)
+{
+	return &backend->info;
+}
+
+void backend_submit(struct backend *backend, struct backend_io *io)
+{
+	backend->driver->submit(backend, io);
+}
+
+void backend_close(struct backend *backend)
+{
+	if (backend)
+		backend->driver->close(backend);
+}
+
+int backend_probe(const char *uri, uint64_t *ret_size_bytes,
+		  struct error *error)
+{
+	const struct backend_driver *driver;
+	const char *location;
+
+	driver = driver_of(uri, &location, error);
+	return driver ? driver->probe(location, ret_size_bytes, error)
+		      : -EINVAL;
+}
+
+int backend_make(const char *uri, uint64_t size_bytes, struct error *error)
+{
+	const struct backend_driver *driver;
+	const char *location;
+
+	driver = driver_of(uri, &location, error);
+	return driver ? driver->make(location, size_bytes, error) : -EINVAL;
+}
+
+int backend_delete(const char *uri, struct error *error)
+{
+	const struct backend_driver *driver;
+	const char *location;
+
+	driver = driver_of(uri, &location, error);
+	return driver ? driver->remove(location, error) : -EINVAL;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * driver.h - what a backend driver is; for this folder only.
+ *
+ * A driver is a table of functions in a file of its own, listed in backend.c.
+ * The part of the URI behind "scheme:" is called the location.
+ */
+#ifndef FOREBAY_BACKEND_DRIVER_H
+#define FOREBAY_BACKEND_DRIVER_H
+
+#include "backend.h"
+
+/* A driver's own object begins with this. */
+struct backend {
+	const struct backend_driver *driver;
+	struct backend_info info;
+};
+
+struct backend_driver {
+	const char *scheme;
+	/* As backend_open(): never answers from inside. */
+	void (*open)(struct loop *loop, struct backend_open_request *request,
+		     const char *location);
+	void (*submit)(struct backend *backend, struct backend_io *io);
+	void (*close)(struct backend *backend);
+	int (*probe)(const char *location, uint64_t *ret_size_bytes,
+		     struct error *error);
+	int (*make)(const char *location, uint64_t size_bytes,
+		    struct error *error);
+	int (*remove)(const char *location, struct error *error);
+};
+
+extern const struct backend_driver file_driver;
+
+#endif

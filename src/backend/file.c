@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * file.c - the "file:" driver: a raw image file or a block device.
+ *
+ * Opening blocks for as long as open(2) does, but waits for the lock on the
+ * loop: as long as a killed predecessor's I/O is in the kernel, the lock is
+ * taken, and nobody may read or write what that I/O may still change.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fd.h"
+#include "file.h"
+#include "file_private.h"
+#include "image.h"
+#include "image_lock.h"
+#include "list.h"
+#include "log.h"
+
+#define LOCK_RETRY_NS (10 * NS_PER_MS)
+#define HOLDER_BYTES 96u
+#define PROBE_BYTES 4096
+
+static void file_free(struct file *file)
+{
+	fd_close(file->direct_fd);
+	fd_close(file->buffered_fd);
+	free(file);
+}
+
+static void answer_open(struct loop_deferred *deferred)
+{
+	struct file *file = deferred->owner;
+	struct backend_open_request *request = file->request;
+	struct error error = file->error;
+	int status = file->status;
+
+	file->request = NULL;
+	if (status == 0) {
+		request->done(request, 0, &file->backend, &error);
+		return;
+	}
+	file_free(file);
+	request->done(request, status, NULL, &error);
+}
+
+static void end_open(struct file *file, int status)
+{
+	file->status = status;
+	loop_defer(file->loop, &file->answer);
+}
+
+/*
+ * A second open file description of the same image, for direct I/O. Of a block
+ * device that we write, also the kernel's own claim: nothing may be mounted
+ * there. Returns: 0, -EBUSY, or -errno; file->direct_fd is -1 if there is no
+ * direct I/O.
+ */
+static int open_direct(struct file *file)
+{
+	int flags = O_CLOEXEC | O_DIRECT |
+		    (file->read_only ? O_RDONLY : O_RDWR) |
+		    (file->block_device && !file->read_only ? O_EXCL : 0);
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->buffered_fd);
+	file->direct_fd = open(path, flags);
+	if (file->direct_fd < 0)
+		return errno == EINVAL ? 0 : -errno;
+	file->backend.info.alignment_bytes = image_alignment(file->direct_fd);
+	if (file->backend.info.alignment_bytes == 0)
+		file->direct_fd = fd_close(file->direct_fd);
+	return 0;
+}
+
+static void tell_waiting(struct file *file)
+{
+	struct backend_open_request *request = file->request;
+	char reason[sizeof(file->error.message)];
+	char holder[HOLDER_BYTES];
+
+	if (file->told_waiting)
+		return;
+	file->told_waiting = true;
+	if (image_lock_holder(file->buffered_fd, holder, sizeof(holder)))
+		snprintf(reason, sizeof(reason),
+			 "waiting for %s to let go of image %s", holder,
+			 file->path);
+	else
+		snprintf(reason, sizeof(reason),
+			 "waiting for the lock of image %s: I/O of a killed "
+			 "process may still be in the kernel",
+			 file->path);
+	log_info("%s", reason);
+	if (request->waiting)
+		request->waiting(request, reason);
+}
+
+static int explain_busy(const char *path, int fd, struct error *error)
+{
+	char holder[HOLDER_BYTES];
+
+	if (image_lock_holder(fd, holder, sizeof(holder)))
+		return error_set(error, -EBUSY,
+				 "image %s: in use by %s; stop that first",
+				 path, holder);
+	return error_set(error, -EBUSY,
+			 "image %s: in use by someone who can't be seen from "
+			 "here: a mounted file system, another host or user, "
+			 "or I/O of a killed process that hasn't ended",
+			 path);
+}
+
+/* Whether the file system can punch: tried behind the end, where nothing is. */
+static bool probe_punch(const struct file *file)
+{
+	uint64_t end = (file->backend.info.size_bytes + PROBE_BYTES - 1) /
+		       PROBE_BYTES * PROBE_BYTES;
+
+	return file->block_device ||
+	       fallocate(file->buffered_fd,
+			 FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)end,
+			 PROBE_BYTES) == 0;
+}
+
+static void fill_info(struct file *file)
+{
+	struct backend_info *info = &file->backend.info;
+
+	info->volatile_cache = true;
+	info->late_writes = BACKEND_LATE_WRITES_IMPOSSIBLE;
+	info->operations = 1u << BACKEND_READ | 1u << BACKEND_FLUSH;
+	if (file->direct_fd < 0) {
+		info->alignment_bytes = IMAGE_SECTOR_BYTES;
+		log_warning("image %s: its file system has no direct I/O, all "
+			    "data are copied through the page cache",
+			    file->path);
+	}
+	if (file->read_only)
+		return;
+	file->can_zero_range = true;
+	file->can_punch = probe_punch(file);
+	info->operations |= 1u << BACKEND_WRITE | 1u << BACKEND_WRITE_ZEROES;
+	if (file->can_punch)
+		info->operations |= 1u << BACKEND_DISCARD;
+}
+
+/* Returns: 0, -EBUSY (nothing is held), or -errno with words. */
+static int take_locks(struct file *file)
+{
+	int status = image_lock(file->buffered_fd, file->read_only);
+
+	if (status == 0) {
+		status = open_direct(file);
+		if (status == 0 && file->direct_fd >= 0)
+			status = image_lock_also(file->direct_fd,
+						 file->read_only);
+		if (status < 0) {
+			file->direct_fd = fd_close(file->direct_fd);
+			image_unlock(file->buffered_fd);
+		}
+	}
+	if (status < 0 && status != -EBUSY)
+		error_set(&file->error, status, "image %s: can't be locked: %s",
+			  file->path, strerror(-status));
+	return status;
+}
+
+static void try_open(struct file *file)
+{
+	int status = take_locks(file);
+
+	if (status == -EBUSY && clock_monotonic_ns() < file->deadline_ns) {
+		tell_waiting(file);
+		loop_timer_arm(file->loop, &file->retry, LOCK_RETRY_NS);
+		return;
+	}
+	if (status == -EBUSY)
+		explain_busy(file->path, file->buffered_fd, &file->error);
+	if (status == 0)
+		fill_info(file);
+	end_open(file, status);
+}
+
+static void retry_open(struct loop_timer *timer)
+{
+	try_open(timer->owner);
+}
+
+static void file_open(struct loop *loop, struct backend_open_request *request,
+		      const char *location)
+{
+	struct file *file = calloc(1, sizeof(*file) + strlen(location) + 1);
+	struct image_facts facts = {0};
+
+	/* At start, before any guest: there is nothing to keep alive. */
+	assert(file);
+	file->backend.driver = &file_driver;
+	file->loop = loop;
+	file->request = request;
+	file->read_only = request->read_only;
+	file->direct_fd = -1;
+	file->retry.expired = retry_open;
+	file->retry.owner = file;
+	file->answer.run = answer_open;
+	file->answer.owner = file;
+	file->deadline_ns = clock_monotonic_ns() + request->lock_timeout_ns;
+	strcpy(file->path, location);
+	file_prepare_zeros(file);
+	file->buffered_fd =
+		image_open(location, request->read_only ? O_RDONLY : O_RDWR,
+			   &facts, &file->error);
+	if (file->buffered_fd < 0) {
+		end_open(file, file->buffered_fd);
+		return;
+	}
+	file->backend.info.size_bytes = facts.size_bytes;
+	file->block_device = facts.block_device;
+	try_open(file);
+}
+
+static void file_close(struct backend *backend)
+{
+	struct file *file = container_of(backend, struct file, backend);
+
+	assert(file->in_flight == 0);
+	file_free(file);
+}
+
+static int file_probe(const char *location, uint64_t *ret_size_bytes,
+		      struct error *error)
+{
+	struct image_facts facts;
+	int fd = image_open(location, O_RDONLY, &facts, error);
+
+	if (fd < 0)
+		return fd;
+	fd_close(fd);
+	*ret_size_bytes = facts.size_bytes;
+	return 0;
+}
+
+static int explain_make(const char *path, int code, struct error *error)
+{
+	if (code == -EEXIST)
+		return error_set(error, code, "image %s: exists already", path);
+	if (code == -ENOENT)
+		return error_set(error, code,
+				 "image %s: its directory does not exist",
+				 path);
+	return error_set(error, code, "image %s: can't be made: %s", path,
+			 strerror(-code));
+}
+
+static int file_make(const char *location, uint64_t size_bytes,
+		     struct error *error)
+{
+	_cleanup_fd_ int fd = -1;
+	int status = image_check_path(location, error);
+
+	if (status < 0)
+		return status;
+	if (size_bytes == 0 || size_bytes % IMAGE_SECTOR_BYTES != 0 ||
+	    size_bytes > INT64_MAX)
+		return error_set(error, -EINVAL,
+				 "image %s: its size must be a multiple of 512 "
+				 "bytes and not 0",
+				 location);
+	fd = open(location, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return explain_make(location, -errno, error);
+	if (ftruncate(fd, (off_t)size_bytes) < 0 || fsync(fd) < 0)
+		status = -errno;
+	else
+		status = file_sync_directory_of(location);
+	if (status < 0) {
+		unlink(location);
+		return explain_make(location, status, error);
+	}
+	return 0;
+}
+
+static int file_remove(const char *location, struct error *error)
+{
+	struct image_facts facts;
+	_cleanup_fd_ int fd = image_open(location, O_RDWR, &facts, error);
+	int status;
+
+	if (fd < 0)
+		return fd;
+	if (facts.block_device)
+		return error_set(error, -EINVAL,
+				 "image %s: is a block device, which Forebay "
+				 "doesn't delete",
+				 location);
+	status = image_lock(fd, false);
+	if (status == -EBUSY)
+		return explain_busy(location, fd, error);
+	if (status == 0 && unlink(location) < 0)
+		status = -errno;
+	if (status == 0)
+		status = file_sync_directory_of(location);
+	if (status < 0)
+		error_set(error, status, "image %s: can't be deleted: %s",
+			  location, strerror(-status));
+	return status;
+}
+
+const struct backend_driver file_driver = {
+	.scheme = "file",
+	.open = file_open,
+	.submit = file_submit,
+	.close = file_close,
+	.probe = file_probe,
+	.make = file_make,
+	.remove = file_remove,
+};
