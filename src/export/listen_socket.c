@@ -72,7 +72,7 @@ int listen_socket_open(const char *path, mode_t mode, int *ret_fd,
 		return error_set(error, -ENAMETOOLONG,
 				 "socket %s: longer than %zu bytes", path,
 				 sizeof(address.sun_path) - 1);
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	result = clear_path(&address, error);
 	if (result < 0)
 		return result;

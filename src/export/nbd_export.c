@@ -139,9 +139,11 @@ static void apply_options(struct nbd_export *export,
 			  const struct nbd_options *options)
 {
 	if (options->export_name)
-		strcpy(export->name, options->export_name);
+		memcpy(export->name, options->export_name,
+		       strlen(options->export_name) + 1);
 	if (options->description)
-		strcpy(export->description, options->description);
+		memcpy(export->description, options->description,
+		       strlen(options->description) + 1);
 	export->connections_max = options->connections_max
 					  ? options->connections_max
 					  : CONNECTIONS_MAX_DEFAULT;
