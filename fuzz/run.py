@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the fuzz targets with libFuzzer, ASan and UBSan, and runs each.
+
+    fuzz/run.py [--seconds N] [--build FOLDER] [NAME...]
+
+Without a name: all targets, N seconds each. Starts from the seeds in
+fuzz/corpus/NAME; what a target learns stays in FOLDER/corpus/NAME, so that the
+next run goes on from there. An input that breaks a target is kept in
+FOLDER/found/NAME and makes the exit code 1.
+"""
+
+import argparse
+import glob
+import os
+import re
+import subprocess
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+INPUT_BYTES_MAX = 65536
+
+
+def targets():
+    paths = glob.glob(os.path.join(TOP, 'fuzz', 'fuzz_*.c'))
+    return sorted(os.path.basename(path)[len('fuzz_'):-len('.c')]
+                  for path in paths)
+
+
+def build(folder):
+    if not os.path.exists(os.path.join(folder, 'build.ninja')):
+        subprocess.run(
+            ['meson', 'setup', folder, TOP, '-Dfuzz=true', '-Dtests=false',
+             '-Db_sanitize=address,undefined', '-Db_lundef=false',
+             '-Dc_args=-fsanitize=fuzzer-no-link',
+             '-Dc_link_args=-fsanitize=fuzzer-no-link'],
+            check=True, env=dict(os.environ, CC='clang-14'))
+    subprocess.run(['ninja', '-C', folder,
+                    *(f'fuzz/fuzz_{name}' for name in targets())], check=True)
+
+
+def last_number(text, word):
+    """The last value that libFuzzer printed as `word: N`."""
+    found = re.findall(rf'{word}: (\d+)', text)
+    return int(found[-1]) if found else 0
+
+
+def fuzz(folder, name, seconds):
+    """Runs one target; returns whether it held."""
+    learned = os.path.join(folder, 'corpus', name)
+    found = os.path.join(folder, 'found', name, '')
+    seeds = os.path.join(TOP, 'fuzz', 'corpus', name)
+    log = os.path.join(folder, f'fuzz_{name}.log')
+    for path in (learned, found):
+        os.makedirs(path, exist_ok=True)
+    argv = [os.path.join(folder, 'fuzz', f'fuzz_{name}'),
+            f'-max_total_time={seconds}', f'-max_len={INPUT_BYTES_MAX}',
+            '-timeout=10', '-rss_limit_mb=2048', '-print_final_stats=1',
+            f'-artifact_prefix={found}', learned, seeds]
+    environment = dict(os.environ, UBSAN_OPTIONS='halt_on_error=1')
+    with open(log, 'w', encoding='utf-8') as out:
+        status = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out,
+                                stderr=out, check=False,
+                                env=environment).returncode
+    with open(log, encoding='utf-8', errors='replace') as file:
+        text = file.read()
+    inputs = last_number(text, 'stat::number_of_executed_units')
+    edges = last_number(text, 'cov')
+    if status == 0:
+        print(f'{name}: {inputs} inputs in {seconds} s, {edges} edges, '
+              'nothing found')
+        return True
+    print(f'{name}: FAILED after {inputs} inputs; what broke it is in {found}')
+    print(''.join(text.splitlines(keepends=True)[-60:]))
+    return False
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--seconds', type=int, default=30)
+    parser.add_argument('--build', default=os.path.join(TOP, 'build-fuzz'))
+    parser.add_argument('names', nargs='*')
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(targets())
+    if unknown:
+        parser.error(f'no target {" ".join(sorted(unknown))}; there are: '
+                     + ' '.join(targets()))
+    build(arguments.build)
+    held = [fuzz(arguments.build, name, arguments.seconds)
+            for name in arguments.names or targets()]
+    sys.exit(0 if all(held) else 1)
+
+
+if __name__ == '__main__':
+    main()
