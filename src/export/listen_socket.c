@@ -13,10 +13,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include "fd.h"
 #include "socket_peer.h"
+#include "unix_address.h"
 
 #define BACKLOG 64
 
@@ -64,15 +64,16 @@ static int clear_path(const struct sockaddr_un *address, struct error *error)
 int listen_socket_open(const char *path, mode_t mode, int *ret_fd,
 		       struct error *error)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address;
 	_cleanup_fd_ int fd = -1;
-	int result;
+	int result = unix_address(path, &address);
 
-	if (strlen(path) >= sizeof(address.sun_path))
-		return error_set(error, -ENAMETOOLONG,
-				 "socket %s: longer than %zu bytes", path,
-				 sizeof(address.sun_path) - 1);
-	memcpy(address.sun_path, path, strlen(path) + 1);
+	if (result == -ENAMETOOLONG)
+		return error_set(error, result,
+				 "socket %s: longer than %u bytes", path,
+				 UNIX_PATH_LENGTH_MAX);
+	if (result < 0)
+		return error_set(error, result, "a socket needs a path");
 	result = clear_path(&address, error);
 	if (result < 0)
 		return result;
