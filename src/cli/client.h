@@ -11,7 +11,7 @@
 struct client;
 struct error;
 
-#define CLIENT_ANSWER_MAX_BYTES (64u << 20)
+#define CLIENT_ANSWER_MAX_BYTES (16u << 20)
 
 enum client_method { CLIENT_GET = 0, CLIENT_POST, CLIENT_DELETE };
 

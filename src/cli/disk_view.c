@@ -128,7 +128,8 @@ int disk_view_list(const json_t *list)
 				    describe_mode(disk), policy_name(disk),
 				    json_object_get(disk, "backend")));
 	}
-	return table_finish(table);
+	return table_finish_list(
+		table, "no disks; make one with 'forebay disk create'");
 }
 
 static void add_mode(struct table *table, const json_t *mode)

@@ -37,7 +37,7 @@ static int present_list(const json_t *list)
 				    json_object_get(filter, "class"),
 				    remark(filter)));
 	}
-	return table_finish(table);
+	return table_finish_list(table, "no filters are installed");
 }
 
 int filter_list(const struct invocation *invocation, struct client *client,

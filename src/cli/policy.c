@@ -88,7 +88,8 @@ static int present_list(const json_t *list)
 					   (json_int_t)json_array_size(disks),
 					   filters));
 	}
-	return table_finish(table);
+	return table_finish_list(
+		table, "no policies; make one with 'forebay policy create'");
 }
 
 int policy_list(const struct invocation *invocation, struct client *client,

@@ -86,11 +86,21 @@ static int present_list(const json_t *list)
 		{"free", UNIT_SIZE}, {"path", UNIT_TEXT},   {"note", UNIT_TEXT},
 	};
 	const json_t *pools = json_object_get(list, "items");
-	struct table *table = table_create(columns, 6);
+	bool noted = false;
+	struct table *table;
+
+	for (size_t i = 0; i < json_array_size(pools); i++) {
+		if (json_is_string(json_object_get(json_array_get(pools, i),
+						   "reason")))
+			noted = true;
+	}
+	/* The last column is for what is wrong; mostly nothing is. */
+	table = table_create(columns, noted ? 6 : 5);
 
 	for (size_t i = 0; i < json_array_size(pools); i++)
 		add_pool(table, json_array_get(pools, i));
-	return table_finish(table);
+	return table_finish_list(
+		table, "no pools; make one with 'forebay pool create'");
 }
 
 int pool_list(const struct invocation *invocation, struct client *client,

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "human.h"
-#include "quantity.h"
 
 #define TITLE_BYTES 64u
 #define NUMBER_BYTES 48u
@@ -94,8 +93,7 @@ static const char *human_number(double value, enum unit unit,
 	case UNIT_LATENCY:
 		return human_latency(value, buffer);
 	case UNIT_DURATION:
-		return quantity_format_duration((uint64_t)value, buffer,
-						HUMAN_BYTES);
+		return human_latency(value / 1000, buffer);
 	case UNIT_RATIO:
 		return human_percent(value, buffer);
 	case UNIT_COUNT:
@@ -247,6 +245,14 @@ void table_pair(struct table *table, const char *label, enum unit unit,
 	    scols_cell_set_color(scols_line_get_cell(line, 0), "bold") < 0 ||
 	    !set_cell(line, 1, value, unit))
 		table->failed = true;
+}
+
+int table_finish_list(struct table *table, const char *nothing)
+{
+	if (table && !table->failed && table_on_terminal() &&
+	    scols_table_get_nlines(table->lines) == 0)
+		(void)puts(nothing);
+	return table_finish(table);
 }
 
 int table_finish(struct table *table)

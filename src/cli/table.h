@@ -46,5 +46,7 @@ void table_pair(struct table *table, const char *label, enum unit unit,
 /* Prints and destroys. Returns: 0 or -ENOMEM, also for what went wrong since
  * the table was created. @table may be NULL. */
 int table_finish(struct table *table);
+/* The same; on a terminal an empty table reads @nothing. */
+int table_finish_list(struct table *table, const char *nothing);
 
 #endif

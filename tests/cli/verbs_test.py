@@ -139,6 +139,16 @@ class Output(CliTest):
         self.assertRegex(shown, r'SIZE_BYTES +DIRTY_BYTES')
         self.assertRegex(shown, r'1073741824 +5242880')
 
+    def test_an_empty_list_says_so_to_people_only(self):
+        server = self.serve()
+        for noun, path in (('pool', 'pools'), ('policy', 'policies'),
+                           ('disk', 'disks')):
+            server.answers('GET', f'/v1/{path}', Answer(200, {'items': []}))
+            self.assertEqual(self.ok(noun, 'list'), '')
+            self.assertEqual(
+                self.on_terminal(noun, 'list'),
+                f"no {path}; make one with 'forebay {noun} create'\n")
+
     def test_control_characters_in_a_name_do_not_reach_the_terminal(self):
         hostile = {**documents.DISK, 'name': 'x\x1b]0;evil\x07'}
         server = self.serve()
@@ -177,13 +187,21 @@ class Pools(CliTest):
                              Answer(200, {'items': [documents.POOL]}))
         shown = self.ok('pool', 'list').splitlines()
         self.assertEqual(shown[0].split(),
-                         ['POOL', 'STATE', 'SIZE_BYTES', 'FREE_BYTES', 'PATH',
-                          'NOTE'])
+                         ['POOL', 'STATE', 'SIZE_BYTES', 'FREE_BYTES',
+                          'PATH'])
         self.assertEqual(shown[1].split(),
                          ['ssd', 'ready', '107374182400', '3221225472',
-                          '/mnt/a', '-'])
+                          '/mnt/a'])
         self.assertEqual(shown[2].split(),
-                         ['ssd', 'ready', '-', '-', '/mnt/b', '-'])
+                         ['ssd', 'ready', '-', '-', '/mnt/b'])
+
+    def test_list_has_a_column_for_what_is_wrong(self):
+        waiting = {**documents.POOL, 'state': 'pending',
+                   'reason': 'the cache daemon is starting'}
+        self.serve().answers('GET', '/v1/pools',
+                             Answer(200, {'items': [waiting]}))
+        self.assertRegex(self.ok('pool', 'list'), r'(?m)^ssd +pending .*'
+                         r'/mnt/a +the cache daemon is starting$')
 
 
 class Policies(CliTest):
@@ -463,6 +481,12 @@ class Failures(CliTest):
         for form in ('table', 'json', 'yaml'):
             self.fails(1, "forebayd: answered something that isn't JSON; "
                        'look in its log', 'status', '-o', form)
+
+    def test_an_answer_without_end_is_refused(self):
+        self.serve().answers('GET', '/v1/status',
+                             Answer(200, b' ' * ((16 << 20) + 1)))
+        self.fails(1, 'forebayd: the answer is longer than 16 MiB; look in '
+                   'its log', 'status')
 
     def test_an_answer_of_another_shape_does_not_crash(self):
         server = self.serve()
