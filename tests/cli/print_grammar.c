@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * print_grammar.c - the grammar as JSON, for agreement_test.py: what help,
+ * print_grammar.c - the grammar as JSON, for test_agreement.py: what help,
  * man pages and completion must say.
  */
 #include <jansson.h>

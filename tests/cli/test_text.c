@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* text_test.c - near words, rounded numbers, places made absolute. */
+/* test_text.c - near words, rounded numbers, places made absolute. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

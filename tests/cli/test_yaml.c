@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* yaml_test.c - what YAML means, where it is wrong, and writing it back. */
+/* test_yaml.c - what YAML means, where it is wrong, and writing it back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

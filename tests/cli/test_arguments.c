@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* arguments_test.c - command lines, right and wrong. */
+/* test_arguments.c - command lines, right and wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
