@@ -67,6 +67,11 @@ static void bottom_submit(void *state, struct forebay_request *request)
 	struct bottom *bottom = state;
 	struct bottom_io *below = chain_context(request);
 
+	/* The backend copies what its storage can't take as it is. */
+	if (__builtin_expect((request->user.offset | request->user.length) &
+				     bottom->alignment_mask,
+			     0))
+		*bottom->copied_bytes += request->user.length;
 	below->bottom = bottom;
 	below->io.operation = (enum backend_operation)request->user.operation;
 	below->io.flags = request->user.flags;
@@ -89,5 +94,7 @@ void bottom_join(struct bottom *bottom, struct chain *chain)
 		.name = "backend",
 	};
 
+	bottom->alignment_mask =
+		backend_info(bottom->backend)->alignment_bytes - 1;
 	chain_add(chain, &layer);
 }

@@ -10,6 +10,8 @@ struct bottom {
 	struct backend *backend;
 	struct loop *loop;
 	const char *name; /* of the disk, for messages */
+	uint64_t *copied_bytes; /* the disk's counter */
+	uint64_t alignment_mask; /* what the backend takes without copying */
 	uint64_t error_count;
 	uint64_t last_report_ns;
 	uint64_t unreported;

@@ -12,6 +12,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,14 +24,22 @@
 #define BLOCK_BYTES 512u
 /* Room for a size as text. */
 #define SIZE_TEXT_BYTES 32u
+/* Longest reason why opening takes time. */
+#define PROGRESS_BYTES 512u
 
-static void progress(const struct pipeline *pipeline, const char *what,
-		     const char *name)
+__attribute__((format(printf, 2, 3))) static void progress(
+	const struct pipeline *pipeline, const char *format, ...)
 {
 	const struct pipeline_open_request *opening = pipeline->opening;
+	char reason[PROGRESS_BYTES];
+	va_list arguments;
 
-	if (opening->progress)
-		opening->progress(opening->owner, what, name);
+	if (!opening->progress)
+		return;
+	va_start(arguments, format);
+	vsnprintf(reason, sizeof(reason), format, arguments);
+	va_end(arguments);
+	opening->progress(opening->owner, reason);
 }
 
 static void destroy(struct pipeline *pipeline)
@@ -135,7 +145,7 @@ static void open_next(struct pipeline *pipeline)
 	}
 	instance = pipeline->instances[pipeline->instance_count -
 				       pipeline->open_count - 1];
-	progress(pipeline, "filter", instance->filter->name);
+	progress(pipeline, "filter %s", instance->filter->name);
 	instance_open(instance, on_opened, pipeline);
 }
 
@@ -156,13 +166,6 @@ static int check_backend(struct pipeline *pipeline,
 				 opening->backend_uri,
 				 quantity_format_size(info->size_bytes, actual,
 						      sizeof(actual)));
-	if (info->alignment_bytes > BLOCK_BYTES)
-		return error_set(&pipeline->error, -EOPNOTSUPP,
-				 "backend %s takes I/O in units of %u bytes, "
-				 "disk %s needs %u: put it on storage with "
-				 "%u-byte sectors",
-				 opening->backend_uri, info->alignment_bytes,
-				 pipeline->name, BLOCK_BYTES, BLOCK_BYTES);
 	return 0;
 }
 
@@ -179,6 +182,12 @@ static int build_chain(struct pipeline *pipeline)
 	if (status < 0)
 		error_set(&pipeline->error, status, "out of memory");
 	return status;
+}
+
+static void on_backend_waiting(struct backend_open_request *request,
+			       const char *reason)
+{
+	progress(request->owner, "%s", reason);
 }
 
 static void on_backend_open(struct backend_open_request *request, int status,
@@ -288,6 +297,7 @@ static struct pipeline *create(struct loop *loop,
 	memcpy(pipeline->home.disk.uuid, request->uuid, sizeof(request->uuid));
 	pipeline->bottom.loop = loop;
 	pipeline->bottom.name = name;
+	pipeline->bottom.copied_bytes = &pipeline->home.copied_bytes;
 	return pipeline;
 }
 
@@ -314,9 +324,10 @@ void pipeline_open(struct loop *loop, struct pipeline_open_request *request)
 		.uri = request->backend_uri,
 		.read_only = request->read_only,
 		.lock_timeout_ns = request->lock_timeout_ns,
+		.waiting = on_backend_waiting,
 		.done = on_backend_open,
 		.owner = pipeline,
 	};
-	progress(pipeline, "backend", request->backend_uri);
+	progress(pipeline, "backend %s", request->backend_uri);
 	backend_open(loop, &pipeline->backend_opening);
 }

@@ -66,9 +66,8 @@ struct pipeline_open_request {
 	/* @error is valid during the call; @pipeline is NULL on failure. */
 	void (*done)(struct pipeline_open_request *request, int status,
 		     struct pipeline *pipeline, const struct error *error);
-	/* What is opened next: "backend" and its URI, "filter" and its name.
-	 * May be NULL. */
-	void (*progress)(void *owner, const char *what, const char *name);
+	/* May be NULL. What it is that opens now, or what it waits for. */
+	void (*progress)(void *owner, const char *reason);
 	void *owner;
 };
 
