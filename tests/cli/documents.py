@@ -77,3 +77,8 @@ XML = b"""<disk type='vhostuser' device='disk'>
   <target dev='vda' bus='virtio'/>
 </disk>
 """
+
+DELETED = {
+    'id': DISK['id'], 'name': 'd1', 'backend': 'file:/srv/d1.raw',
+    'backend_deleted': False, 'discarded_dirty_bytes': 0,
+}

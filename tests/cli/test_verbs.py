@@ -4,6 +4,7 @@
 import os
 import pty
 import re
+import socket
 import subprocess
 import threading
 import unittest
@@ -410,9 +411,7 @@ class Disks(CliTest):
 
     def test_delete_keeps_the_backend_unless_told(self):
         server = self.serve()
-        deleted = {'id': documents.DISK['id'], 'name': 'd1',
-                   'backend': 'file:/srv/d1.raw', 'backend_deleted': False,
-                   'discarded_dirty_bytes': 0}
+        deleted = documents.DELETED
         server.answers('DELETE', '/v1/disks/d1', Answer(200, deleted))
         self.assertEqual(self.ok('disk', 'delete', 'd1'), 'disk d1: deleted; '
                          'file:/srv/d1.raw is untouched\n')
@@ -520,9 +519,10 @@ class Failures(CliTest):
                    'forebayd.sock: No such file or directory; start it with '
                    f"'forebayd --root {self.root}'", 'status')
         os.mkdir(f'{self.root}/run')
-        with Scripted(self, self.root + '/x') as gone:
-            pass
-        os.rename(gone.server_address, f'{self.root}/run/forebayd.sock')
+        # A socket that nobody serves any more.
+        with socket.socket(socket.AF_UNIX) as gone:
+            gone.bind(f'{self.root}/run/forebayd.sock')
+            gone.listen()
         self.fails(5, f"forebayd: doesn't answer on {self.root}/run/"
                    'forebayd.sock: Connection refused; start it with '
                    f"'forebayd --root {self.root}'", 'status')
