@@ -14,6 +14,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -293,13 +294,10 @@ void vhost_connection_close(struct vhost_connection *connection)
 
 bool vhost_connection_alive(const struct vhost_connection *connection)
 {
-	uint8_t byte;
-	ssize_t bytes;
+	struct pollfd poll_fd = {.fd = connection->fd, .events = POLLRDHUP};
 
-	if (connection->phase == PHASE_CLOSING)
-		return false;
-	bytes = recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	return bytes > 0 || (bytes < 0 && (errno == EAGAIN || errno == EINTR));
+	/* What it sent before it hung up may still be unread. */
+	return connection->phase != PHASE_CLOSING && poll(&poll_fd, 1, 0) == 0;
 }
 
 const struct vhost_device *vhost_connection_device(

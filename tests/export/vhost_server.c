@@ -168,7 +168,7 @@ static void child_run(const struct server *server, int control)
 	struct error error = {0};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	log_open("vhost_server", LOG_LEVEL_ERROR);
+	log_open("vhost_server", LOG_LEVEL_WARNING);
 	child.io.done = child_command;
 	child.io.owner = &child;
 	if (loop_create(&child.loop) < 0)
