@@ -155,7 +155,7 @@ void engine_poll(struct engine *engine, uint64_t now_ns);
 struct engine_io *engine_next_io(struct engine *engine);
 struct engine_request *engine_next_completed(struct engine *engine);
 /* When engine_poll() wants to be called again without an event; 0 = never. */
-uint64_t engine_next_poll_ns(const struct engine *engine);
+uint64_t engine_next_poll_ns(struct engine *engine);
 
 void engine_set_mode(struct engine *engine, enum engine_mode mode);
 void engine_set_max_dirty_age(struct engine *engine, uint64_t max_dirty_age_ns);
@@ -166,6 +166,8 @@ void engine_set_max_dirty_age(struct engine *engine, uint64_t max_dirty_age_ns);
 void engine_set_draining(struct engine *engine, bool draining);
 /* Nothing dirty is left, and below has been flushed. */
 bool engine_clean(const struct engine *engine);
+/* It can't become clean: what is left dirty can't be read from the SSD. */
+bool engine_drain_failed(const struct engine *engine);
 /* No request, record or I/O is under way: the host may let go of the memory. */
 bool engine_idle(const struct engine *engine);
 /* From now on nothing new is started (destage, flushes by time). For closing.
@@ -198,6 +200,7 @@ struct engine_stats {
 					 */
 	uint64_t bad_blocks; /* check values that were wrong */
 	uint64_t lost_blocks; /* of these: dirty ones */
+	uint64_t destage_failures; /* passes that below refused */
 	uint64_t throttled_ns; /* writes waited for space */
 };
 

@@ -114,25 +114,29 @@ enum log_entry_type {
 	LOG_CLEAN = 7, /* versions up to `upto` are in the layers below */
 };
 
-/* WRITE: this entry replaces a bad one of record `upto` (the guest changed its
- * buffer while that record was being written). */
+/*
+ * WRITE: the guest changed its buffer while a record was being written. This
+ * entry replaces the block's bad copies in the records from `upto` on.
+ */
 #define LOG_ENTRY_AMENDS 0x01u
 /* REAPPEND: the copy is dirty. */
 #define LOG_ENTRY_DIRTY 0x02u
 
 /*
- * An entry is followed by one check value a data block, padded to 8 bytes.
- * Check value: CRC32C over {uuid, sequence, block number (u64), 4096 bytes}.
- * An entry whose first sector or count isn't a multiple of 8 has one data block
- * of which just these sectors are valid.
+ * An entry is about whole blocks. Entries with data are followed by one check
+ * value a block, padded to 8 bytes; their data blocks stand behind the header
+ * in the order of the entries. Check value: CRC32C over {uuid, sequence, block
+ * number (u64), 4096 bytes}.
  */
 struct log_entry {
-	uint8_t type;
+	uint8_t type; /* enum log_entry_type */
 	uint8_t flags;
-	uint16_t data_blocks;
-	uint32_t sector_count;
-	uint64_t first_sector;
-	uint64_t upto;
+	uint8_t mask; /* data: 0, or one block of which these sectors are valid
+		       */
+	uint8_t reserved;
+	uint32_t block_count;
+	uint64_t first_block;
+	uint64_t upto; /* CLEAN; WRITE with LOG_ENTRY_AMENDS */
 };
 static_assert(sizeof(struct log_entry) == 24, "stored layout");
 

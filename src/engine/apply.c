@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * apply.c - what a record of the log does to the index and the counts.
+ *
+ * Used when a record retires and when recovery reads it again: one piece of
+ * code, so that a recovered index is the index there was. Records are applied
+ * in the order of their sequence; the newest copy wins.
+ */
+#include "core.h"
+
+#include <assert.h>
+
+#include "bitmap.h"
+
+static struct segment *segment_at(struct engine *engine, uint32_t location)
+{
+	return &engine->segments
+			.segments[segments_of(&engine->segments, location)];
+}
+
+/* The copy at @block stops to count where it stands. */
+static void uncount(struct engine *engine, const struct index_copy *copy)
+{
+	struct segment *segment = segment_at(engine, copy->location);
+
+	assert(segment->live > 0);
+	segment->live--;
+	engine->cached_blocks--;
+	if (copy->dirty) {
+		assert(segment->dirty > 0 && engine->dirty_blocks > 0);
+		segment->dirty--;
+		engine->dirty_blocks--;
+	}
+	if (copy->lost) {
+		segment->lost--;
+		engine->lost_blocks--;
+	}
+}
+
+static void map(struct engine *engine, uint64_t block,
+		const struct index_copy *copy)
+{
+	struct index_copy old = index_get(&engine->index, block);
+	struct segment *segment = segment_at(engine, copy->location);
+
+	if (old.location != 0)
+		uncount(engine, &old);
+	index_set(&engine->index, block, copy);
+	segment->live++;
+	engine->cached_blocks++;
+	if (copy->dirty) {
+		segment->dirty++;
+		engine->dirty_blocks++;
+	}
+}
+
+void apply_forget(struct engine *engine, uint64_t block)
+{
+	struct index_copy old = index_get(&engine->index, block);
+
+	if (old.location == 0)
+		return;
+	uncount(engine, &old);
+	index_unmap(&engine->index, block);
+}
+
+void apply_lost(struct engine *engine, uint64_t block)
+{
+	struct index_copy copy = index_get(&engine->index, block);
+
+	if (!copy.dirty || copy.lost)
+		return;
+	index_set_lost(&engine->index, block);
+	segment_at(engine, copy.location)->lost++;
+	engine->lost_blocks++;
+	engine->stats.lost_blocks++;
+}
+
+static void apply_data(struct engine *engine, const struct apply *apply,
+		       const struct log_entry_cursor *cursor)
+{
+	const struct log_entry *entry = cursor->entry;
+	uint64_t first = entry->first_block;
+	bool dirty = entry->type == LOG_WRITE ||
+		     (entry->flags & LOG_ENTRY_DIRTY) != 0;
+
+	for (uint32_t i = 0; i < entry->block_count; i++) {
+		uint32_t data = cursor->data_block + i;
+		struct index_copy copy = {
+			.location = apply->location + 1 + data,
+			.check = cursor->checks[i],
+			.mask = entry->mask ? entry->mask : LOG_MASK_WHOLE,
+			.dirty = dirty,
+		};
+
+		if (!bitmap_test(apply->bad, data))
+			map(engine, first + i, &copy);
+	}
+}
+
+/* Versions that a CLEAN covers are those up to its `upto`, not newer ones. */
+void apply_clean(struct engine *engine, const struct log_entry *entry)
+{
+	uint64_t end = entry->first_block + entry->block_count;
+
+	for (uint64_t block = entry->first_block; block < end; block++) {
+		struct index_copy copy = index_get(&engine->index, block);
+		struct segment *segment;
+
+		if (!copy.dirty || copy.lost ||
+		    segments_sequence(&engine->segments, copy.location) >
+			    entry->upto)
+			continue;
+		segment = segment_at(engine, copy.location);
+		index_set_clean(&engine->index, block);
+		segment->dirty--;
+		engine->dirty_blocks--;
+	}
+}
+
+static void apply_drop(struct engine *engine, const struct log_entry *entry)
+{
+	uint64_t end = entry->first_block + entry->block_count;
+
+	for (uint64_t block = entry->first_block; block < end; block++)
+		apply_forget(engine, block);
+}
+
+void apply_entry(struct engine *engine, const struct apply *apply,
+		 const struct log_entry_cursor *cursor)
+{
+	switch ((enum log_entry_type)cursor->entry->type) {
+	case LOG_WRITE:
+	case LOG_FILL:
+	case LOG_REAPPEND:
+		apply_data(engine, apply, cursor);
+		return;
+	case LOG_CLEAN:
+		apply_clean(engine, cursor->entry);
+		return;
+	case LOG_DROP:
+		apply_drop(engine, cursor->entry);
+		return;
+	case LOG_ZERO:
+	case LOG_DISCARD:
+		/* Appended by nobody: recovery refuses a log that has them. */
+		assert(!"unknown entry in an accepted record");
+	}
+}

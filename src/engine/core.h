@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core.h - the parts of an engine, in one place, private to src/engine.
+ *
+ * Each part is a struct of its own with functions in a file of its own name:
+ *
+ *   io         actions on their way out, and the small reads' own iovecs
+ *   append     items -> records of the log -> retirement in sequence order
+ *   apply      what a record does to the index; used live and in recovery
+ *   write      a write's way: hazards, part blocks, the three modes
+ *   read       hits, misses, part blocks, read fill
+ *   flush      SSD flush, flush of below, and who waits for them
+ *   destage    dirty blocks go below; the tail moves on
+ *   superblock the two copies; recovery reads the log and closes its last row
+ *
+ * engine_poll() runs the parts' _advance() functions until none of them makes
+ * progress. An _advance() function never calls another part's.
+ */
+#ifndef FOREBAY_ENGINE_CORE_H
+#define FOREBAY_ENGINE_CORE_H
+
+#include "engine.h"
+#include "ghost.h"
+#include "hazard.h"
+#include "index.h"
+#include "log_codec.h"
+#include "segments.h"
+
+/* A position in a request's iovec. */
+struct iov_cursor {
+	uint32_t index;
+	size_t offset;
+};
+
+/* Entries of a record that have data, at most: one block and its check each. */
+#define RECORD_ENTRIES_MAX (LOG_ENTRIES_BYTES / sizeof(struct log_entry))
+
+/* Something that wants a place in the log; it may take several records. */
+struct append_item {
+	struct list link; /* in a queue, or free */
+	struct list amend_link; /* in append.amending */
+	struct engine_request *request; /* NULL: CLEAN */
+	enum log_entry_type type;
+	uint8_t flags;
+	uint8_t mask; /* 0: whole blocks */
+	bool destage; /* CLEAN: the destager waits for it */
+	uint64_t upto;
+	uint64_t block; /* what is left to place */
+	uint64_t block_count;
+	struct iov_cursor cursor; /* in the request's iovec */
+	uint8_t *buffer; /* or the data are here: one block */
+	uint64_t generation; /* FILL: hazards when its read was issued */
+	uint64_t last_sequence; /* of its last record */
+	uint32_t placed; /* entries in records that aren't retired */
+};
+
+/* Enough for the requests in flight, and the half of it kept for amendments. */
+#define ITEMS_COUNT 4096u
+#define ITEMS_RESERVE 1024u
+
+/* A record between its sequence number and its retirement. */
+struct record {
+	struct engine_io io;
+	struct log_record_header *header;
+	struct log_segment_head *head; /* written before it in a new segment */
+	uint64_t sequence;
+	uint32_t location; /* of the header */
+	uint32_t first_data_iov;
+	uint32_t attempts;
+	int status;
+	bool written;
+	struct append_item *items[RECORD_ENTRIES_MAX];
+	struct iovec iov[ENGINE_IOV_MAX];
+};
+
+/* Record @bad has a bad entry which record @good replaces. */
+struct mend {
+	uint64_t bad;
+	uint64_t good;
+};
+#define MENDS_MAX 64u
+
+struct append {
+	struct list meta; /* items that may use the reserve */
+	struct list data; /* guest writes and fills */
+	struct list free_items;
+	uint32_t free_item_count;
+	struct append_item *items;
+	struct record *records; /* ring of config.records_in_flight_max */
+	uint64_t first_in_flight; /* sequence */
+	uint64_t next_sequence;
+	uint64_t completed_sequence; /* retired: in the index, acked */
+	uint64_t completed_tail; /* tail that a retired record carries */
+	uint64_t acked_write_sequence; /* newest guest write that was acked */
+	uint64_t unflushed_bytes;
+	uint64_t unflushed_since_ns;
+	uint64_t throttled_since_ns; /* 0: writes don't wait for space */
+	uint32_t active; /* segment, when has_active */
+	uint32_t previous_crc;
+	struct list amending; /* items that amend a bad entry */
+	struct mend mends[MENDS_MAX]; /* that have, but aren't durable */
+	uint32_t mend_count;
+	bool has_active;
+	bool carry_tail; /* write a record even if it has no entries */
+};
+
+/* Iovec entries of a small read or write. */
+#define SLOT_IOV_MAX 16u
+#define SLOTS_COUNT 512u
+
+/*
+ * A read's run of blocks, a guest write's way below, or the read of a part
+ * block's rest. A run that needs a closer look does so in pieces of one block.
+ */
+struct io_slot {
+	struct engine_io io;
+	struct list link;
+	struct engine_request *request;
+	struct append_item *item; /* the write of a part block that reads */
+	uint64_t sector; /* what the run covers */
+	uint64_t sector_count;
+	uint64_t checked; /* sectors of the run that are done */
+	uint64_t generation;
+	struct index_copy copy; /* of its first block when it was issued */
+	uint32_t segment; /* that it pins, when pinned */
+	uint64_t piece_sector;
+	uint64_t piece_count;
+	struct index_copy piece; /* copy of the piece's block */
+	uint32_t piece_segment;
+	uint8_t *buffer; /* one block, for a piece that isn't a whole one */
+	bool pinned;
+	bool piece_pinned;
+	bool direct; /* the piece goes straight to the guest's memory */
+	bool suspicious; /* it came wrong that way once */
+	bool unread; /* the run's read failed: no block of it is there */
+	bool fill_allowed;
+	struct iovec iov[SLOT_IOV_MAX];
+};
+
+#define BUFFERS_COUNT 128u
+
+struct io_pool {
+	struct list out; /* actions to give out */
+	struct list completed; /* requests to give out */
+	struct list free_slots;
+	struct io_slot *slots;
+	uint8_t *buffers;
+	uint32_t free_buffer_count;
+	uint16_t free_buffers[BUFFERS_COUNT];
+	uint32_t in_flight;
+};
+
+struct reads {
+	struct list issuing; /* requests with runs to issue */
+	struct list pieces; /* slots that wait for a buffer */
+};
+
+struct writes {
+	struct list waiting; /* not admitted, in order of arrival */
+	struct list through; /* in the log, to be written below, in order */
+	uint32_t in_flight; /* admitted and not completed */
+};
+
+/* Runs written below by the guest's own writes, to be marked clean. */
+struct through_run {
+	uint64_t block;
+	uint64_t count;
+	uint64_t upto;
+	uint64_t below_write; /* flush that covers it makes it clean */
+};
+#define THROUGH_RUNS_MAX 256u
+
+struct flusher {
+	struct engine_io ssd_io;
+	struct engine_io below_io;
+	struct list waiting; /* requests, FLUSH and FUA */
+	uint64_t durable_sequence;
+	uint64_t durable_tail; /* segments below may be reused */
+	uint64_t covers_sequence; /* of the flush in flight */
+	uint64_t covers_tail;
+	uint64_t covered_sequence; /* of the last finished flush */
+	uint64_t wanted_sequence;
+	uint64_t below_writes; /* guest writes that ended below */
+	uint64_t below_flushed; /* of these, flushed */
+	uint64_t below_covers;
+	uint64_t below_wanted;
+	uint64_t below_destage_wanted; /* counts requests of the destager */
+	uint64_t below_destage_done;
+	uint64_t below_destage_covers;
+	bool ssd_busy;
+	bool below_busy;
+	bool broken; /* an SSD flush failed: nothing is acked any more */
+	struct through_run runs[THROUGH_RUNS_MAX];
+	uint32_t run_count;
+};
+
+enum destage_state {
+	DESTAGE_IDLE,
+	DESTAGE_READ, /* segment -> buffer, and its records durable */
+	DESTAGE_WRITE,
+	DESTAGE_FLUSH,
+	DESTAGE_CLEAN,
+	DESTAGE_EVICT, /* segment -> buffer, to forget its copies */
+};
+
+/* A dirty block on its way below. */
+struct destage_block {
+	uint64_t block;
+	uint32_t offset; /* in the buffer, in blocks */
+	uint8_t mask; /* sectors still to be written */
+};
+
+#define DESTAGE_IOS_MAX 16u
+#define DESTAGE_IOV_MAX 256u
+
+struct destage_io {
+	struct engine_io io;
+	struct iovec iov[DESTAGE_IOV_MAX];
+	bool busy;
+};
+
+struct destage {
+	enum destage_state state;
+	uint32_t segment;
+	uint32_t blocks_read; /* of the segment, head included */
+	uint64_t upto; /* versions that are destaged, rule 6 */
+	uint64_t flush_ticket;
+	uint64_t retry_at_ns; /* after a failure */
+	uint8_t *buffer; /* one segment; recovery's before */
+	struct destage_block *blocks;
+	uint32_t block_count;
+	uint32_t next_block; /* to write, or to mark clean */
+	uint32_t ios_busy;
+	uint32_t clean_items; /* in the log's queue */
+	uint32_t oldest; /* no segment before it is dirty */
+	struct engine_io read_io;
+	struct iovec read_iov;
+	bool read_done;
+	bool failed;
+	bool draining;
+	bool quiesced;
+	struct destage_io ios[DESTAGE_IOS_MAX];
+};
+
+enum recovery_state {
+	RECOVERY_OFF,
+	RECOVERY_SUPERBLOCKS,
+	RECOVERY_HEADS,
+	RECOVERY_SURVEY,
+	RECOVERY_VERIFY,
+	RECOVERY_TAIL,
+	RECOVERY_APPLY,
+	RECOVERY_FLUSH,
+	RECOVERY_ROW,
+};
+
+/* What stands in one segment. */
+struct survey {
+	uint64_t first_sequence; /* 0: nothing that counts */
+	uint64_t last_sequence;
+	uint64_t row_last; /* of the row that it belongs to */
+	bool row_first; /* it begins its row */
+	uint32_t first_previous_crc;
+	uint32_t last_crc;
+	uint32_t segment;
+};
+
+/* A block above the durable sequence whose check value is wrong. */
+struct suspect {
+	uint64_t sequence;
+	uint64_t block;
+	uint64_t amended_by; /* 0: by nobody */
+};
+#define SUSPECTS_MAX 256u
+#define RECOVERY_HEADS_IN_FLIGHT 16u
+
+struct recovery {
+	enum recovery_state state;
+	struct engine_io io;
+	struct iovec iov;
+	struct survey *surveys; /* by segment, then in order of sequence */
+	uint32_t survey_count;
+	uint32_t at; /* position in the pass */
+	uint32_t heads_busy;
+	bool busy; /* a segment is being read */
+	bool there; /* it is in the buffer */
+	uint32_t first; /* of the chain: where the tail is */
+	uint32_t start; /* of the chain's newer half: holds durable */
+	uint32_t end; /* behind the chain's last */
+	uint64_t durable; /* highest known */
+	uint64_t tail_seen; /* highest in any record, accepted or not */
+	uint64_t cut;
+	uint64_t tail;
+	struct suspect suspects[SUSPECTS_MAX];
+	uint32_t suspect_count;
+};
+
+enum superblock_state {
+	SUPERBLOCK_IDLE,
+	SUPERBLOCK_WRITING,
+	SUPERBLOCK_FLUSHING,
+};
+
+struct superblock {
+	enum superblock_state state;
+	struct log_superblock *image; /* the newest, as it is or will be */
+	struct log_superblock *copies[LOG_SUPERBLOCK_COPIES]; /* as read */
+	struct engine_io read_io[LOG_SUPERBLOCK_COPIES];
+	struct iovec read_iov[LOG_SUPERBLOCK_COPIES];
+	struct engine_io io;
+	struct iovec iov;
+	uint32_t reads_busy;
+	void (*done)(struct engine *engine);
+};
+
+struct engine {
+	struct engine_config config;
+	enum engine_state state;
+	struct error failure;
+	uint64_t now_ns;
+	uint64_t disk_blocks;
+	uint64_t disk_sectors;
+	uint64_t data_blocks_max; /* dirty at most */
+	uint64_t dirty_blocks;
+	uint64_t cached_blocks;
+	uint64_t lost_blocks;
+	uint32_t reserve_segments;
+	struct log_identity identity;
+	uint64_t tail_sequence;
+	uint64_t tail_guard; /* what must be durable before that tail may be */
+	bool progress; /* something changed: look again */
+	struct index index;
+	struct segment_table segments;
+	struct hazards *hazards;
+	struct ghosts ghosts;
+	struct io_pool io;
+	struct append append;
+	struct reads reads;
+	struct writes writes;
+	struct flusher flusher;
+	struct destage destage;
+	struct recovery recovery;
+	struct superblock superblock;
+	struct engine_stats stats;
+};
+
+/* io.c */
+void io_init(struct engine *engine);
+void io_out(struct engine *engine, struct engine_io *io);
+struct io_slot *io_slot_get(struct engine *engine);
+void io_slot_put(struct engine *engine, struct io_slot *slot);
+uint8_t *io_buffer_get(struct engine *engine);
+void io_buffer_put(struct engine *engine, uint8_t *buffer);
+void io_request_done(struct engine *engine, struct engine_request *request,
+		     int status);
+/* Where byte @offset of the request's data is. */
+struct iov_cursor io_seek(const struct engine_request *request,
+			  uint64_t offset);
+/*
+ * Copies the iovec of the next @bytes into @out, at most @max entries, and
+ * moves the cursor. Returns: entries; *ret_bytes tells how far it came.
+ */
+uint32_t io_slice(const struct engine_request *request,
+		  struct iov_cursor *cursor, uint64_t bytes, struct iovec *out,
+		  uint32_t max, uint64_t *ret_bytes);
+/* Copies between a buffer and the request's data; counts the bytes. */
+void io_copy_in(struct engine *engine, const struct engine_request *request,
+		uint64_t offset, void *to, size_t bytes);
+void io_copy_out(struct engine *engine, const struct engine_request *request,
+		 uint64_t offset, const void *from, size_t bytes);
+/* Check value of a block that lies in an iovec at @cursor; moves the cursor. */
+uint32_t io_check(uint32_t seed, uint64_t block, const struct iovec *iov,
+		  struct iov_cursor *cursor);
+
+/* append.c */
+void append_init(struct engine *engine);
+struct append_item *append_item_get(struct engine *engine, bool reserve);
+void append_item_put(struct engine *engine, struct append_item *item);
+/* Queues it; the owner hears of its end in item_done(). */
+void append_queue(struct engine *engine, struct append_item *item);
+void append_advance(struct engine *engine);
+/* Nothing is queued or in flight. */
+bool append_idle(const struct engine *engine);
+/* May a guest's write begin now? Otherwise it waits. */
+bool append_admits(struct engine *engine, uint64_t blocks);
+/* Sequence up to which a finished flush makes the log durable. */
+uint64_t append_durable_limit(const struct engine *engine, uint64_t flushed);
+bool append_has_room(const struct engine *engine);
+void append_spill_cleans(struct engine *engine);
+void append_fail_all(struct engine *engine);
+
+/* retire.c */
+/* The item has its place, or never will: its owner is told, it is free. */
+void retire_item(struct engine *engine, struct append_item *item);
+void retire_advance(struct engine *engine);
+
+/* apply.c */
+struct apply {
+	const struct log_record_header *header;
+	uint32_t location; /* of the header */
+	/* Bit a data block: its check value was wrong, leave it out. */
+	uint64_t bad[LOG_RECORD_DATA_BLOCKS_MAX / 64];
+};
+void apply_entry(struct engine *engine, const struct apply *apply,
+		 const struct log_entry_cursor *cursor);
+void apply_clean(struct engine *engine, const struct log_entry *entry);
+/* Takes a block out of the index and the counts. */
+void apply_forget(struct engine *engine, uint64_t block);
+void apply_lost(struct engine *engine, uint64_t block);
+
+/* write.c */
+void write_submit(struct engine *engine, struct engine_request *request);
+void write_advance(struct engine *engine);
+/* All its parts are in the log. */
+void write_in_log(struct engine *engine, struct engine_request *request);
+void write_finish(struct engine *engine, struct engine_request *request,
+		  int status);
+void write_fail_all(struct engine *engine);
+
+/* through.c */
+void through_queue(struct engine *engine, struct engine_request *request);
+void through_advance(struct engine *engine);
+void through_fail_all(struct engine *engine);
+/* Below was flushed up to that count of writes: runs get their CLEAN. */
+void through_flushed(struct engine *engine);
+
+/* read.c */
+void read_submit(struct engine *engine, struct engine_request *request);
+void read_advance(struct engine *engine);
+void read_part_done(struct engine *engine, struct engine_request *request,
+		    int status);
+void read_fail_all(struct engine *engine);
+
+/* A run's data are in the guest's memory: checks them, then ends the run. */
+void read_run_check(struct engine *engine, struct io_slot *slot);
+
+/* piece.c */
+/* Reads @count sectors of one block; read_run_check() goes on afterwards. */
+void piece_start(struct engine *engine, struct io_slot *slot, uint64_t sector,
+		 uint64_t count);
+void piece_advance(struct engine *engine);
+
+/* flush.c */
+void flush_submit(struct engine *engine, struct engine_request *request);
+/* The request waits until its targets are durable, then it completes. */
+void flush_wait(struct engine *engine, struct engine_request *request);
+void flush_want(struct engine *engine, uint64_t sequence);
+uint64_t flush_want_below(struct engine *engine);
+void flush_advance(struct engine *engine);
+/* When the log flushes by itself; UINT64_MAX = not. */
+uint64_t flush_next_ns(const struct engine *engine);
+void flush_fail_all(struct engine *engine);
+
+/* destage.c */
+void destage_advance(struct engine *engine);
+void destage_clean_done(struct engine *engine);
+/* When it wants to look again without an event; UINT64_MAX = never. */
+uint64_t destage_next_ns(struct engine *engine);
+/* Reads @segment up to @blocks into the destager's buffer. */
+void destage_read_segment(struct engine *engine, uint32_t segment,
+			  uint32_t blocks);
+
+/* evict.c */
+/* Fewer segments are free than there should be. */
+bool evict_wanted(const struct engine *engine);
+void evict_advance(struct engine *engine);
+/* The segment to be evicted is in the destager's buffer, or could not be read.
+ */
+void evict_segment_there(struct engine *engine);
+
+/* superblock.c */
+void superblock_read(struct engine *engine);
+/* Takes the better copy as image, or makes a new one. */
+int superblock_choose(struct engine *engine, struct error *error);
+/* Closes the last row at @cut and begins the one of this incarnation. */
+void superblock_add_row(struct engine *engine, uint64_t cut);
+/* Writes the image with the current tail, flushes, calls @done. */
+void superblock_write(struct engine *engine, void (*done)(struct engine *));
+
+/* recovery.c, survey.c */
+void recovery_start(struct engine *engine);
+void recovery_advance(struct engine *engine);
+
+/* engine.c */
+void engine_fail(struct engine *engine, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+bool engine_bug(const struct engine *engine, enum engine_planted_bug bug);
+void engine_set_tail(struct engine *engine, uint64_t tail);
+
+/* Blocks that a request touches. */
+static inline uint64_t request_block(const struct engine_request *request)
+{
+	return log_block_of(request->sector);
+}
+
+static inline uint64_t request_blocks(const struct engine_request *request)
+{
+	return log_blocks_touched(request->sector, request->sector_count);
+}
+
+#endif

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * destage.c - dirty blocks go below, oldest segment first.
+ *
+ *   IDLE -> READ   the segment comes into the buffer, in one read, and the
+ *                  records that it holds become durable (rule 9)
+ *        -> WRITE  its blocks that are still the newest and dirty, sorted by
+ *                  address, in large writes
+ *        -> FLUSH  of below: only now are they safe there (I2)
+ *        -> CLEAN  records that say so, up to the sequence that was read (rule
+ * 6)
+ *
+ * Blocks that a guest's own write is writing below are left for later. A
+ * failure below leaves everything dirty; it is tried again after a while.
+ */
+#include "core.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "segment_walk.h"
+#include "sort.h"
+
+#define RETRY_NS 500000000ull
+/* Begin to destage when so much of the dirty limit is used. */
+#define HIGH_PERCENT 75u
+
+static void read_done(struct engine *engine, struct engine_io *io, int status)
+{
+	struct destage *destage = &engine->destage;
+
+	(void)io;
+	engine->segments.segments[destage->segment].readers--;
+	destage->read_done = true;
+	destage->failed = status < 0;
+	engine->progress = true;
+}
+
+void destage_read_segment(struct engine *engine, uint32_t segment,
+			  uint32_t blocks)
+{
+	struct destage *destage = &engine->destage;
+	uint64_t bytes = (uint64_t)blocks * LOG_BLOCK_BYTES;
+
+	destage->segment = segment;
+	destage->blocks_read = blocks;
+	destage->read_done = false;
+	destage->failed = false;
+	destage->read_iov = (struct iovec){destage->buffer, bytes};
+	destage->read_io = (struct engine_io){
+		.type = ENGINE_SSD_READ,
+		.iov = &destage->read_iov,
+		.iov_count = 1,
+		.offset = (uint64_t)segments_block(&engine->segments, segment) *
+			  LOG_BLOCK_BYTES,
+		.length = bytes,
+		.done = read_done,
+	};
+	engine->segments.segments[segment].readers++;
+	engine->progress = true;
+	io_out(engine, &destage->read_io);
+}
+
+/* Oldest segment with dirty blocks that can be read. NULL: there is none. */
+static struct segment *oldest_dirty(struct engine *engine)
+{
+	struct segment_table *table = &engine->segments;
+	struct destage *destage = &engine->destage;
+	uint32_t held = segments_held(table);
+	uint32_t behind =
+		(destage->oldest + table->count - table->tail) % table->count;
+
+	/* What was found clean stays clean: nothing is added to old segments.
+	 */
+	if (behind >= held) {
+		destage->oldest = table->tail;
+		behind = 0;
+	}
+	for (uint32_t i = behind; i < held; i++) {
+		uint32_t at = (table->tail + i) % table->count;
+		struct segment *segment = &table->segments[at];
+
+		destage->oldest = at;
+		if (segment->dirty > segment->lost)
+			return segment;
+	}
+	return NULL;
+}
+
+static bool due(struct engine *engine, const struct segment *oldest)
+{
+	return engine->destage.draining || evict_wanted(engine) ||
+	       engine->dirty_blocks * 100 >=
+		       engine->data_blocks_max * HIGH_PERCENT ||
+	       engine->now_ns - oldest->opened_ns >=
+		       engine->config.max_dirty_age_ns;
+}
+
+uint64_t destage_next_ns(struct engine *engine)
+{
+	const struct segment *oldest;
+	uint64_t next;
+
+	if (engine->destage.quiesced || engine->destage.state != DESTAGE_IDLE ||
+	    !(oldest = oldest_dirty(engine)))
+		return UINT64_MAX;
+	next = due(engine, oldest)
+		       ? engine->now_ns
+		       : oldest->opened_ns + engine->config.max_dirty_age_ns;
+	return next < engine->destage.retry_at_ns ? engine->destage.retry_at_ns
+						  : next;
+}
+
+static void begin(struct engine *engine)
+{
+	struct destage *destage = &engine->destage;
+	const struct segment *segment;
+
+	if (destage->quiesced || engine->now_ns < destage->retry_at_ns)
+		return;
+	segment = oldest_dirty(engine);
+	if (!segment || !due(engine, segment))
+		return;
+	destage->upto = engine->append.completed_sequence;
+	if (destage->upto > segment->last_sequence)
+		destage->upto = segment->last_sequence;
+	flush_want(engine, destage->upto);
+	destage->state = DESTAGE_READ;
+	destage_read_segment(engine, destage->oldest, segment->retired_blocks);
+}
+
+static void give_up(struct engine *engine)
+{
+	struct destage *destage = &engine->destage;
+
+	for (uint32_t i = 0; i < destage->block_count; i++)
+		hazard_destage_release(engine->hazards,
+				       destage->blocks[i].block);
+	destage->block_count = 0;
+	destage->retry_at_ns = engine->now_ns + RETRY_NS;
+	destage->state = DESTAGE_IDLE;
+	engine->stats.destage_failures++;
+	engine->progress = true;
+}
+
+static void select_block(struct engine *engine, uint64_t block,
+			 uint32_t location)
+{
+	struct destage *destage = &engine->destage;
+	struct index_copy copy = index_get(&engine->index, block);
+	uint32_t offset =
+		location - segments_block(&engine->segments, destage->segment);
+	uint32_t seed;
+
+	if (copy.location != location || !copy.dirty || copy.lost)
+		return;
+	seed = log_check_seed(engine->identity.uuid,
+			      segments_sequence(&engine->segments, location));
+	if (log_check(seed, block,
+		      destage->buffer + (size_t)offset * LOG_BLOCK_BYTES) !=
+	    copy.check) {
+		engine->stats.bad_blocks++;
+		apply_lost(engine, block);
+		return;
+	}
+	if (!hazard_destage_take(engine->hazards, block))
+		return;
+	destage->blocks[destage->block_count++] = (struct destage_block){
+		.block = block,
+		.offset = offset,
+		.mask = copy.mask,
+	};
+}
+
+static int by_block(const void *left, const void *right)
+{
+	const struct destage_block *a = left;
+	const struct destage_block *b = right;
+
+	return (a->block > b->block) - (a->block < b->block);
+}
+
+static void select_walked(struct engine *engine)
+{
+	struct destage *destage = &engine->destage;
+	struct segment_walk walk = {
+		.uuid = engine->identity.uuid,
+		.last_sequence = destage->upto,
+		.disk_blocks = engine->disk_blocks,
+		.block_count = destage->blocks_read,
+	};
+
+	segment_walk_start(&walk, destage->buffer);
+	while (segment_walk_next(&walk)) {
+		struct log_entry_cursor cursor;
+		uint32_t location =
+			segments_block(&engine->segments, destage->segment) +
+			walk.block + 1;
+
+		log_entries_start(&cursor, walk.header);
+		while (log_entries_next(&cursor)) {
+			uint32_t count = log_entry_data_blocks(cursor.entry);
+
+			for (uint32_t i = 0; i < count; i++)
+				select_block(engine,
+					     cursor.entry->first_block + i,
+					     location + cursor.data_block + i);
+		}
+	}
+	/* A header went bad on the SSD: what it led to can't be placed. */
+	if (walk.sequence < destage->upto)
+		engine->stats.bad_blocks++;
+}
+
+static void read_advance_destage(struct engine *engine)
+{
+	struct destage *destage = &engine->destage;
+
+	if (!destage->read_done ||
+	    engine->flusher.durable_sequence < destage->upto)
+		return;
+	destage->block_count = 0;
+	if (destage->failed) {
+		give_up(engine);
+		return;
+	}
+	select_walked(engine);
+	sort_in_place(destage->blocks, destage->block_count,
+		      sizeof(struct destage_block), by_block);
+	if (destage->block_count == 0) {
+		/* Somebody else is at them, or they can't be read. */
+		destage->retry_at_ns = engine->now_ns + RETRY_NS / 100;
+		destage->state = DESTAGE_IDLE;
+		engine->progress = true;
+		return;
+	}
+	destage->next_block = 0;
+	destage->state = DESTAGE_WRITE;
+	engine->progress = true;
+}
+
+static void below_written(struct engine *engine, struct engine_io *io,
+			  int status)
+{
+	struct destage_io *own = io->owner;
+
+	own->busy = false;
+	engine->destage.ios_busy--;
+	engine->destage.failed |= status < 0;
+	engine->progress = true;
+}
+
+static void add_iov(struct destage_io *own, uint8_t *base, size_t bytes)
+{
+	struct iovec *last = &own->iov[own->io.iov_count - 1];
+
+	if (own->io.iov_count > 0 &&
+	    (uint8_t *)last->iov_base + last->iov_len == base)
+		last->iov_len += bytes;
+	else
+		own->iov[own->io.iov_count++] = (struct iovec){base, bytes};
+	own->io.length += bytes;
+}
+
+/* The first run of sectors of a part block; the rest of its mask stays. */
+static void gather_part(struct engine *engine, struct destage_io *own)
+{
+	struct destage *destage = &engine->destage;
+	struct destage_block *block = &destage->blocks[destage->next_block];
+	uint32_t first = (uint32_t)__builtin_ctz(block->mask);
+	uint32_t count = (uint32_t)__builtin_ctz(~(block->mask >> first));
+
+	own->io.offset = block->block * LOG_BLOCK_BYTES +
+			 (uint64_t)first * LOG_SECTOR_BYTES;
+	add_iov(own,
+		destage->buffer + (size_t)block->offset * LOG_BLOCK_BYTES +
+			(size_t)first * LOG_SECTOR_BYTES,
+		(size_t)count * LOG_SECTOR_BYTES);
+	block->mask = (uint8_t)(block->mask & ~(((1u << count) - 1) << first));
+	if (block->mask == 0)
+		destage->next_block++;
+}
+
+/* Whole blocks that lie side by side on the disk. */
+static void gather_whole(struct engine *engine, struct destage_io *own)
+{
+	struct destage *destage = &engine->destage;
+	uint64_t expected = destage->blocks[destage->next_block].block;
+
+	own->io.offset = expected * LOG_BLOCK_BYTES;
+	while (destage->next_block < destage->block_count &&
+	       own->io.iov_count < DESTAGE_IOV_MAX) {
+		const struct destage_block *block =
+			&destage->blocks[destage->next_block];
+
+		if (block->block != expected || block->mask != LOG_MASK_WHOLE)
+			return;
+		add_iov(own,
+			destage->buffer +
+				(size_t)block->offset * LOG_BLOCK_BYTES,
+			LOG_BLOCK_BYTES);
+		expected++;
+		destage->next_block++;
+	}
+}
+
+static void write_one(struct engine *engine, struct destage_io *own)
+{
+	struct destage *destage = &engine->destage;
+
+	own->io = (struct engine_io){
+		.type = ENGINE_BELOW_WRITE,
+		.iov = own->iov,
+		.done = below_written,
+		.owner = own,
+	};
+	if (destage->blocks[destage->next_block].mask == LOG_MASK_WHOLE)
+		gather_whole(engine, own);
+	else
+		gather_part(engine, own);
+	own->busy = true;
+	destage->ios_busy++;
+	engine->stats.destaged_bytes += own->io.length;
+	io_out(engine, &own->io);
+}
+
+static void write_advance_destage(struct engine *engine)
+{
+	struct destage *destage = &engine->destage;
+
+	for (uint32_t i = 0; i < DESTAGE_IOS_MAX && !destage->failed; i++) {
+		if (destage->next_block < destage->block_count &&
+		    !destage->ios[i].busy)
+			write_one(engine, &destage->ios[i]);
+	}
+	if (destage->ios_busy > 0)
+		return;
+	if (destage->failed) {
+		give_up(engine);
+	} else if (destage->next_block == destage->block_count) {
+		destage->flush_ticket = flush_want_below(engine);
+		destage->state = DESTAGE_FLUSH;
+	}
+}
+
+static void flush_advance_destage(struct engine *engine)
+{
+	struct destage *destage = &engine->destage;
+
+	if (engine->flusher.below_destage_done < destage->flush_ticket)
+		return;
+	if (destage->failed) {
+		give_up(engine);
+		return;
+	}
+	for (uint32_t i = 0; i < destage->block_count; i++)
+		hazard_destage_release(engine->hazards,
+				       destage->blocks[i].block);
+	destage->next_block = 0;
+	destage->clean_items = 0;
+	destage->state = DESTAGE_CLEAN;
+	engine->progress = true;
+}
+
+void destage_clean_done(struct engine *engine)
+{
+	engine->destage.clean_items--;
+	engine->progress = true;
+}
+
+/* One CLEAN for blocks that lie side by side. */
+static void queue_clean(struct engine *engine, struct append_item *item)
+{
+	struct destage *destage = &engine->destage;
+
+	item->type = LOG_CLEAN;
+	item->destage = true;
+	item->upto = destage->upto;
+	item->block = destage->blocks[destage->next_block].block;
+	while (destage->next_block < destage->block_count &&
+	       destage->blocks[destage->next_block].block ==
+		       item->block + item->block_count) {
+		item->block_count++;
+		destage->next_block++;
+	}
+	destage->clean_items++;
+	append_queue(engine, item);
+}
+
+static void clean_advance_destage(struct engine *engine)
+{
+	struct destage *destage = &engine->destage;
+	struct append_item *item;
+
+	while (destage->next_block < destage->block_count &&
+	       (item = append_item_get(engine, false)) != NULL)
+		queue_clean(engine, item);
+	if (destage->next_block < destage->block_count ||
+	    destage->clean_items > 0)
+		return;
+	destage->block_count = 0;
+	destage->state = DESTAGE_IDLE;
+	engine->progress = true;
+}
+
+void destage_advance(struct engine *engine)
+{
+	switch (engine->destage.state) {
+	case DESTAGE_IDLE:
+		begin(engine);
+		return;
+	case DESTAGE_READ:
+		read_advance_destage(engine);
+		return;
+	case DESTAGE_WRITE:
+		write_advance_destage(engine);
+		return;
+	case DESTAGE_FLUSH:
+		flush_advance_destage(engine);
+		return;
+	case DESTAGE_CLEAN:
+		clean_advance_destage(engine);
+		return;
+	case DESTAGE_EVICT:
+		if (engine->destage.read_done)
+			evict_segment_there(engine);
+		return;
+	}
+}

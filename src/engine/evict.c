@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * evict.c - the tail moves on and segments come free.
+ *
+ * The oldest segment is given up when nothing in it is dirty: its copies leave
+ * the index, the tail passes it, and it waits in limbo. It is reused only after
+ * an SSD flush has covered a record that carries the new tail (rule 8), and
+ * after the last read of it has ended. When the log has no room even for such a
+ * record, the superblock carries the tail: after a flush of all that the tail
+ * rests on.
+ */
+#include "core.h"
+
+#include <assert.h>
+
+#include "segment_walk.h"
+
+/* One segment in so many is kept free, besides the reserve. */
+#define FREE_SHARE 16u
+
+static uint32_t target_free(const struct engine *engine)
+{
+	return engine->reserve_segments + 1 +
+	       engine->segments.count / FREE_SHARE;
+}
+
+bool evict_wanted(const struct engine *engine)
+{
+	return engine->segments.free < target_free(engine);
+}
+
+static void forget_walked(struct engine *engine, uint32_t segment_number)
+{
+	const struct segment *segment =
+		&engine->segments.segments[segment_number];
+	struct segment_walk walk = {
+		.uuid = engine->identity.uuid,
+		.last_sequence = segment->last_sequence,
+		.disk_blocks = engine->disk_blocks,
+		.block_count = engine->destage.blocks_read,
+	};
+	uint32_t begin = segments_block(&engine->segments, segment_number);
+
+	segment_walk_start(&walk, engine->destage.buffer);
+	while (segment_walk_next(&walk)) {
+		struct log_entry_cursor cursor;
+
+		log_entries_start(&cursor, walk.header);
+		while (log_entries_next(&cursor)) {
+			uint32_t count = log_entry_data_blocks(cursor.entry);
+			uint32_t at =
+				begin + walk.block + 1 + cursor.data_block;
+
+			for (uint32_t i = 0; i < count; i++) {
+				uint64_t block = cursor.entry->first_block + i;
+
+				if (index_get(&engine->index, block).location ==
+				    at + i)
+					apply_forget(engine, block);
+			}
+		}
+	}
+}
+
+/* The segment's own headers can't be read: ask the whole index instead. */
+static void forget_swept(struct engine *engine, uint32_t segment)
+{
+	uint32_t begin = segments_block(&engine->segments, segment);
+	uint32_t end = begin + engine->segments.segment_blocks;
+	uint64_t block = 0;
+
+	while (index_next(&engine->index, &block)) {
+		uint32_t location = index_get(&engine->index, block).location;
+
+		if (location >= begin && location < end)
+			apply_forget(engine, block);
+		block++;
+	}
+}
+
+static void pass_tail(struct engine *engine)
+{
+	struct segment_table *table = &engine->segments;
+
+	segments_pass_tail(table);
+	engine_set_tail(engine,
+			segments_held(table) > 0
+				? table->segments[table->tail].first_sequence
+				: engine->append.next_sequence);
+	engine->progress = true;
+}
+
+void evict_segment_there(struct engine *engine)
+{
+	struct segment_table *table = &engine->segments;
+	struct destage *destage = &engine->destage;
+	struct segment *segment = &table->segments[destage->segment];
+
+	assert(destage->segment == table->tail);
+	destage->state = DESTAGE_IDLE;
+	if (!destage->failed)
+		forget_walked(engine, destage->segment);
+	if (segment->live > 0)
+		forget_swept(engine, destage->segment);
+	pass_tail(engine);
+}
+
+/* Nothing in the oldest segment is needed below or still on its way to it. */
+static bool tail_evictable(const struct engine *engine)
+{
+	const struct segment_table *table = &engine->segments;
+	const struct segment *segment = &table->segments[table->tail];
+
+	return segments_held(table) > 0 && segment->state == SEGMENT_SEALED &&
+	       segment->dirty == 0 &&
+	       segment->last_sequence < engine->append.first_in_flight;
+}
+
+static void evict_tail(struct engine *engine)
+{
+	struct segment_table *table = &engine->segments;
+	const struct segment *segment = &table->segments[table->tail];
+
+	if (segment->live == 0) {
+		pass_tail(engine);
+		return;
+	}
+	engine->destage.state = DESTAGE_EVICT;
+	destage_read_segment(engine, table->tail, segment->used_blocks);
+}
+
+static void tail_in_superblock(struct engine *engine)
+{
+	struct flusher *flusher = &engine->flusher;
+
+	if (engine->superblock.image->tail_sequence > flusher->durable_tail)
+		flusher->durable_tail = engine->superblock.image->tail_sequence;
+}
+
+/* Sees that a tail which segments in limbo wait for becomes durable. */
+static void carry_tail(struct engine *engine)
+{
+	struct append *append = &engine->append;
+	bool idle = append->first_in_flight == append->next_sequence;
+
+	if (engine->segments.limbo == 0 || !evict_wanted(engine) || !idle ||
+	    engine->flusher.durable_tail >= engine->tail_sequence)
+		return;
+	if (append_has_room(engine)) {
+		if (append->completed_tail < engine->tail_sequence) {
+			append->carry_tail = true;
+			engine->progress = true;
+		}
+		return;
+	}
+	if (engine->flusher.durable_sequence < engine->tail_guard) {
+		flush_want(engine, engine->tail_guard);
+		return;
+	}
+	if (engine->superblock.state == SUPERBLOCK_IDLE)
+		superblock_write(engine, tail_in_superblock);
+}
+
+void evict_advance(struct engine *engine)
+{
+	struct segment_table *table = &engine->segments;
+
+	if (segments_reclaim(table, engine->flusher.durable_tail) > 0)
+		engine->progress = true;
+	if (!append_has_room(engine))
+		append_spill_cleans(engine);
+	while (engine->destage.state == DESTAGE_IDLE &&
+	       table->free + table->limbo < target_free(engine) &&
+	       tail_evictable(engine))
+		evict_tail(engine);
+	carry_tail(engine);
+}

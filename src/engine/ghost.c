@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ghost.c - see ghost.h.
+ */
+#include "ghost.h"
+
+#define ENTRIES_MIN 64u
+#define ENTRIES_MAX (1u << 24)
+
+uint32_t ghost_entries(uint64_t cache_blocks)
+{
+	uint32_t entries = ENTRIES_MIN;
+
+	while (entries < cache_blocks && entries < ENTRIES_MAX)
+		entries *= 2;
+	return entries;
+}
+
+void ghost_init(struct ghosts *ghosts, uint32_t entries, uint16_t *fingerprints)
+{
+	ghosts->fingerprints = fingerprints;
+	ghosts->mask = entries - 1;
+}
+
+bool ghost_missed_again(struct ghosts *ghosts, uint64_t block)
+{
+	/* Fibonacci hashing: 2^64 divided by the golden ratio, made odd. */
+	uint64_t hash = block * 0x9e3779b97f4a7c15ull;
+	uint16_t *entry = &ghosts->fingerprints[(hash >> 20) & ghosts->mask];
+	/* 0 means empty, so no fingerprint is 0. */
+	uint16_t fingerprint = (uint16_t)((hash >> 48) | 1u);
+
+	if (*entry == fingerprint) {
+		*entry = 0;
+		return true;
+	}
+	*entry = fingerprint;
+	return false;
+}

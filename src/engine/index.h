@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * index.h - block number -> where its newest copy is, and how it is.
+ *
+ * A radix of two levels: a directory with one number a 2 MiB leaf of the disk,
+ * and leaves of 512 slots. Leaves come from a pool in the engine's memory and
+ * go back when their last slot is unmapped. The index changes in the order of
+ * the log's sequence only (rule 3), by log_apply.c and eviction.
+ */
+#ifndef FOREBAY_ENGINE_INDEX_H
+#define FOREBAY_ENGINE_INDEX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define INDEX_LEAF_BLOCKS 512u
+
+/* One block's copy. location 0 = not cached. */
+struct index_slot {
+	uint32_t location;
+	uint32_t check;
+};
+
+struct index_leaf {
+	struct index_slot slots[INDEX_LEAF_BLOCKS];
+	uint64_t dirty[INDEX_LEAF_BLOCKS / 64];
+	uint64_t lost[INDEX_LEAF_BLOCKS / 64]; /* dirty, but unreadable */
+	uint8_t masks[INDEX_LEAF_BLOCKS]; /* valid sectors */
+	uint32_t used; /* slots with a location */
+	uint32_t next_free; /* number of the next leaf in the free list */
+};
+
+struct index {
+	uint32_t *directory; /* leaf number + 1, 0 = none */
+	struct index_leaf *leaves;
+	uint64_t leaf_count; /* of the disk */
+	uint32_t pool_count;
+	uint32_t pool_used; /* leaves that were ever taken */
+	uint32_t free_head; /* leaf number + 1 */
+};
+
+/* What stands at a block. */
+struct index_copy {
+	uint32_t location; /* 0 = not cached */
+	uint32_t check;
+	uint8_t mask;
+	bool dirty;
+	bool lost;
+};
+
+/* Leaves that a disk and a cache of these sizes can need at once. */
+uint64_t index_leaves_needed(uint64_t disk_blocks, uint64_t cache_blocks);
+void index_init(struct index *index, uint64_t disk_blocks, uint32_t pool_count,
+		uint32_t *directory, struct index_leaf *leaves);
+
+struct index_copy index_get(const struct index *index, uint64_t block);
+/* Replaces whatever stands there. */
+void index_set(struct index *index, uint64_t block,
+	       const struct index_copy *copy);
+void index_unmap(struct index *index, uint64_t block);
+void index_set_clean(struct index *index, uint64_t block);
+/* Its dirty data can't be read: it stays, and reads of it fail. */
+void index_set_lost(struct index *index, uint64_t block);
+/*
+ * Finds the first cached block at or after *block. Returns: false if there is
+ * none.
+ */
+bool index_next(const struct index *index, uint64_t *block);
+
+#endif

@@ -1,0 +1,636 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * recovery.c - from the bytes of a cache file to a running engine.
+ *
+ *   superblocks  the better copy; a blank file is formatted if that is allowed
+ *   heads        first block of every segment: which of them count
+ *   survey       the records in each: where it ends, what was durable
+ *   verify       data of the records above the durable sequence -> the cut
+ *   tail         the record at the cut says where the log begins
+ *   apply        every record from the tail to the cut, in order
+ *   flush, row   what was accepted becomes durable, then the new row does
+ *
+ * Continuity is judged on headers (rule 5). Above the highest sequence known to
+ * be durable, the first gap is the cut, and so is the first write whose data
+ * are wrong, unless a later record amends it. A gap at or below it is damage:
+ * the disk is not opened, for nobody can say which blocks are missing. Nothing
+ * is written before the last two steps, so recovery may be cut short anywhere
+ * and repeated.
+ */
+#include "core.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "bitmap.h"
+#include "segment_walk.h"
+#include "sort.h"
+
+void recovery_start(struct engine *engine)
+{
+	engine->recovery.state = RECOVERY_SUPERBLOCKS;
+	superblock_read(engine);
+}
+
+static const struct log_row *row_of(const struct engine *engine,
+				    const struct log_segment_head *head)
+{
+	const struct log_superblock *image = engine->superblock.image;
+
+	for (uint32_t i = 0; i < image->row_count; i++) {
+		const struct log_row *row = &image->rows[i];
+
+		if (row->epoch == head->epoch &&
+		    row->incarnation == head->incarnation &&
+		    head->first_sequence >= row->first_sequence &&
+		    head->first_sequence <= row->last_sequence)
+			return row;
+	}
+	return NULL;
+}
+
+static void head_read(struct engine *engine, struct engine_io *io, int status)
+{
+	struct io_slot *slot = io->owner;
+	struct recovery *recovery = &engine->recovery;
+	const struct log_segment_head *head = (const void *)slot->buffer;
+	const struct log_row *row;
+
+	recovery->heads_busy--;
+	if (status < 0) {
+		engine_fail(engine, status, "reading the cache file failed");
+	} else if (log_segment_head_valid(head, engine->config.uuid) &&
+		   (row = row_of(engine, head)) != NULL) {
+		recovery->surveys[recovery->survey_count++] = (struct survey){
+			.first_sequence = head->first_sequence,
+			.row_last = row->last_sequence,
+			.row_first =
+				head->first_sequence == row->first_sequence,
+			.segment = slot->segment,
+		};
+	}
+	io_buffer_put(engine, slot->buffer);
+	slot->buffer = NULL;
+	io_slot_put(engine, slot);
+}
+
+static void read_head(struct engine *engine, uint32_t segment)
+{
+	struct io_slot *slot = io_slot_get(engine);
+
+	assert(slot);
+	slot->segment = segment;
+	slot->buffer = io_buffer_get(engine);
+	slot->iov[0] = (struct iovec){slot->buffer, LOG_BLOCK_BYTES};
+	slot->io = (struct engine_io){
+		.type = ENGINE_SSD_READ,
+		.iov = slot->iov,
+		.iov_count = 1,
+		.offset = (uint64_t)segments_block(&engine->segments, segment) *
+			  LOG_BLOCK_BYTES,
+		.length = LOG_BLOCK_BYTES,
+		.done = head_read,
+		.owner = slot,
+	};
+	engine->recovery.heads_busy++;
+	io_out(engine, &slot->io);
+}
+
+static int by_sequence(const void *left, const void *right)
+{
+	const struct survey *a = left;
+	const struct survey *b = right;
+
+	return (a->first_sequence > b->first_sequence) -
+	       (a->first_sequence < b->first_sequence);
+}
+
+static void segment_read(struct engine *engine, struct engine_io *io,
+			 int status)
+{
+	(void)io;
+	engine->recovery.busy = false;
+	engine->recovery.there = true;
+	engine->progress = true;
+	if (status < 0)
+		engine_fail(engine, status, "reading the cache file failed");
+}
+
+/* Returns: true if the survey's segment is in the buffer, else reads it. */
+static bool have_segment(struct engine *engine, uint32_t at)
+{
+	struct recovery *recovery = &engine->recovery;
+	uint64_t bytes =
+		(uint64_t)engine->segments.segment_blocks * LOG_BLOCK_BYTES;
+	uint32_t segment = recovery->surveys[at].segment;
+
+	if (recovery->there) {
+		recovery->there = false;
+		return true;
+	}
+	recovery->busy = true;
+	recovery->iov = (struct iovec){engine->destage.buffer, bytes};
+	recovery->io = (struct engine_io){
+		.type = ENGINE_SSD_READ,
+		.iov = &recovery->iov,
+		.iov_count = 1,
+		.offset = (uint64_t)segments_block(&engine->segments, segment) *
+			  LOG_BLOCK_BYTES,
+		.length = bytes,
+		.done = segment_read,
+	};
+	io_out(engine, &recovery->io);
+	return false;
+}
+
+static struct segment_walk walk_start(struct engine *engine,
+				      const struct survey *survey)
+{
+	struct segment_walk walk = {
+		.uuid = engine->config.uuid,
+		.last_sequence = survey->row_last,
+		.disk_blocks = engine->disk_blocks,
+		.block_count = engine->segments.segment_blocks,
+	};
+
+	segment_walk_start(&walk, engine->destage.buffer);
+	return walk;
+}
+
+static void survey_segment(struct engine *engine, struct survey *survey)
+{
+	struct recovery *recovery = &engine->recovery;
+	struct segment_walk walk = walk_start(engine, survey);
+
+	survey->last_sequence = survey->first_sequence - 1;
+	while (segment_walk_next(&walk)) {
+		if (walk.sequence == survey->first_sequence)
+			survey->first_previous_crc = walk.header->previous_crc;
+		survey->last_sequence = walk.sequence;
+		survey->last_crc = walk.header->crc;
+		if (walk.header->durable_sequence > recovery->durable)
+			recovery->durable = walk.header->durable_sequence;
+		if (walk.header->tail_sequence > recovery->tail_seen)
+			recovery->tail_seen = walk.header->tail_sequence;
+	}
+}
+
+/* Does the log go on from one segment to the other? */
+static bool follows(const struct survey *older, const struct survey *newer)
+{
+	return older->last_sequence + 1 == newer->first_sequence &&
+	       newer->first_previous_crc ==
+		       (newer->row_first ? 0 : older->last_crc);
+}
+
+static uint64_t rows_durable(const struct log_superblock *image)
+{
+	uint64_t durable = 0;
+
+	/* A row was closed after what it accepts had been flushed. */
+	for (uint32_t i = 0; i < image->row_count; i++) {
+		if (image->rows[i].last_sequence != LOG_ROW_OPEN)
+			durable = image->rows[i].last_sequence;
+	}
+	return durable;
+}
+
+/* Drops segments without a record, and orders the rest. */
+static void order_surveys(struct recovery *recovery)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < recovery->survey_count; i++) {
+		if (recovery->surveys[i].last_sequence >=
+		    recovery->surveys[i].first_sequence)
+			recovery->surveys[kept++] = recovery->surveys[i];
+	}
+	recovery->survey_count = kept;
+	sort_in_place(recovery->surveys, kept, sizeof(struct survey),
+		      by_sequence);
+}
+
+/* Finds the newest segment that holds @sequence or begins right behind it. */
+static bool find_start(struct recovery *recovery, uint64_t sequence)
+{
+	bool found = false;
+
+	for (uint32_t i = 0; i < recovery->survey_count; i++) {
+		const struct survey *survey = &recovery->surveys[i];
+
+		if (survey->first_sequence <= sequence + 1 &&
+		    survey->last_sequence >= sequence) {
+			recovery->start = i;
+			found = true;
+		}
+	}
+	return found;
+}
+
+/*
+ * The chain's newer half begins where the durable sequence is. If that segment
+ * was reused, a flush had covered the record whose tail allowed it, though no
+ * later record survived that says so: then the chain begins at that tail.
+ * With neither, the log is empty, which is right if the superblock's tail has
+ * passed all that is known to be durable.
+ */
+static void find_chain(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+	const struct log_superblock *image = engine->superblock.image;
+	uint64_t durable = rows_durable(image);
+
+	if (recovery->durable < durable)
+		recovery->durable = durable;
+	order_surveys(recovery);
+	if (recovery->durable < image->tail_sequence)
+		recovery->durable = image->tail_sequence - 1;
+	if (!find_start(recovery, recovery->durable) &&
+	    (recovery->tail_seen <= recovery->durable ||
+	     !find_start(recovery, recovery->tail_seen - 1))) {
+		if (recovery->durable >= image->tail_sequence) {
+			engine_fail(engine, -EUCLEAN,
+				    "record %llu of its log is damaged",
+				    (unsigned long long)recovery->durable);
+			return;
+		}
+		recovery->start = recovery->survey_count;
+	}
+	recovery->end = recovery->start;
+	while (recovery->end < recovery->survey_count &&
+	       (recovery->end == recovery->start ||
+		follows(&recovery->surveys[recovery->end - 1],
+			&recovery->surveys[recovery->end])))
+		recovery->end++;
+	recovery->cut =
+		recovery->end > recovery->start
+			? recovery->surveys[recovery->end - 1].last_sequence
+			: image->tail_sequence - 1;
+	recovery->at = recovery->start;
+	recovery->state = RECOVERY_VERIFY;
+}
+
+static void suspect_add(struct recovery *recovery, uint64_t sequence,
+			uint64_t block)
+{
+	if (recovery->suspect_count == SUSPECTS_MAX) {
+		/* No more can be kept: what follows isn't accepted. */
+		if (sequence <= recovery->cut)
+			recovery->cut = sequence - 1;
+		return;
+	}
+	recovery->suspects[recovery->suspect_count++] = (struct suspect){
+		.sequence = sequence,
+		.block = block,
+	};
+}
+
+static void suspects_amend(struct recovery *recovery, uint64_t block,
+			   uint64_t from, uint64_t by)
+{
+	for (uint32_t i = 0; i < recovery->suspect_count; i++) {
+		struct suspect *suspect = &recovery->suspects[i];
+
+		if (suspect->block == block && suspect->sequence >= from &&
+		    suspect->sequence < by && suspect->amended_by == 0)
+			suspect->amended_by = by;
+	}
+}
+
+static void verify_record(struct engine *engine,
+			  const struct segment_walk *walk)
+{
+	struct recovery *recovery = &engine->recovery;
+	uint32_t seed = log_check_seed(engine->config.uuid, walk->sequence);
+	struct log_entry_cursor cursor;
+
+	log_entries_start(&cursor, walk->header);
+	while (log_entries_next(&cursor)) {
+		const struct log_entry *entry = cursor.entry;
+
+		/* A wrong fill is found when it is read; below has the data. */
+		if (entry->type != LOG_WRITE && entry->type != LOG_REAPPEND)
+			continue;
+		for (uint32_t i = 0; i < entry->block_count; i++) {
+			const uint8_t *data =
+				segment_walk_data(walk, cursor.data_block + i);
+			uint64_t block = entry->first_block + i;
+
+			if (log_check(seed, block, data) != cursor.checks[i])
+				suspect_add(recovery, walk->sequence, block);
+			else if (entry->flags & LOG_ENTRY_AMENDS)
+				suspects_amend(recovery, block, entry->upto,
+					       walk->sequence);
+		}
+	}
+}
+
+static void verify_segment(struct engine *engine, const struct survey *survey)
+{
+	struct segment_walk walk = walk_start(engine, survey);
+
+	while (segment_walk_next(&walk)) {
+		if (walk.sequence > engine->recovery.durable)
+			verify_record(engine, &walk);
+	}
+}
+
+/* A cut may take an amendment away, and so make another suspect the cut. */
+static void cut_at_suspects(struct recovery *recovery)
+{
+	bool moved = true;
+
+	while (moved) {
+		moved = false;
+		for (uint32_t i = 0; i < recovery->suspect_count; i++) {
+			const struct suspect *suspect = &recovery->suspects[i];
+
+			if (suspect->sequence > recovery->cut ||
+			    (suspect->amended_by != 0 &&
+			     suspect->amended_by <= recovery->cut))
+				continue;
+			recovery->cut = suspect->sequence - 1;
+			moved = true;
+		}
+	}
+}
+
+static void verify_advance(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+
+	while (recovery->at < recovery->end) {
+		const struct survey *survey = &recovery->surveys[recovery->at];
+
+		if (survey->last_sequence > recovery->durable) {
+			if (!have_segment(engine, recovery->at))
+				return;
+			verify_segment(engine, survey);
+		}
+		recovery->at++;
+	}
+	cut_at_suspects(recovery);
+	/* The segment of the cut; none if the cut is below them all. */
+	while (recovery->end > 0 &&
+	       recovery->surveys[recovery->end - 1].first_sequence >
+		       recovery->cut)
+		recovery->end--;
+	recovery->tail = engine->superblock.image->tail_sequence;
+	recovery->state = RECOVERY_TAIL;
+}
+
+/* Goes down from the cut's segment to the tail's. */
+static void find_first(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+	uint32_t first = recovery->end;
+
+	while (first > 0 &&
+	       recovery->surveys[first - 1].last_sequence >= recovery->tail) {
+		if (first < recovery->end &&
+		    !follows(&recovery->surveys[first - 1],
+			     &recovery->surveys[first]))
+			break;
+		first--;
+	}
+	if (first < recovery->end
+		    ? recovery->surveys[first].first_sequence > recovery->tail
+		    : recovery->tail <= recovery->cut) {
+		engine_fail(engine, -EUCLEAN,
+			    "records from %llu on are missing in its log",
+			    (unsigned long long)recovery->tail);
+		return;
+	}
+	recovery->first = first;
+	recovery->at = first;
+	recovery->state = RECOVERY_APPLY;
+}
+
+static void tail_advance(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+	const struct survey *survey;
+	struct segment_walk walk;
+
+	if (recovery->end > 0 && recovery->cut >= recovery->tail) {
+		if (!have_segment(engine, recovery->end - 1))
+			return;
+		survey = &recovery->surveys[recovery->end - 1];
+		walk = walk_start(engine, survey);
+		while (segment_walk_next(&walk)) {
+			if (walk.sequence <= recovery->cut &&
+			    walk.header->tail_sequence > recovery->tail)
+				recovery->tail = walk.header->tail_sequence;
+		}
+	} else {
+		recovery->end = 0;
+		recovery->cut = recovery->tail - 1;
+	}
+	find_first(engine);
+}
+
+static void apply_segment(struct engine *engine, const struct survey *survey)
+{
+	struct recovery *recovery = &engine->recovery;
+	struct segment *segment = &engine->segments.segments[survey->segment];
+	struct segment_walk walk = walk_start(engine, survey);
+
+	*segment = (struct segment){
+		.first_sequence = survey->first_sequence,
+		.opened_ns = engine->now_ns,
+		.state = SEGMENT_SEALED,
+	};
+	if (walk.last_sequence > recovery->cut)
+		walk.last_sequence = recovery->cut;
+	while (segment_walk_next(&walk)) {
+		struct apply apply = {
+			.header = walk.header,
+			.location = segments_block(&engine->segments,
+						   survey->segment) +
+				    walk.block,
+		};
+		struct log_entry_cursor cursor;
+
+		bitmap_set(segment->starts, walk.block);
+		segment->last_sequence = walk.sequence;
+		segment->used_blocks =
+			walk.block + 1 + walk.header->data_blocks;
+		segment->retired_blocks = segment->used_blocks;
+		log_entries_start(&cursor, walk.header);
+		while (log_entries_next(&cursor))
+			apply_entry(engine, &apply, &cursor);
+		engine->stats.recovered_records++;
+	}
+}
+
+/* The circle as the log left it: what isn't in the chain is free. */
+static void place_circle(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+	struct segment_table *table = &engine->segments;
+
+	table->free = table->count - (recovery->end - recovery->first);
+	table->limbo = 0;
+	if (recovery->first < recovery->end) {
+		table->tail = recovery->surveys[recovery->first].segment;
+		table->next = segments_after(
+			table, recovery->surveys[recovery->end - 1].segment);
+	}
+}
+
+static bool circle_closed(const struct engine *engine)
+{
+	const struct recovery *recovery = &engine->recovery;
+
+	for (uint32_t i = recovery->first; i + 1 < recovery->end; i++) {
+		if (segments_after(&engine->segments,
+				   recovery->surveys[i].segment) !=
+		    recovery->surveys[i + 1].segment)
+			return false;
+	}
+	return true;
+}
+
+static void apply_advance(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+
+	if (!circle_closed(engine)) {
+		engine_fail(engine, -EUCLEAN,
+			    "the segments of its log are out of order");
+		return;
+	}
+	if (recovery->at == recovery->first)
+		place_circle(engine);
+	while (recovery->at < recovery->end) {
+		if (!have_segment(engine, recovery->at))
+			return;
+		apply_segment(engine, &recovery->surveys[recovery->at]);
+		recovery->at++;
+	}
+	engine->tail_sequence = recovery->tail;
+	superblock_add_row(engine, recovery->cut);
+	recovery->state = RECOVERY_FLUSH;
+}
+
+static void running(struct engine *engine)
+{
+	struct append *append = &engine->append;
+	struct flusher *flusher = &engine->flusher;
+	uint64_t cut = engine->recovery.cut;
+
+	append->first_in_flight = cut + 1;
+	append->next_sequence = cut + 1;
+	append->completed_sequence = cut;
+	append->acked_write_sequence = cut;
+	append->completed_tail = engine->tail_sequence;
+	flusher->durable_sequence = cut;
+	flusher->covered_sequence = cut;
+	flusher->durable_tail = engine->tail_sequence;
+	engine->tail_guard = cut;
+	engine->recovery.state = RECOVERY_OFF;
+	engine->state = ENGINE_RUNNING;
+}
+
+static void accepted_durable(struct engine *engine, struct engine_io *io,
+			     int status)
+{
+	(void)io;
+	engine->progress = true;
+	if (status < 0) {
+		engine_fail(engine, status, "flushing the SSD failed");
+		return;
+	}
+	superblock_write(engine, running);
+}
+
+/* Else a power failure could take what the closed row then vouches for. */
+static void flush_accepted(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+
+	recovery->state = RECOVERY_ROW;
+	recovery->io = (struct engine_io){
+		.type = ENGINE_SSD_FLUSH,
+		.done = accepted_durable,
+	};
+	io_out(engine, &recovery->io);
+}
+
+static void superblocks_advance(struct engine *engine)
+{
+	struct error error = {0};
+
+	if (engine->superblock.reads_busy > 0)
+		return;
+	if (superblock_choose(engine, &error) < 0) {
+		engine_fail(engine, error.code, "%s", error.message);
+		return;
+	}
+	engine->recovery.state = RECOVERY_HEADS;
+	engine->recovery.at = 0;
+}
+
+static void heads_advance(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+
+	while (recovery->at < engine->segments.count &&
+	       recovery->heads_busy < RECOVERY_HEADS_IN_FLIGHT)
+		read_head(engine, recovery->at++);
+	if (recovery->at < engine->segments.count || recovery->heads_busy > 0)
+		return;
+	recovery->at = 0;
+	recovery->state = RECOVERY_SURVEY;
+}
+
+static void survey_advance(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+
+	while (recovery->at < recovery->survey_count) {
+		if (!have_segment(engine, recovery->at))
+			return;
+		survey_segment(engine, &recovery->surveys[recovery->at]);
+		recovery->at++;
+	}
+	find_chain(engine);
+}
+
+void recovery_advance(struct engine *engine)
+{
+	enum recovery_state before;
+
+	do {
+		before = engine->recovery.state;
+		if (engine->state != ENGINE_STARTING || engine->recovery.busy)
+			return;
+		switch (before) {
+		case RECOVERY_OFF:
+		case RECOVERY_ROW:
+			return;
+		case RECOVERY_SUPERBLOCKS:
+			superblocks_advance(engine);
+			break;
+		case RECOVERY_HEADS:
+			heads_advance(engine);
+			break;
+		case RECOVERY_SURVEY:
+			survey_advance(engine);
+			break;
+		case RECOVERY_VERIFY:
+			verify_advance(engine);
+			break;
+		case RECOVERY_TAIL:
+			tail_advance(engine);
+			break;
+		case RECOVERY_APPLY:
+			apply_advance(engine);
+			break;
+		case RECOVERY_FLUSH:
+			flush_accepted(engine);
+			break;
+		}
+	} while (engine->recovery.state != before);
+}

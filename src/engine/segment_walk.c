@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * segment_walk.c - see segment_walk.h. The gate through which recovery, destage
+ * and eviction see what stands in a segment.
+ */
+#include "segment_walk.h"
+
+void segment_walk_start(struct segment_walk *walk, const uint8_t *bytes)
+{
+	const struct log_segment_head *head = (const void *)bytes;
+
+	walk->bytes = bytes;
+	walk->epoch = head->epoch;
+	walk->incarnation = head->incarnation;
+	walk->sequence = head->first_sequence - 1;
+	walk->block = 0;
+	walk->header = NULL;
+}
+
+static bool entries_on_disk(const struct segment_walk *walk,
+			    const struct log_record_header *header)
+{
+	struct log_entry_cursor cursor;
+
+	log_entries_start(&cursor, header);
+	while (log_entries_next(&cursor)) {
+		const struct log_entry *entry = cursor.entry;
+
+		if (entry->first_block >= walk->disk_blocks ||
+		    entry->block_count > walk->disk_blocks - entry->first_block)
+			return false;
+	}
+	return true;
+}
+
+bool segment_walk_next(struct segment_walk *walk)
+{
+	uint32_t next =
+		walk->header ? walk->block + 1 + walk->header->data_blocks : 1;
+	const struct log_record_header *header;
+
+	if (next >= walk->block_count || walk->sequence >= walk->last_sequence)
+		return false;
+	header = (const void *)(walk->bytes + (size_t)next * LOG_BLOCK_BYTES);
+	if (!log_record_valid(header, walk->uuid, walk->block_count - next) ||
+	    header->sequence != walk->sequence + 1 ||
+	    header->epoch != walk->epoch ||
+	    header->incarnation != walk->incarnation ||
+	    (walk->header && header->previous_crc != walk->header->crc) ||
+	    !entries_on_disk(walk, header))
+		return false;
+	walk->block = next;
+	walk->sequence = header->sequence;
+	walk->header = header;
+	return true;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * segment_walk.h - goes through the records of a segment that is in memory.
+ */
+#ifndef FOREBAY_ENGINE_SEGMENT_WALK_H
+#define FOREBAY_ENGINE_SEGMENT_WALK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "log_codec.h"
+
+struct segment_walk {
+	const uint8_t *bytes; /* the segment, head first */
+	const uint8_t *uuid;
+	uint64_t epoch;
+	uint64_t incarnation;
+	uint64_t last_sequence; /* records above don't count */
+	uint64_t disk_blocks;
+	uint32_t block_count; /* how much of the segment is there */
+	uint32_t block; /* of the current record's header, in the segment */
+	uint64_t sequence; /* of the current record */
+	const struct log_record_header *header;
+};
+
+/*
+ * Prepares a walk over the segment in @bytes, whose head must be valid. The
+ * caller fills uuid, last_sequence, disk_blocks and block_count first.
+ */
+void segment_walk_start(struct segment_walk *walk, const uint8_t *bytes);
+/* Returns: false behind the last record that follows on without a gap. */
+bool segment_walk_next(struct segment_walk *walk);
+
+/* Data block @index of the current record. */
+static inline const uint8_t *segment_walk_data(const struct segment_walk *walk,
+					       uint32_t index)
+{
+	return walk->bytes +
+	       (size_t)(walk->block + 1 + index) * LOG_BLOCK_BYTES;
+}
+
+#endif

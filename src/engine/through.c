@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * through.c - writes that go below before they are acknowledged.
+ *
+ * Write-through and write-around come here when what they need in the log is
+ * there. They are started in order. Log before backend (rule 9): nothing goes
+ * below before an SSD flush has covered the record that supersedes the older
+ * copies. `below` in the hazards keeps two writers of one place apart, so no
+ * older version lands after a newer one (I6).
+ *
+ * What a write-through has written below is dirty until below has been flushed;
+ * its runs are remembered and get a CLEAN then. A run that is forgotten for
+ * lack of room is only destaged once more.
+ */
+#include "core.h"
+
+#include <assert.h>
+#include <errno.h>
+
+enum through_phase { PHASE_WAITING, PHASE_WRITING };
+enum write_path { PATH_BACK, PATH_THROUGH, PATH_AROUND };
+
+#define RUNS_HIGH (THROUGH_RUNS_MAX * 3 / 4)
+
+void through_queue(struct engine *engine, struct engine_request *request)
+{
+	request->phase = PHASE_WAITING;
+	list_append(&engine->writes.through, &request->link);
+	flush_want(engine, request->target_sequence);
+	engine->progress = true;
+}
+
+/* The sequence of @block's copy if it is what the request wrote, else 0. */
+static uint64_t written_sequence(const struct engine *engine,
+				 const struct engine_request *request,
+				 uint64_t block)
+{
+	struct index_copy copy = index_get(&engine->index, block);
+	struct iov_cursor cursor;
+	uint64_t sequence;
+
+	if (!copy.dirty || copy.lost || copy.mask != LOG_MASK_WHOLE ||
+	    log_sector_mask(block, request->sector, request->sector_count) !=
+		    LOG_MASK_WHOLE)
+		return 0;
+	sequence = segments_sequence(&engine->segments, copy.location);
+	cursor = io_seek(request,
+			 (block * LOG_SECTORS_PER_BLOCK - request->sector) *
+				 LOG_SECTOR_BYTES);
+	if (io_check(log_check_seed(engine->identity.uuid, sequence), block,
+		     request->iov, &cursor) != copy.check)
+		return 0;
+	return sequence;
+}
+
+static void remember_run(struct engine *engine,
+			 const struct engine_request *request, uint64_t block,
+			 uint64_t sequence)
+{
+	struct flusher *flusher = &engine->flusher;
+	struct through_run *last =
+		flusher->run_count ? &flusher->runs[flusher->run_count - 1]
+				   : NULL;
+
+	if (last && last->block + last->count == block &&
+	    last->upto == sequence &&
+	    last->below_write == request->below_target) {
+		last->count++;
+		return;
+	}
+	if (flusher->run_count == THROUGH_RUNS_MAX)
+		return;
+	flusher->runs[flusher->run_count++] = (struct through_run){
+		.block = block,
+		.count = 1,
+		.upto = sequence,
+		.below_write = request->below_target,
+	};
+}
+
+static void below_written(struct engine *engine, struct engine_io *io,
+			  int status)
+{
+	struct io_slot *slot = io->owner;
+	struct engine_request *request = slot->request;
+	uint64_t first = request_block(request);
+	uint64_t count = request_blocks(request);
+
+	io_slot_put(engine, slot);
+	hazard_below_release(engine->hazards, first, count);
+	if (status < 0) {
+		write_finish(engine, request, status);
+		return;
+	}
+	request->below_target = ++engine->flusher.below_writes;
+	if (request->path == PATH_THROUGH) {
+		for (uint64_t block = first; block < first + count; block++) {
+			uint64_t sequence =
+				written_sequence(engine, request, block);
+
+			if (sequence != 0)
+				remember_run(engine, request, block, sequence);
+		}
+		if (engine->flusher.run_count >= RUNS_HIGH)
+			engine->flusher.below_wanted = request->below_target;
+	}
+	if (request->fua)
+		flush_wait(engine, request);
+	else
+		write_finish(engine, request, 0);
+}
+
+static bool start(struct engine *engine, struct engine_request *request)
+{
+	struct io_slot *slot;
+
+	if (request->target_sequence > engine->flusher.durable_sequence) {
+		flush_want(engine, request->target_sequence);
+		return false;
+	}
+	if (list_is_empty(&engine->io.free_slots))
+		return false;
+	/* Around has had its place since it was admitted. */
+	if (request->path == PATH_THROUGH &&
+	    !hazard_below_take(engine->hazards, request_block(request),
+			       request_blocks(request)))
+		return false;
+	slot = io_slot_get(engine);
+	slot->request = request;
+	slot->io = (struct engine_io){
+		.type = ENGINE_BELOW_WRITE,
+		.iov = request->iov,
+		.iov_count = request->iov_count,
+		.offset = request->sector * LOG_SECTOR_BYTES,
+		.length = request->sector_count * LOG_SECTOR_BYTES,
+		.done = below_written,
+		.owner = slot,
+	};
+	request->phase = PHASE_WRITING;
+	list_remove(&request->link);
+	list_init(&request->link);
+	io_out(engine, &slot->io);
+	engine->progress = true;
+	return true;
+}
+
+void through_advance(struct engine *engine)
+{
+	struct list *through = &engine->writes.through;
+
+	while (!list_is_empty(through) &&
+	       start(engine,
+		     list_entry(through->next, struct engine_request, link)))
+		;
+}
+
+void through_flushed(struct engine *engine)
+{
+	struct flusher *flusher = &engine->flusher;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < flusher->run_count; i++) {
+		struct through_run *run = &flusher->runs[i];
+		struct append_item *item = NULL;
+
+		if (run->below_write > flusher->below_flushed) {
+			flusher->runs[kept++] = *run;
+			continue;
+		}
+		item = append_item_get(engine, false);
+		if (!item)
+			continue;
+		item->type = LOG_CLEAN;
+		item->block = run->block;
+		item->block_count = run->count;
+		item->upto = run->upto;
+		append_queue(engine, item);
+	}
+	flusher->run_count = kept;
+}
+
+void through_fail_all(struct engine *engine)
+{
+	struct list *through = &engine->writes.through;
+
+	while (!list_is_empty(through)) {
+		struct engine_request *request =
+			list_entry(through->next, struct engine_request, link);
+
+		list_remove(&request->link);
+		if (request->path == PATH_AROUND)
+			hazard_below_release(engine->hazards,
+					     request_block(request),
+					     request_blocks(request));
+		write_finish(engine, request, -EIO);
+	}
+}
