@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include "error.h"
+#include "list.h"
 #include "loop.h"
 
 #define CONTROL_PEERS_MAX 16u
@@ -73,8 +74,10 @@ int control_request(const char *path, const char *method, json_t *params,
 struct control_client;
 
 struct control_client_handler {
-	/* The server is gone; the client may be destroyed here. All calls have
-	 * been answered before. */
+	/*
+	 * The server is gone; the client may be destroyed here. All calls have
+	 * been answered before.
+	 */
 	void (*closed)(void *owner, int reason);
 	void *owner;
 };
@@ -89,8 +92,9 @@ struct control_answer {
 	/* The client's: */
 	struct loop_timer timer;
 	struct control_client *client;
+	struct list node;
 	uint64_t id;
-	struct control_answer *next;
+	int refusal;
 };
 
 int control_client_create(struct loop *loop, const char *path,
