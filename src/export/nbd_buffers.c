@@ -13,8 +13,11 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
+/* In the mapping: small buffers, chunks, tables. */
 #define SMALL_TOTAL ((size_t)NBD_SLOTS_MAX * NBD_SMALL_BYTES)
-#define MEMORY_BYTES (SMALL_TOTAL + (size_t)NBD_CHUNKS_MAX * NBD_CHUNK_BYTES)
+#define CHUNK_TOTAL ((size_t)NBD_CHUNKS_MAX * NBD_CHUNK_BYTES)
+#define TABLE_TOTAL (sizeof(struct iovec[NBD_SLOTS_MAX][NBD_IOV_MAX]))
+#define MEMORY_BYTES (SMALL_TOTAL + CHUNK_TOTAL + TABLE_TOTAL)
 
 static_assert(NBD_IOV_MAX * NBD_CHUNK_BYTES == NBD_BLOCK_BYTES_MAX,
 	      "the longest request is a whole number of chunks");
@@ -29,6 +32,7 @@ int nbd_buffers_create(struct nbd_buffers *buffers)
 	if (memory == MAP_FAILED)
 		return -ENOMEM;
 	buffers->memory = memory;
+	buffers->tables = (void *)(buffers->memory + SMALL_TOTAL + CHUNK_TOTAL);
 	buffers->free_count = NBD_CHUNKS_MAX;
 	for (uint32_t i = 0; i < NBD_CHUNKS_MAX; i++)
 		buffers->free[i] = (uint16_t)(NBD_CHUNKS_MAX - 1 - i);
@@ -47,18 +51,11 @@ static uint8_t *chunk_address(const struct nbd_buffers *buffers, uint16_t chunk)
 	return buffers->memory + SMALL_TOTAL + (size_t)chunk * NBD_CHUNK_BYTES;
 }
 
-uint32_t nbd_buffers_take(struct nbd_buffers *buffers, uint32_t slot,
-			  uint32_t length, struct iovec *iov)
+static uint32_t take_chunks(struct nbd_buffers *buffers, uint32_t length,
+			    struct iovec *iov)
 {
 	uint32_t count = (length + NBD_CHUNK_BYTES - 1) / NBD_CHUNK_BYTES;
 
-	assert(slot < NBD_SLOTS_MAX && length > 0);
-	if (length <= NBD_SMALL_BYTES) {
-		iov[0].iov_base =
-			buffers->memory + (size_t)slot * NBD_SMALL_BYTES;
-		iov[0].iov_len = length;
-		return 1;
-	}
 	assert(count <= NBD_IOV_MAX);
 	if (count > buffers->free_count)
 		return 0;
@@ -71,6 +68,22 @@ uint32_t nbd_buffers_take(struct nbd_buffers *buffers, uint32_t slot,
 		length -= (uint32_t)iov[i].iov_len;
 	}
 	return count;
+}
+
+uint32_t nbd_buffers_take(struct nbd_buffers *buffers, uint32_t slot,
+			  uint32_t length, const struct iovec **ret_iov)
+{
+	struct iovec *small = &buffers->small[slot];
+
+	assert(slot < NBD_SLOTS_MAX && length > 0);
+	if (length > NBD_SMALL_BYTES) {
+		*ret_iov = buffers->tables[slot];
+		return take_chunks(buffers, length, buffers->tables[slot]);
+	}
+	small->iov_base = buffers->memory + (size_t)slot * NBD_SMALL_BYTES;
+	small->iov_len = length;
+	*ret_iov = small;
+	return 1;
 }
 
 void nbd_buffers_give_back(struct nbd_buffers *buffers, const struct iovec *iov,

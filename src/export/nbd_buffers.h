@@ -26,6 +26,9 @@
 
 struct nbd_buffers {
 	uint8_t *memory;
+	/* A slot's iovec: one entry, packed, or the table of a long request. */
+	struct iovec small[NBD_SLOTS_MAX];
+	struct iovec (*tables)[NBD_IOV_MAX];
 	uint32_t free_count;
 	uint16_t free[NBD_CHUNKS_MAX]; /* a stack: the warmest on top */
 };
@@ -34,12 +37,12 @@ struct nbd_buffers {
 int nbd_buffers_create(struct nbd_buffers *buffers);
 void nbd_buffers_destroy(struct nbd_buffers *buffers);
 /*
- * Fills @iov (NBD_IOV_MAX entries) with page-aligned memory of @length bytes,
- * at most NBD_BLOCK_BYTES_MAX, for slot @slot.
+ * Page-aligned memory of @length bytes, at most NBD_BLOCK_BYTES_MAX, for slot
+ * @slot. *ret_iov is the buffers' and lives until the memory is given back.
  * Returns: the number of entries, or 0 when the budget is used up.
  */
 uint32_t nbd_buffers_take(struct nbd_buffers *buffers, uint32_t slot,
-			  uint32_t length, struct iovec *iov);
+			  uint32_t length, const struct iovec **ret_iov);
 void nbd_buffers_give_back(struct nbd_buffers *buffers, const struct iovec *iov,
 			   uint32_t count);
 

@@ -27,6 +27,7 @@ struct nbd_slot *nbd_connection_slot_take(struct nbd_connection *connection)
 		return NULL;
 	connection->slots_free = slot->next;
 	slot->next = NULL;
+	slot->iov = NULL;
 	slot->iov_count = 0;
 	slot->pipeline_request = NULL;
 	return slot;
@@ -47,7 +48,6 @@ void nbd_connection_slot_release(struct nbd_slot *slot)
 
 static int slots_create(struct nbd_connection *connection)
 {
-	/* Large enough that only slots in use cost memory. */
 	struct nbd_slot *slots = calloc(NBD_SLOTS_MAX, sizeof(*slots));
 
 	if (!slots)

@@ -43,13 +43,13 @@ struct nbd_slot {
 	struct nbd_slot *next; /* free, or queued behind this one */
 	uint32_t index;
 	uint32_t iov_count;
+	const struct iovec *iov; /* the connection's buffers own it */
 	struct nbd_request request;
 	struct pipeline_request *pipeline_request; /* NULL: refused, done */
 	enum nbd_error error;
 	uint32_t head_bytes;
 	uint32_t data_bytes; /* of a read, behind the head */
 	uint8_t head[NBD_REPLY_HEAD_MAX];
-	struct iovec iov[NBD_IOV_MAX];
 };
 
 struct nbd_connection {

@@ -221,7 +221,7 @@ static bool equip(struct nbd_slot *slot)
 	if (operation == FOREBAY_READ || operation == FOREBAY_WRITE) {
 		slot->iov_count =
 			nbd_buffers_take(&connection->buffers, slot->index,
-					 request->length, slot->iov);
+					 request->length, &slot->iov);
 		if (slot->iov_count == 0)
 			return false;
 	}
