@@ -234,7 +234,8 @@ int front_dial(struct front *front)
 
 	if (strlen(front->options.socket_path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
-	strcpy(address.sun_path, front->options.socket_path);
+	memcpy(address.sun_path, front->options.socket_path,
+	       strlen(front->options.socket_path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;

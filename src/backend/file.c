@@ -213,7 +213,7 @@ static void file_open(struct loop *loop, struct backend_open_request *request,
 	file->answer.run = answer_open;
 	file->answer.owner = file;
 	file->deadline_ns = clock_monotonic_ns() + request->lock_timeout_ns;
-	strcpy(file->path, location);
+	memcpy(file->path, location, strlen(location) + 1);
 	file_prepare_zeros(file);
 	file->buffered_fd =
 		image_open(location, request->read_only ? O_RDONLY : O_RDWR,

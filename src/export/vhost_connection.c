@@ -189,6 +189,17 @@ static void advance_later(void *owner)
 	loop_defer(connection->loop, &connection->advance);
 }
 
+/* Returns: false, and the descriptor is closed, when there is no room. */
+static bool keep_descriptor(struct vhost_message *message, int fd)
+{
+	if (message->fd_count == VHOST_MESSAGE_FDS_MAX) {
+		close(fd);
+		return false;
+	}
+	message->fds[message->fd_count++] = fd;
+	return true;
+}
+
 /* Moves received descriptors into the message. Returns: false if too many. */
 static bool take_descriptors(struct vhost_connection *connection)
 {
@@ -210,12 +221,7 @@ static bool take_descriptors(struct vhost_connection *connection)
 
 			memcpy(&fd, CMSG_DATA(control) + sizeof(int) * i,
 			       sizeof(int));
-			if (message->fd_count < VHOST_MESSAGE_FDS_MAX) {
-				message->fds[message->fd_count++] = fd;
-				continue;
-			}
-			close(fd);
-			fits = false;
+			fits = keep_descriptor(message, fd) && fits;
 		}
 	}
 	return fits;

@@ -371,8 +371,8 @@ static void pools_that_make_no_sense_are_refused(void **state)
 		"[{\"name\":\"p\",\"paths\":[\"relative\"]}]",
 		"[{\"name\":\"p\",\"paths\":[\"/a\",\"/a/\"]}]",
 		"[{\"name\":\"p\",\"paths\":[1]}]",
-		"[{\"name\":\"p\",\"paths\":[\"/a\"]},"
-		"{\"name\":\"q\",\"paths\":[\"/a\"]}]",
+		("[{\"name\":\"p\",\"paths\":[\"/a\"]},"
+		 "{\"name\":\"q\",\"paths\":[\"/a\"]}]"),
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

@@ -207,6 +207,7 @@ static void a_sender_may_close_its_descriptors_at_once(void **state)
 	close(pipe_fds[1]);
 	run_turns(scene, 3);
 	assert_int_equal(recvmsg(scene->peer_fd, &header, 0), 2);
+	assert_non_null(CMSG_FIRSTHDR(&header));
 	memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof(received));
 	assert_int_equal(write(received, "y", 1), 1);
 	close(received);

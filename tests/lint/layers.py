@@ -28,7 +28,7 @@ MAY_USE = {
     'src/export': {'src/base', 'src/os', 'src/event', 'src/pipeline'},
     'src/disk': BELOW_DISK,
     'src/engine': {'src/base'},
-    'src/runner': {'src/base', 'src/os', 'src/event', 'src/engine'},
+    'src/runner': {'src/base', 'src/engine', 'include'},
     'src/cached': {'src/base', 'src/os', 'src/event', 'src/ipc', 'src/engine',
                    'src/runner'},
     'src/agent': {'src/base', 'src/os', 'src/event', 'src/ipc'},
