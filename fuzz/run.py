@@ -33,8 +33,9 @@ def build(folder):
              '-Db_sanitize=address,undefined', '-Db_lundef=false',
              '-Dc_args=-fsanitize=fuzzer-no-link',
              '-Dc_link_args=-fsanitize=fuzzer-no-link'],
-            check=True, env=dict(os.environ, CC='clang-14'))
-    subprocess.run(['ninja', '-C', folder,
+            check=True, stdout=subprocess.DEVNULL,
+            env=dict(os.environ, CC='clang-14'))
+    subprocess.run(['ninja', '--quiet', '-C', folder,
                     *(f'fuzz/fuzz_{name}' for name in targets())], check=True)
 
 
