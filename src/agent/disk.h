@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * disk.h - a virtual disk as the store has it, and the verbs on it.
+ *
+ * The store says what is wanted (`desired`: closed, open, deleted) and whether
+ * all that was acknowledged has reached the backend (`clean`); the supervisor
+ * says what is.
+ *
+ * Every verb runs on a request's thread and may be repeated: a disk that is
+ * already as asked for is a success. @ret_done: false if the verb's time is
+ * over while it is still going on.
+ */
+#ifndef FOREBAY_AGENT_DISK_H
+#define FOREBAY_AGENT_DISK_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent.h"
+#include "problem.h"
+
+enum disk_desired {
+	DISK_DESIRED_CLOSED,
+	DISK_DESIRED_OPEN,
+	DISK_DESIRED_DELETED,
+};
+
+/* Pointers lead into the document. */
+struct disk {
+	json_t *document;
+	int64_t revision;
+	const char *id;
+	const char *name;
+	const char *backend; /* "file:/path" */
+	uint64_t size_bytes;
+	enum disk_desired desired;
+	bool clean;
+};
+
+struct disk_delete_options {
+	bool delete_backend;
+	bool discard_dirty;
+};
+
+/* @reference: name or id. */
+int disk_load(struct agent *agent, const char *reference, struct disk *ret_disk,
+	      struct problem *problem);
+void disk_free(struct disk *disk);
+#define _cleanup_disk_ __attribute__((cleanup(disk_free)))
+/*
+ * Stores what is wanted, and whether it's clean, unless someone has changed the
+ * disk since it was loaded: -ESTALE. @disk is as stored afterwards.
+ */
+int disk_store(struct agent *agent, struct disk *disk,
+	       enum disk_desired desired, bool clean);
+const char *disk_desired_name(enum disk_desired desired);
+
+/* Makes the disk known to the supervisor. At start, and by disk_create(). */
+int disk_register(struct agent *agent, const struct disk *disk,
+		  struct error *error);
+/* The supervisor's word that a disk's process has ended, or won't. */
+void disk_ended(struct agent *agent, const char *id, bool clean);
+void disk_close_refused(struct agent *agent, const char *id);
+
+int disk_create(struct agent *agent, const json_t *body, json_t **ret_disk,
+		struct problem *problem);
+int disk_delete(struct agent *agent, const char *reference,
+		const struct disk_delete_options *options, json_t **ret_deleted,
+		struct problem *problem);
+int disk_open(struct agent *agent, const char *reference, bool *ret_done,
+	      struct problem *problem);
+int disk_close(struct agent *agent, const char *reference, bool *ret_done,
+	       struct problem *problem);
+int disk_flush(struct agent *agent, const char *reference, bool *ret_done,
+	       struct problem *problem);
+int disk_stats(struct agent *agent, const char *reference, json_t **ret_stats,
+	       struct problem *problem);
+
+#endif

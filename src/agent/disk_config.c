@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * disk_config.c - from a disk and its policy to forebay-disk's configuration.
+ */
+#include "disk_config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "documents.h"
+#include "file.h"
+
+static const char *text(const json_t *object, const char *member)
+{
+	return json_string_value(json_object_get(object, member));
+}
+
+/* The cache's daemon is the only one there is; others have none. */
+static bool is_cache(const json_t *filter)
+{
+	const char *class = text(filter, "class");
+
+	return class && strcmp(class, "cache") == 0;
+}
+
+static int make_filter(struct agent *agent, const json_t *entry,
+		       json_t **ret_config, bool *ret_caches,
+		       struct problem *problem)
+{
+	struct host_path socket = host_run(&agent->host, "cached.sock");
+	json_auto_t *filter = NULL;
+	int result = filters_find(agent->filters, text(entry, "filter"),
+				  &filter, problem);
+
+	if (result < 0)
+		return result;
+	*ret_caches |= is_cache(filter);
+	*ret_config =
+		json_pack("{s:O, s:O, s:O, s:s?}", "name",
+			  json_object_get(filter, "name"), "library",
+			  json_object_get(filter, "library"), "properties",
+			  json_object_get(entry, "properties"), "daemon_socket",
+			  is_cache(filter) ? socket.text : NULL);
+	return *ret_config ? 0 : problem_internal(problem, "disk", -ENOMEM);
+}
+
+static int make_filters(struct agent *agent, const struct disk *disk,
+			json_t *ret_filters, bool *ret_caches,
+			struct problem *problem)
+{
+	const char *name =
+		text(json_object_get(disk->document, "policy"), "name");
+	json_auto_t *policy = NULL;
+	const json_t *entry;
+	size_t index;
+	int result;
+
+	if (!name)
+		return 0;
+	result =
+		documents_get(agent->store, &policy, NULL, "policies/%s", name);
+	if (result < 0)
+		return problem_internal(problem, "store", result);
+	json_array_foreach(json_object_get(policy, "filters"), index, entry)
+	{
+		json_t *config = NULL;
+
+		result =
+			make_filter(agent, entry, &config, ret_caches, problem);
+		if (result < 0)
+			return problem_about(problem, "disk", disk->name);
+		json_array_append_new(ret_filters, config);
+	}
+	return 0;
+}
+
+static json_t *make_exports(struct agent *agent, const struct disk *disk)
+{
+	json_t *exports = json_object();
+	const json_t *kind;
+	size_t index;
+
+	json_array_foreach(json_object_get(disk->document, "exports"), index,
+			   kind)
+	{
+		const char *word = json_string_value(kind);
+		struct host_path socket = host_run(
+			&agent->host, "disks/%s/%s.sock", disk->id, word);
+
+		if (strcmp(word, "nbd") == 0)
+			json_object_set_new(exports, "nbd",
+					    json_pack("{s:s, s:s}", "socket",
+						      socket.text, "name",
+						      disk->name));
+		else
+			json_object_set_new(
+				exports, "vhost_user_blk",
+				json_pack("{s:s}", "socket", socket.text));
+	}
+	return exports;
+}
+
+int disk_config_write(struct agent *agent, const struct disk *disk,
+		      bool *ret_caches, struct problem *problem)
+{
+	struct host_path path =
+		host_lib(&agent->host, "disks/%s.json", disk->id);
+	struct host_path control =
+		host_run(&agent->host, "disks/%s/control.sock", disk->id);
+	json_auto_t *filters = json_array(), *config = NULL;
+	bool caches = false;
+	char *written;
+	int result = make_filters(agent, disk, filters, &caches, problem);
+
+	if (result < 0)
+		return result;
+	config = json_pack("{s:s, s:s, s:I, s:s, s:b, s:O, s:o, s:s}", "uuid",
+			   disk->id, "name", disk->name, "size_bytes",
+			   (json_int_t)disk->size_bytes, "backend",
+			   disk->backend, "read_only", 0, "filters", filters,
+			   "exports", make_exports(agent, disk),
+			   "control_socket", control.text);
+	written = config ? json_dumps(config, JSON_INDENT(2)) : NULL;
+	if (!written)
+		return problem_internal(problem, "disk", -ENOMEM);
+	result = file_write_atomically(path.text, written, strlen(written),
+				       0640);
+	free(written);
+	if (result < 0)
+		return problem_internal(problem, path.text, result);
+	*ret_caches = caches;
+	return 0;
+}
+
+void disk_config_delete(struct agent *agent, const char *id)
+{
+	struct host_path path = host_lib(&agent->host, "disks/%s.json", id);
+
+	unlink(path.text);
+}

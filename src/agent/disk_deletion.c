@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * disk_deletion.c - the verb `disk delete`.
+ *
+ * Request threads. `desired: deleted` is stored first: from then on nobody can
+ * open the disk, and a deletion that was interrupted is finished by asking
+ * again. Then the cache file goes, then the backend if that is asked for, and
+ * last the record.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "data_plane.h"
+#include "disk.h"
+#include "disk_config.h"
+#include "documents.h"
+#include "image.h"
+#include "quantity.h"
+
+#define CACHED_CALL_TIMEOUT_NS (5 * NS_PER_SECOND)
+
+/* Bytes that are not known, as no file has so many. */
+#define UNKNOWN_BYTES UINT64_MAX
+
+/* A question to forebay-cached about one disk. */
+static int ask_cached(struct agent *agent, const struct disk *disk,
+		      const char *method, json_t **ret_result,
+		      struct error *error)
+{
+	struct host_path socket = host_run(&agent->host, "cached-control.sock");
+	json_auto_t *parameters = json_pack("{s:s}", "uuid", disk->id);
+	struct data_plane_call call = {
+		.socket_path = socket.text,
+		.method = method,
+		.parameters = parameters,
+	};
+
+	data_plane_call_all(&call, 1, CACHED_CALL_TIMEOUT_NS, agent->stop_fd);
+	*error = call.error;
+	*ret_result = call.result;
+	return call.status;
+}
+
+/* Without pools there are no cache files, and perhaps no forebay-cached. */
+static bool has_pools(struct agent *agent)
+{
+	json_auto_t *pools = NULL;
+
+	return documents_list(agent->store, "pools/", &pools) < 0 ||
+	       json_array_size(pools) > 0;
+}
+
+/* At most so many bytes are lost with the disk's cache. */
+static uint64_t dirty_bytes_at_most(struct agent *agent,
+				    const struct disk *disk)
+{
+	json_auto_t *info = NULL;
+	struct error error = {0};
+
+	if (disk->clean || !has_pools(agent))
+		return 0;
+	if (ask_cached(agent, disk, "disk-info", &info, &error) < 0)
+		return UNKNOWN_BYTES;
+	if (!json_is_true(json_object_get(info, "exists")))
+		return 0;
+	return (uint64_t)json_integer_value(json_object_get(info, "bytes"));
+}
+
+static int refuse_open(struct problem *problem, const struct disk *disk)
+{
+	problem_set(problem, PROBLEM_DISK_OPEN, "disk %s is %s", disk->name,
+		    disk->desired == DISK_DESIRED_OPEN ? "open"
+						       : "still closing");
+	problem_about(problem, "disk", disk->name);
+	return problem_hint(problem, "close it first");
+}
+
+static int refuse_dirty(struct problem *problem, const struct disk *disk,
+			uint64_t bytes)
+{
+	char size[32] = "an unknown number of bytes";
+
+	if (bytes != UNKNOWN_BYTES)
+		quantity_format_size(bytes, size, sizeof(size));
+	problem_set(problem, PROBLEM_DISK_DIRTY,
+		    "disk %s was not closed cleanly: up to %s in its cache are "
+		    "not on its backend",
+		    disk->name, size);
+	problem_about(problem, "disk", disk->name);
+	return problem_hint(problem, "open and close it to write them back, or "
+				     "discard them for ever with "
+				     "discard_dirty");
+}
+
+static int refuse_busy(struct problem *problem, const struct disk *disk)
+{
+	problem_set(problem, PROBLEM_DISK_BUSY,
+		    "disk %s was changed by someone else just now", disk->name);
+	return problem_about(problem, "disk", disk->name);
+}
+
+/* From here on nobody opens it. Takes it from the supervisor. */
+static int condemn(struct agent *agent, struct disk *disk,
+		   struct problem *problem)
+{
+	int result = supervisor_remove(agent->supervisor, disk->id);
+	struct error ignored;
+
+	if (result == -EBUSY)
+		return refuse_open(problem, disk);
+	result = disk_store(agent, disk, DISK_DESIRED_DELETED, disk->clean);
+	if (result == 0)
+		return 0;
+	disk_register(agent, disk, &ignored);
+	if (result == -ESTALE || result == -ENOENT)
+		return refuse_busy(problem, disk);
+	return problem_internal(problem, "store", result);
+}
+
+/* It stays, closed, as before. */
+static int reprieve(struct agent *agent, struct disk *disk, int result)
+{
+	struct error ignored;
+
+	disk_store(agent, disk, DISK_DESIRED_CLOSED, disk->clean);
+	disk_register(agent, disk, &ignored);
+	return result;
+}
+
+static int delete_cache(struct agent *agent, const struct disk *disk,
+			struct problem *problem)
+{
+	json_auto_t *answer = NULL;
+	struct error error = {0};
+	int result;
+
+	if (!has_pools(agent))
+		return 0;
+	result = ask_cached(agent, disk, "disk-delete", &answer, &error);
+	if (result == 0 || result == -ENOENT)
+		return 0;
+	if (result == -EBUSY)
+		problem_set(problem, PROBLEM_DISK_BUSY,
+			    "the cache of disk %s is in use: %s", disk->name,
+			    error.message);
+	else
+		problem_set(problem,
+			    result == -ETIMEDOUT ? PROBLEM_DATA_PLANE_TIMEOUT
+						 : PROBLEM_DATA_PLANE_DOWN,
+			    "the cache of disk %s can't be deleted: "
+			    "forebay-cached: %s",
+			    disk->name, error.message);
+	problem_about(problem, "disk", disk->name);
+	return problem_hint(problem, "nothing was deleted: ask again later");
+}
+
+static void delete_folder(struct agent *agent, const char *id)
+{
+	struct host_path folder = host_run(&agent->host, "disks/%s", id);
+	DIR *directory = opendir(folder.text);
+	const struct dirent *entry;
+
+	if (!directory)
+		return;
+	while ((entry = readdir(directory)) != NULL)
+		unlinkat(dirfd(directory), entry->d_name, 0);
+	closedir(directory);
+	rmdir(folder.text);
+}
+
+static int delete_record(struct agent *agent, const struct disk *disk,
+			 struct problem *problem)
+{
+	struct documents_txn txn = {0};
+	int result;
+
+	documents_expect(&txn, disk->revision, "disks/%s", disk->id);
+	documents_delete(&txn, "disks/%s", disk->id);
+	documents_delete(&txn, "disk-names/%s", disk->name);
+	documents_delete(&txn, "backends/%s", disk->backend);
+	result = documents_commit(agent->store, &txn);
+	if (result == -ESTALE)
+		return refuse_busy(problem, disk);
+	if (result < 0)
+		return problem_internal(problem, "store", result);
+	disk_config_delete(agent, disk->id);
+	delete_folder(agent, disk->id);
+	return 0;
+}
+
+static int check(struct agent *agent, const struct disk *disk,
+		 const struct disk_delete_options *options, uint64_t *ret_bytes,
+		 struct problem *problem)
+{
+	struct unit unit = {0};
+
+	supervisor_look(agent->supervisor, disk->id, &unit);
+	if (disk->desired == DISK_DESIRED_OPEN || unit.state != UNIT_DOWN)
+		return refuse_open(problem, disk);
+	*ret_bytes = dirty_bytes_at_most(agent, disk);
+	if (*ret_bytes > 0 && !options->discard_dirty)
+		return refuse_dirty(problem, disk, *ret_bytes);
+	return 0;
+}
+
+int disk_delete(struct agent *agent, const char *reference,
+		const struct disk_delete_options *options, json_t **ret_deleted,
+		struct problem *problem)
+{
+	_cleanup_disk_ struct disk disk = {0};
+	uint64_t bytes = 0;
+	int result = disk_load(agent, reference, &disk, problem);
+
+	if (result == 0)
+		result = check(agent, &disk, options, &bytes, problem);
+	if (result == 0)
+		result = condemn(agent, &disk, problem);
+	if (result < 0)
+		return result;
+	result = delete_cache(agent, &disk, problem);
+	if (result == 0 && options->delete_backend)
+		result = image_delete(disk.backend + strlen("file:"), problem);
+	if (result < 0)
+		return reprieve(agent, &disk, result);
+	result = delete_record(agent, &disk, problem);
+	if (result < 0)
+		return result;
+	*ret_deleted = json_pack(
+		"{s:s, s:s, s:s, s:b, s:o}", "id", disk.id, "name", disk.name,
+		"backend", disk.backend, "backend_deleted",
+		options->delete_backend, "discarded_dirty_bytes",
+		bytes == UNKNOWN_BYTES ? json_null()
+				       : json_integer((json_int_t)bytes));
+	return 0;
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * disk_life.c - the verbs on a disk that is there: open, close, flush, stats.
+ *
+ * Request threads. A verb first stores what is wanted, then has the supervisor
+ * make it so, and waits for that with a deadline. If forebayd dies on the way,
+ * the next one finds in the store where to go on.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "data_plane.h"
+#include "disk.h"
+#include "disk_config.h"
+#include "disk_view.h"
+
+#define OPEN_TIMEOUT_NS (30 * NS_PER_SECOND)
+#define CLOSE_TIMEOUT_NS (60 * NS_PER_SECOND)
+#define FLUSH_TIMEOUT_NS (60 * NS_PER_SECOND)
+#define STATS_TIMEOUT_NS (2 * NS_PER_SECOND)
+
+static int refuse_stopping(struct problem *problem)
+{
+	problem_set(problem, PROBLEM_STOPPING, "forebayd is stopping");
+	return problem_hint(problem, "ask again when it runs");
+}
+
+static int refuse_busy(struct problem *problem, const struct disk *disk)
+{
+	problem_set(problem, PROBLEM_DISK_BUSY,
+		    "disk %s was changed by someone else just now", disk->name);
+	problem_about(problem, "disk", disk->name);
+	return problem_hint(problem, "look at it and ask again");
+}
+
+static int refuse_deleted(struct problem *problem, const struct disk *disk)
+{
+	problem_set(problem, PROBLEM_DISK_BUSY, "disk %s is being deleted",
+		    disk->name);
+	problem_about(problem, "disk", disk->name);
+	return problem_hint(problem, "delete it again to finish that");
+}
+
+static int store(struct agent *agent, struct disk *disk,
+		 enum disk_desired desired, bool clean, struct problem *problem)
+{
+	int result = disk_store(agent, disk, desired, clean);
+
+	if (result == -ESTALE || result == -ENOENT)
+		return refuse_busy(problem, disk);
+	if (result < 0)
+		return problem_internal(problem, "store", result);
+	return 0;
+}
+
+/* -- open --------------------------------------------------------------- */
+
+/* A disk that couldn't be opened is as it was before. */
+static int fail_open(struct agent *agent, struct disk *disk, bool was_open,
+		     bool was_clean, struct problem *problem)
+{
+	struct unit unit = {0};
+
+	supervisor_look(agent->supervisor, disk->id, &unit);
+	problem_set(problem, PROBLEM_OPEN_FAILED, "disk %s can't be opened: %s",
+		    disk->name, unit.reason);
+	problem_about(problem, "disk", disk->name);
+	problem_hint(problem, "see disk-%s.log in %s", disk->name,
+		     agent->host.log);
+	if (!was_open &&
+	    disk_store(agent, disk, DISK_DESIRED_CLOSED, was_clean) == 0)
+		supervisor_want_down(agent->supervisor, disk->id);
+	return -EPROTO;
+}
+
+static int prepare_open(struct agent *agent, struct disk *disk,
+			struct problem *problem)
+{
+	bool caches = false;
+	int result = disk_config_write(agent, disk, &caches, problem);
+
+	if (result < 0)
+		return result;
+	return store(agent, disk, DISK_DESIRED_OPEN, disk->clean && !caches,
+		     problem);
+}
+
+int disk_open(struct agent *agent, const char *reference, bool *ret_done,
+	      struct problem *problem)
+{
+	_cleanup_disk_ struct disk disk = {0};
+	struct unit unit = {0};
+	bool was_open, was_clean;
+	int result = disk_load(agent, reference, &disk, problem);
+
+	if (result < 0)
+		return result;
+	if (disk.desired == DISK_DESIRED_DELETED)
+		return refuse_deleted(problem, &disk);
+	was_open = disk.desired == DISK_DESIRED_OPEN;
+	was_clean = disk.clean;
+	if (!was_open) {
+		result = prepare_open(agent, &disk, problem);
+		if (result < 0)
+			return result;
+	}
+	supervisor_want_up(agent->supervisor, disk.id, true);
+	result = supervisor_wait(agent->supervisor, disk.id, OPEN_TIMEOUT_NS,
+				 &unit);
+	if (result == -ECANCELED)
+		return refuse_stopping(problem);
+	if (result == -ENOENT)
+		return refuse_busy(problem, &disk);
+	if (result == 0 && unit.state == UNIT_GAVE_UP)
+		return fail_open(agent, &disk, was_open, was_clean, problem);
+	if (result == 0 && unit.state == UNIT_DOWN)
+		return refuse_busy(problem, &disk);
+	*ret_done = result == 0 && unit.state == UNIT_UP;
+	return 0;
+}
+
+/* -- close -------------------------------------------------------------- */
+
+static int fail_close(struct agent *agent, const struct disk *disk,
+		      const struct unit *unit, struct problem *problem)
+{
+	const char *state = "is closed, but";
+	const char *reason = unit->reason;
+
+	if (unit->state == UNIT_STUCK)
+		state = "can't be closed:";
+	else if (unit->state == UNIT_UP)
+		state = "stays open:";
+	if (!reason[0])
+		reason = "not all of its data is on its backend";
+	problem_set(problem, PROBLEM_CLOSE_FAILED, "disk %s %s %s", disk->name,
+		    state, reason);
+	problem_about(problem, "disk", disk->name);
+	if (unit->state == UNIT_DOWN)
+		return problem_hint(problem,
+				    "the data is safe in its cache: open and "
+				    "close it to write it back");
+	return problem_hint(problem, "see disk-%s.log in %.120s", disk->name,
+			    agent->host.log);
+}
+
+int disk_close(struct agent *agent, const char *reference, bool *ret_done,
+	       struct problem *problem)
+{
+	_cleanup_disk_ struct disk disk = {0}, closed = {0};
+	struct unit unit = {0};
+	int result = disk_load(agent, reference, &disk, problem);
+
+	if (result < 0)
+		return result;
+	if (disk.desired == DISK_DESIRED_DELETED)
+		return refuse_deleted(problem, &disk);
+	if (disk.desired == DISK_DESIRED_OPEN)
+		result = store(agent, &disk, DISK_DESIRED_CLOSED, disk.clean,
+			       problem);
+	if (result < 0)
+		return result;
+	supervisor_want_down(agent->supervisor, disk.id);
+	result = supervisor_wait(agent->supervisor, disk.id, CLOSE_TIMEOUT_NS,
+				 &unit);
+	if (result == -ECANCELED)
+		return refuse_stopping(problem);
+	if (result == -ENOENT)
+		return refuse_busy(problem, &disk);
+	*ret_done = result == 0;
+	if (result == -ETIMEDOUT)
+		return 0;
+	result = disk_load(agent, disk.id, &closed, problem);
+	if (result < 0)
+		return result;
+	if (unit.state != UNIT_DOWN || !closed.clean)
+		return fail_close(agent, &closed, &unit, problem);
+	return 0;
+}
+
+/* -- questions to the disk's process ------------------------------------ */
+
+static int refuse_not_open(struct problem *problem, const struct disk *disk,
+			   const struct unit *unit)
+{
+	problem_set(problem, PROBLEM_DISK_NOT_OPEN, "disk %s is %s, not open",
+		    disk->name, disk_view_state(unit));
+	problem_about(problem, "disk", disk->name);
+	return problem_hint(problem, unit->state == UNIT_DOWN
+					     ? "open it first"
+					     : "wait until it is open");
+}
+
+/* Loads the disk and calls its process. */
+static int ask(struct agent *agent, struct disk *disk,
+	       struct data_plane_call *call, uint64_t timeout_ns,
+	       struct problem *problem)
+{
+	struct host_path socket =
+		host_run(&agent->host, "disks/%s/control.sock", disk->id);
+	struct unit unit = {0};
+
+	supervisor_look(agent->supervisor, disk->id, &unit);
+	if (unit.state != UNIT_UP && unit.state != UNIT_CLOSING)
+		return refuse_not_open(problem, disk, &unit);
+	call->socket_path = socket.text;
+	data_plane_call_all(call, 1, timeout_ns, agent->stop_fd);
+	call->socket_path = NULL;
+	if (call->status == -ECANCELED)
+		return refuse_stopping(problem);
+	return 0;
+}
+
+int disk_flush(struct agent *agent, const char *reference, bool *ret_done,
+	       struct problem *problem)
+{
+	_cleanup_disk_ struct disk disk = {0};
+	json_auto_t *parameters =
+		json_pack("{s:n, s:s}", "filter", "action", "flush");
+	struct data_plane_call call = {
+		.method = "action",
+		.parameters = parameters,
+	};
+	int result = disk_load(agent, reference, &disk, problem);
+
+	if (result == 0)
+		result = ask(agent, &disk, &call, FLUSH_TIMEOUT_NS, problem);
+	json_decref(call.result);
+	if (result < 0)
+		return result;
+	*ret_done = call.status == 0;
+	if (call.status == 0 || call.status == -ETIMEDOUT)
+		return 0;
+	problem_set(problem, PROBLEM_FLUSH_FAILED,
+		    "disk %s can't be flushed: %s", disk.name,
+		    call.error.message);
+	problem_about(problem, "disk", disk.name);
+	return problem_hint(problem, "see disk-%s.log in %s", disk.name,
+			    agent->host.log);
+}
+
+int disk_stats(struct agent *agent, const char *reference, json_t **ret_stats,
+	       struct problem *problem)
+{
+	_cleanup_disk_ struct disk disk = {0};
+	struct data_plane_call call = {.method = "stats"};
+	int result = disk_load(agent, reference, &disk, problem);
+
+	if (result == 0)
+		result = ask(agent, &disk, &call, STATS_TIMEOUT_NS, problem);
+	if (result < 0)
+		return result;
+	if (call.status == 0) {
+		*ret_stats = call.result;
+		return 0;
+	}
+	problem_set(problem,
+		    call.status == -ETIMEDOUT ? PROBLEM_DATA_PLANE_TIMEOUT
+					      : PROBLEM_DATA_PLANE_DOWN,
+		    "disk %s: %s", disk.name, call.error.message);
+	return problem_about(problem, "disk", disk.name);
+}

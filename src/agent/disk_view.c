@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * disk_view.c - puts together what the store, the supervisor, and the disk's
+ * own process know.
+ *
+ * Request threads. The processes of all open disks are asked at once, with one
+ * short deadline; what doesn't answer in time is shown as not known.
+ */
+#include "disk_view.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "data_plane.h"
+#include "documents.h"
+
+#define STATS_TIMEOUT_NS (1 * NS_PER_SECOND)
+
+/* One disk on its way to a document. */
+struct view {
+	json_t *disk; /* from the store */
+	struct unit unit;
+	struct host_path socket;
+	struct data_plane_call *call; /* NULL: not asked */
+};
+
+static const char *text(const json_t *object, const char *member)
+{
+	return json_string_value(json_object_get(object, member));
+}
+
+const char *disk_view_state(const struct unit *unit)
+{
+	switch (unit->state) {
+	case UNIT_DOWN:
+		return "closed";
+	case UNIT_WAITING:
+	case UNIT_STARTING:
+		return unit->restarts > 0 && !unit->probation ? "restarting"
+							      : "opening";
+	case UNIT_UP:
+		return "open";
+	case UNIT_CLOSING:
+	case UNIT_ENDING:
+	case UNIT_KILLED:
+		return "closing";
+	case UNIT_STUCK:
+		return "stuck";
+	case UNIT_GAVE_UP:
+		return "failed";
+	}
+	return "closed";
+}
+
+uint64_t disk_view_dirty_bytes(const json_t *stats)
+{
+	const json_t *filter;
+	uint64_t bytes = 0;
+	size_t index;
+
+	json_array_foreach(json_object_get(stats, "filters"), index, filter)
+		bytes += (uint64_t)json_integer_value(json_object_get(
+			json_object_get(filter, "status"), "dirty_bytes"));
+	return bytes;
+}
+
+static json_t *view_exports(struct agent *agent, const json_t *disk)
+{
+	const char *id = text(disk, "id"), *name = text(disk, "name");
+	json_t *exports = json_object();
+	const json_t *kind;
+	size_t index;
+
+	json_array_foreach(json_object_get(disk, "exports"), index, kind)
+	{
+		const char *word = json_string_value(kind);
+		struct host_path socket =
+			host_run(&agent->host, "disks/%s/%s.sock", id, word);
+		char uri[HOST_PATH_BYTES + 128];
+		json_t *export;
+
+		snprintf(uri, sizeof(uri), "nbd+unix:///%s?socket=%s", name,
+			 socket.text);
+		if (strcmp(word, "nbd") == 0)
+			export = json_pack("{s:s, s:s, s:s}", "socket",
+					   socket.text, "name", name, "uri",
+					   uri);
+		else
+			export = json_pack("{s:s}", "socket", socket.text);
+		json_object_set_new(exports, word, export);
+	}
+	return exports;
+}
+
+/* The mode that the policy asks for: a property of its cache filter. */
+static const char *requested_mode(struct agent *agent, const json_t *policy,
+				  json_t **ret_owner)
+{
+	const json_t *entry;
+	size_t index;
+
+	json_array_foreach(json_object_get(policy, "filters"), index, entry)
+	{
+		const json_t *given = json_object_get(
+			json_object_get(entry, "properties"), "mode");
+		const json_t *property;
+		struct problem ignored;
+		size_t at;
+
+		if (filters_find(agent->filters, text(entry, "filter"),
+				 ret_owner, &ignored) < 0)
+			continue;
+		json_array_foreach(json_object_get(*ret_owner, "properties"),
+				   at, property)
+		{
+			if (strcmp(text(property, "name"), "mode") == 0)
+				return json_string_value(
+					given ? given
+					      : json_object_get(property,
+								"default"));
+		}
+		json_decref(*ret_owner);
+		*ret_owner = NULL;
+	}
+	return "none";
+}
+
+/* What a filter of the running disk says about its mode, or NULL. */
+static json_t *reported_mode(const json_t *stats)
+{
+	const json_t *filter;
+	size_t index;
+
+	json_array_foreach(json_object_get(stats, "filters"), index, filter)
+	{
+		json_t *mode = json_object_get(
+			json_object_get(filter, "status"), "mode");
+
+		if (mode)
+			return mode;
+	}
+	return NULL;
+}
+
+static json_t *view_mode(struct agent *agent, const struct view *view,
+			 const json_t *stats)
+{
+	const char *policy_name =
+		text(json_object_get(view->disk, "policy"), "name");
+	json_auto_t *policy = NULL, *owner = NULL;
+	json_t *mode = reported_mode(stats);
+	const char *requested = "none";
+
+	if (mode)
+		return json_pack("{s:s?, s:s?, s:s?}", "requested",
+				 text(mode, "requested"), "actual",
+				 text(mode, "actual"), "reason",
+				 text(mode, "reason"));
+	if (policy_name && documents_get(agent->store, &policy, NULL,
+					 "policies/%s", policy_name) == 0)
+		requested = requested_mode(agent, policy, &owner);
+	if (requested && strcmp(requested, "none") == 0)
+		return json_pack("{s:s, s:s, s:s}", "requested", "none",
+				 "actual", "none", "reason",
+				 policy_name ? "the policy has no cache"
+					     : "the disk has no policy, so no "
+					       "filters");
+	return json_pack("{s:s?, s:n, s:s}", "requested", requested, "actual",
+			 "reason",
+			 view->call ? "its process does not answer"
+				    : "the disk is not open");
+}
+
+static json_t *view_dirty(const struct view *view, const json_t *stats)
+{
+	if (stats)
+		return json_integer((json_int_t)disk_view_dirty_bytes(stats));
+	if (json_is_true(json_object_get(view->disk, "clean")))
+		return json_integer(0);
+	return json_null();
+}
+
+static const char *find_reason(const struct view *view)
+{
+	const char *desired = text(view->disk, "desired");
+
+	if (view->unit.reason[0])
+		return view->unit.reason;
+	if (strcmp(desired, "deleted") == 0)
+		return "deleting it was interrupted: delete it again";
+	if (view->unit.state == UNIT_DOWN &&
+	    !json_is_true(json_object_get(view->disk, "clean")))
+		return "dirty data is still in its cache: open and close it to "
+		       "write that back";
+	if (view->call && view->call->status < 0)
+		return view->call->error.message;
+	return NULL;
+}
+
+static json_t *render(struct agent *agent, const struct view *view)
+{
+	const json_t *stats = view->call ? view->call->result : NULL;
+	json_t *disk = view->disk;
+	json_t *pid =
+		view->unit.pid > 0 ? json_integer(view->unit.pid) : json_null();
+
+	return json_pack(
+		"{s:O, s:O, s:O, s:O, s:O, s:O, s:s, s:s?, s:o, s:i, s:o, s:o, "
+		"s:o}",
+		"id", json_object_get(disk, "id"), "name",
+		json_object_get(disk, "name"), "size_bytes",
+		json_object_get(disk, "size_bytes"), "backend",
+		json_object_get(disk, "backend"), "policy",
+		json_object_get(disk, "policy"), "desired",
+		json_object_get(disk, "desired"), "state",
+		disk_view_state(&view->unit), "reason", find_reason(view),
+		"pid", pid, "restarts", (int)view->unit.restarts, "exports",
+		view_exports(agent, disk), "mode",
+		view_mode(agent, view, stats), "dirty_bytes",
+		view_dirty(view, stats));
+}
+
+/* Fills @views with @disks and asks those that run. */
+static void gather(struct agent *agent, struct view *views,
+		   struct data_plane_call *calls, const json_t *disks)
+{
+	size_t count = 0, index;
+	json_t *disk;
+
+	json_array_foreach(disks, index, disk)
+	{
+		struct view *view = &views[index];
+		const char *id = text(disk, "id");
+
+		view->disk = disk;
+		supervisor_look(agent->supervisor, id, &view->unit);
+		if (view->unit.state != UNIT_UP &&
+		    view->unit.state != UNIT_CLOSING)
+			continue;
+		view->socket =
+			host_run(&agent->host, "disks/%s/control.sock", id);
+		view->call = &calls[count++];
+		view->call->socket_path = view->socket.text;
+		view->call->method = "stats";
+	}
+	data_plane_call_all(calls, count, STATS_TIMEOUT_NS, agent->stop_fd);
+}
+
+/* Returns: a new array of API documents, or NULL if out of memory. */
+static json_t *view_array(struct agent *agent, const json_t *disks)
+{
+	size_t count = json_array_size(disks);
+	struct view *views = calloc(count + 1, sizeof(*views));
+	struct data_plane_call *calls = calloc(count + 1, sizeof(*calls));
+	json_t *array = json_array();
+
+	if (views && calls && array) {
+		gather(agent, views, calls, disks);
+		for (size_t i = 0; i < count; i++)
+			json_array_append_new(array, render(agent, &views[i]));
+		for (size_t i = 0; i < count; i++)
+			json_decref(calls[i].result);
+	} else {
+		json_decref(array);
+		array = NULL;
+	}
+	free(calls);
+	free(views);
+	return array;
+}
+
+int disk_view_one(struct agent *agent, const char *reference, json_t **ret_disk,
+		  struct problem *problem)
+{
+	_cleanup_disk_ struct disk disk = {0};
+	json_auto_t *disks = NULL, *array = NULL;
+	int result = disk_load(agent, reference, &disk, problem);
+
+	if (result < 0)
+		return result;
+	disks = json_pack("[O]", disk.document);
+	array = view_array(agent, disks);
+	if (!array || json_array_size(array) != 1)
+		return problem_internal(problem, "disk", -ENOMEM);
+	*ret_disk = json_incref(json_array_get(array, 0));
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(text(*(json_t *const *)a, "name"),
+		      text(*(json_t *const *)b, "name"));
+}
+
+/* The store has them in order of ids. */
+static json_t *sort(const json_t *disks)
+{
+	size_t count = json_array_size(disks);
+	json_t **items = calloc(count + 1, sizeof(json_t *));
+	json_t *sorted = json_array();
+
+	if (!items || !sorted) {
+		free(items);
+		return sorted;
+	}
+	for (size_t i = 0; i < count; i++)
+		items[i] = json_array_get(disks, i);
+	qsort(items, count, sizeof(json_t *), by_name);
+	for (size_t i = 0; i < count; i++)
+		json_array_append(sorted, items[i]);
+	free(items);
+	return sorted;
+}
+
+int disk_view_all(struct agent *agent, json_t **ret_disks,
+		  struct problem *problem)
+{
+	json_auto_t *documents = NULL, *sorted = NULL;
+	int result = documents_list(agent->store, "disks/", &documents);
+
+	if (result < 0)
+		return problem_internal(problem, "store", result);
+	sorted = sort(documents);
+	*ret_disks = view_array(agent, sorted);
+	if (!*ret_disks)
+		return problem_internal(problem, "disks", -ENOMEM);
+	return 0;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * rest.c - libmicrohttpd around the routes.
+ *
+ * A thread for each connection, so that a request that waits for a disk delays
+ * nobody else. What comes in is foreign: sizes are limited here, words are
+ * checked by the gate.
+ */
+#include "rest.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "log.h"
+#include "routes.h"
+#include "unix_address.h"
+
+#define IDLE_TIMEOUT_S 60u
+#define BACKLOG 64
+
+struct rest {
+	struct agent *agent;
+	struct MHD_Daemon *daemon;
+	char *path;
+};
+
+/* One request while its body arrives. */
+struct exchange {
+	char *body;
+	size_t body_bytes;
+	bool too_large;
+};
+
+/* -- out ---------------------------------------------------------------- */
+
+static enum MHD_Result send_text(struct MHD_Connection *connection, int status,
+				 const char *type, char *text,
+				 const char *allowed)
+{
+	struct MHD_Response *response;
+	enum MHD_Result result;
+
+	if (!text)
+		return MHD_NO;
+	response = MHD_create_response_from_buffer(strlen(text), text,
+						   MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(text);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
+				"no-store");
+	if (allowed && allowed[0])
+		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW,
+					allowed);
+	result = MHD_queue_response(connection, (unsigned int)status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+/* Takes @document. */
+static enum MHD_Result send_document(struct MHD_Connection *connection,
+				     int status, const char *type,
+				     json_t *document, const char *allowed)
+{
+	char *text = document ? json_dumps(document, JSON_INDENT(2)) : NULL;
+
+	json_decref(document);
+	return send_text(connection, status, type, text, allowed);
+}
+
+static enum MHD_Result send_problem(struct MHD_Connection *connection,
+				    const struct problem *problem,
+				    const char *allowed)
+{
+	return send_document(connection, problem_http_status(problem->code),
+			     "application/problem+json",
+			     problem_document(problem), allowed);
+}
+
+/* -- in ----------------------------------------------------------------- */
+
+static const char *query(const struct route_request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->owner,
+					   MHD_GET_ARGUMENT_KIND, name);
+}
+
+static int parse_body(const struct exchange *exchange, json_t **ret_body,
+		      struct problem *problem)
+{
+	json_error_t where;
+	json_t *body;
+
+	if (exchange->body_bytes == 0)
+		return problem_set(problem, PROBLEM_BAD_JSON,
+				   "the body is empty: a JSON object is "
+				   "needed");
+	body = json_loadb(exchange->body, exchange->body_bytes,
+			  JSON_REJECT_DUPLICATES, &where);
+	if (!body)
+		return problem_set(problem, PROBLEM_BAD_JSON,
+				   "line %d, column %d: %s", where.line,
+				   where.column, where.text);
+	*ret_body = body;
+	return 0;
+}
+
+/* A verb on an object takes no body; POST on a collection needs one. */
+static bool needs_body(const struct route *route)
+{
+	return strcmp(route->method, "POST") == 0 && !strchr(route->path, '{');
+}
+
+static int answer(struct route_request *request, const struct route *route,
+		  const struct exchange *exchange, struct route_answer *answer,
+		  struct problem *problem)
+{
+	json_auto_t *body = NULL;
+	int result = 0;
+
+	if (exchange->too_large)
+		return problem_set(problem, PROBLEM_TOO_LARGE,
+				   "the body has more than %u bytes",
+				   REST_BODY_BYTES_MAX);
+	if (needs_body(route))
+		result = parse_body(exchange, &body, problem);
+	request->body = body;
+	return result < 0 ? result : route->handle(request, answer, problem);
+}
+
+static enum MHD_Result handle(struct rest *rest,
+			      struct MHD_Connection *connection,
+			      const char *url, const char *method,
+			      const struct exchange *exchange)
+{
+	char object[256], allowed[ROUTE_METHODS_BYTES];
+	struct route_request request = {
+		.agent = rest->agent,
+		.object = object,
+		.query = query,
+		.owner = connection,
+	};
+	struct route_answer out = {0};
+	struct problem problem = {0};
+	const struct route *route;
+	int result = route_find(method, url, &route, object, allowed, &problem);
+
+	if (result == 0)
+		result = answer(&request, route, exchange, &out, &problem);
+	if (result < 0) {
+		log_info("%s %s: %s", method, url, problem.detail);
+		json_decref(out.document);
+		free(out.xml);
+		return send_problem(connection, &problem, allowed);
+	}
+	log_debug("%s %s", method, url);
+	if (out.xml)
+		return send_text(connection, 200, "text/xml", out.xml, NULL);
+	return send_document(connection, out.status ? out.status : 200,
+			     "application/json", out.document, NULL);
+}
+
+static void take_body(struct exchange *exchange, const char *bytes,
+		      size_t count)
+{
+	char *body;
+
+	if (exchange->too_large ||
+	    exchange->body_bytes + count > REST_BODY_BYTES_MAX) {
+		exchange->too_large = true;
+		return;
+	}
+	body = realloc(exchange->body, exchange->body_bytes + count);
+	if (!body) {
+		exchange->too_large = true;
+		return;
+	}
+	memcpy(body + exchange->body_bytes, bytes, count);
+	exchange->body = body;
+	exchange->body_bytes += count;
+}
+
+/* libmicrohttpd: once for the head, once for each part of the body, and once
+ * more with nothing. */
+static enum MHD_Result on_request(void *owner,
+				  struct MHD_Connection *connection,
+				  const char *url, const char *method,
+				  const char *version, const char *upload_data,
+				  size_t *upload_data_size,
+				  void **connection_owner)
+{
+	struct exchange *exchange = *connection_owner;
+
+	(void)version;
+	if (!exchange) {
+		exchange = calloc(1, sizeof(*exchange));
+		*connection_owner = exchange;
+		return exchange ? MHD_YES : MHD_NO;
+	}
+	if (*upload_data_size > 0) {
+		take_body(exchange, upload_data, *upload_data_size);
+		*upload_data_size = 0;
+		return MHD_YES;
+	}
+	return handle(owner, connection, url, method, exchange);
+}
+
+static void on_completed(void *owner, struct MHD_Connection *connection,
+			 void **connection_owner,
+			 enum MHD_RequestTerminationCode code)
+{
+	struct exchange *exchange = *connection_owner;
+
+	(void)owner;
+	(void)connection;
+	(void)code;
+	if (!exchange)
+		return;
+	free(exchange->body);
+	free(exchange);
+	*connection_owner = NULL;
+}
+
+/* -- life --------------------------------------------------------------- */
+
+/* The host's lock is ours, so a socket that is there is a dead forebayd's. */
+static int listen_at(const char *path)
+{
+	_cleanup_fd_ int fd = -1;
+	struct sockaddr_un address;
+	mode_t before;
+	int result = unix_address(path, &address);
+
+	if (result < 0)
+		return result;
+	unlink(path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	before = umask(0117);
+	result = bind(fd, (struct sockaddr *)&address, sizeof(address));
+	if (result < 0)
+		result = -errno;
+	umask(before);
+	if (result == 0 && listen(fd, BACKLOG) < 0)
+		result = -errno;
+	return result < 0 ? result : take_fd(&fd);
+}
+
+int rest_start(struct agent *agent, const char *path, struct rest **ret_rest,
+	       struct error *error)
+{
+	struct rest *rest = calloc(1, sizeof(*rest));
+	int fd;
+
+	if (!rest)
+		return error_set(error, -ENOMEM, "%s: out of memory", path);
+	rest->agent = agent;
+	rest->path = strdup(path);
+	fd = listen_at(path);
+	if (fd < 0 || !rest->path) {
+		rest_stop(rest);
+		return error_set(error, fd, "socket %s can't be made: %s", path,
+				 strerror(-fd));
+	}
+	rest->daemon = MHD_start_daemon(
+		MHD_USE_THREAD_PER_CONNECTION |
+			MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
+			MHD_USE_ITC,
+		0, NULL, NULL, on_request, rest, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_CONNECTION_LIMIT, REST_CONNECTIONS_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+		MHD_OPTION_END);
+	if (!rest->daemon) {
+		fd_close(fd);
+		rest_stop(rest);
+		return error_set(error, -EIO, "no HTTP server on %s", path);
+	}
+	*ret_rest = rest;
+	return 0;
+}
+
+void rest_stop(struct rest *rest)
+{
+	if (!rest)
+		return;
+	/* First, so that no new request comes. */
+	if (rest->daemon)
+		unlink(rest->path);
+	if (rest->daemon)
+		MHD_stop_daemon(rest->daemon);
+	free(rest->path);
+	free(rest);
+}

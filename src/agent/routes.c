@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * routes.c - the table, and the thin layer between it and the objects.
+ *
+ * Request threads.
+ */
+#include "routes.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "disk.h"
+#include "disk_view.h"
+#include "gate.h"
+#include "host_status.h"
+#include "libvirt_xml.h"
+#include "policy.h"
+#include "pool.h"
+
+/* -- matching ----------------------------------------------------------- */
+
+/* Whether @path is @pattern, with one segment in the place of {name}. */
+static bool matches(const char *pattern, const char *path, char *ret_object)
+{
+	const char *open = strchr(pattern, '{');
+	const char *close = open ? strchr(open, '}') : NULL;
+	size_t before, length;
+
+	if (!open)
+		return strcmp(pattern, path) == 0;
+	before = (size_t)(open - pattern);
+	if (strncmp(pattern, path, before) != 0)
+		return false;
+	path += before;
+	length = strcspn(path, "/");
+	if (length == 0 || length > 255 ||
+	    strcmp(close + 1, path + length) != 0)
+		return false;
+	memcpy(ret_object, path, length);
+	ret_object[length] = '\0';
+	return true;
+}
+
+int route_find(const char *method, const char *path,
+	       const struct route **ret_route, char ret_object[256],
+	       char ret_allowed[ROUTE_METHODS_BYTES], struct problem *problem)
+{
+	ret_allowed[0] = '\0';
+	ret_object[0] = '\0';
+	for (const struct route *route = routes; route->method; route++) {
+		size_t length = strlen(ret_allowed);
+
+		if (!matches(route->path, path, ret_object))
+			continue;
+		if (strcmp(route->method, method) == 0) {
+			*ret_route = route;
+			return 0;
+		}
+		snprintf(ret_allowed + length, ROUTE_METHODS_BYTES - length,
+			 "%s%s", length > 0 ? ", " : "", route->method);
+	}
+	if (ret_allowed[0]) {
+		problem_set(problem, PROBLEM_METHOD_NOT_ALLOWED,
+			    "%.120s has no method %.20s", path, method);
+		return problem_hint(problem, "it has: %s", ret_allowed);
+	}
+	return problem_set(problem, PROBLEM_NO_SUCH_ROUTE,
+			   "the API has no %.120s", path);
+}
+
+/* -- answers ------------------------------------------------------------ */
+
+static int give_list(struct route_answer *answer, json_t *items)
+{
+	answer->document = json_pack("{s:o}", "items", items);
+	return 0;
+}
+
+/* A verb on a disk is answered with the disk as it is then. */
+static int give_disk(const struct route_request *request, bool done,
+		     struct route_answer *answer, struct problem *problem)
+{
+	answer->status = done ? 200 : 202;
+	return disk_view_one(request->agent, request->object, &answer->document,
+			     problem);
+}
+
+static int status_get(const struct route_request *request,
+		      struct route_answer *answer, struct problem *problem)
+{
+	return host_status(request->agent, &answer->document, problem);
+}
+
+static int pools_get(const struct route_request *request,
+		     struct route_answer *answer, struct problem *problem)
+{
+	json_t *items;
+	int result = pool_list(request->agent, &items, problem);
+
+	return result < 0 ? result : give_list(answer, items);
+}
+
+static int pools_post(const struct route_request *request,
+		      struct route_answer *answer, struct problem *problem)
+{
+	answer->status = 201;
+	return pool_create(request->agent, request->body, &answer->document,
+			   problem);
+}
+
+static int pool_get(const struct route_request *request,
+		    struct route_answer *answer, struct problem *problem)
+{
+	return pool_show(request->agent, request->object, &answer->document,
+			 problem);
+}
+
+static int policies_get(const struct route_request *request,
+			struct route_answer *answer, struct problem *problem)
+{
+	json_t *items;
+	int result = policy_list(request->agent, &items, problem);
+
+	return result < 0 ? result : give_list(answer, items);
+}
+
+static int policies_post(const struct route_request *request,
+			 struct route_answer *answer, struct problem *problem)
+{
+	answer->status = 201;
+	return policy_create(request->agent, request->body, &answer->document,
+			     problem);
+}
+
+static int policy_get(const struct route_request *request,
+		      struct route_answer *answer, struct problem *problem)
+{
+	return policy_show(request->agent, request->object, &answer->document,
+			   problem);
+}
+
+static int filters_get(const struct route_request *request,
+		       struct route_answer *answer, struct problem *problem)
+{
+	json_t *items;
+	int result = filters_list(request->agent->filters, &items, problem);
+
+	return result < 0 ? result : give_list(answer, items);
+}
+
+static int disks_get(const struct route_request *request,
+		     struct route_answer *answer, struct problem *problem)
+{
+	json_t *items;
+	int result = disk_view_all(request->agent, &items, problem);
+
+	return result < 0 ? result : give_list(answer, items);
+}
+
+static int disks_post(const struct route_request *request,
+		      struct route_answer *answer, struct problem *problem)
+{
+	answer->status = 201;
+	return disk_create(request->agent, request->body, &answer->document,
+			   problem);
+}
+
+static int disk_get(const struct route_request *request,
+		    struct route_answer *answer, struct problem *problem)
+{
+	return disk_view_one(request->agent, request->object, &answer->document,
+			     problem);
+}
+
+static int disk_remove(const struct route_request *request,
+		       struct route_answer *answer, struct problem *problem)
+{
+	struct disk_delete_options options = {0};
+	int result;
+
+	result = gate_flag("delete_backend",
+			   request->query(request, "delete_backend"),
+			   &options.delete_backend, problem);
+	if (result == 0)
+		result = gate_flag("discard_dirty",
+				   request->query(request, "discard_dirty"),
+				   &options.discard_dirty, problem);
+	if (result < 0)
+		return result;
+	return disk_delete(request->agent, request->object, &options,
+			   &answer->document, problem);
+}
+
+static int disk_post_open(const struct route_request *request,
+			  struct route_answer *answer, struct problem *problem)
+{
+	bool done;
+	int result = disk_open(request->agent, request->object, &done, problem);
+
+	return result < 0 ? result : give_disk(request, done, answer, problem);
+}
+
+static int disk_post_close(const struct route_request *request,
+			   struct route_answer *answer, struct problem *problem)
+{
+	bool done;
+	int result =
+		disk_close(request->agent, request->object, &done, problem);
+
+	return result < 0 ? result : give_disk(request, done, answer, problem);
+}
+
+static int disk_post_flush(const struct route_request *request,
+			   struct route_answer *answer, struct problem *problem)
+{
+	bool done;
+	int result =
+		disk_flush(request->agent, request->object, &done, problem);
+
+	return result < 0 ? result : give_disk(request, done, answer, problem);
+}
+
+static int disk_get_stats(const struct route_request *request,
+			  struct route_answer *answer, struct problem *problem)
+{
+	return disk_stats(request->agent, request->object, &answer->document,
+			  problem);
+}
+
+static int disk_get_xml(const struct route_request *request,
+			struct route_answer *answer, struct problem *problem)
+{
+	json_auto_t *disk = NULL;
+	int result =
+		disk_view_one(request->agent, request->object, &disk, problem);
+
+	if (result < 0)
+		return result;
+	return libvirt_xml_render(disk, request->query(request, "export"),
+				  request->query(request, "target"),
+				  &answer->xml, problem);
+}
+
+const struct route routes[] = {
+	{"GET", "/v1/status", status_get},
+	{"GET", "/v1/pools", pools_get},
+	{"POST", "/v1/pools", pools_post},
+	{"GET", "/v1/pools/{pool}", pool_get},
+	{"GET", "/v1/policies", policies_get},
+	{"POST", "/v1/policies", policies_post},
+	{"GET", "/v1/policies/{policy}", policy_get},
+	{"GET", "/v1/filters", filters_get},
+	{"GET", "/v1/disks", disks_get},
+	{"POST", "/v1/disks", disks_post},
+	{"GET", "/v1/disks/{disk}", disk_get},
+	{"DELETE", "/v1/disks/{disk}", disk_remove},
+	{"POST", "/v1/disks/{disk}/open", disk_post_open},
+	{"POST", "/v1/disks/{disk}/close", disk_post_close},
+	{"POST", "/v1/disks/{disk}/flush", disk_post_flush},
+	{"GET", "/v1/disks/{disk}/stats", disk_get_stats},
+	{"GET", "/v1/disks/{disk}/xml", disk_get_xml},
+	{NULL, NULL, NULL},
+};

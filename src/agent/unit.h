@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * unit.h - what to do next about one supervised process. Pure: no process is
+ * touched here, and time is a parameter, so every path is tested in virtual
+ * time.
+ *
+ * The owner reports facts (started, reported, exited ...) and asks
+ * unit_decide() for the next action; doing it leads to the next fact.
+ *
+ *	DOWN -> WAITING -> STARTING -> UP -> CLOSING -> DOWN
+ *	            ^          |       |        `-----> ENDING -> KILLED ->
+ *STUCK
+ *	            `----------+-------'  crash; too many in a row: GAVE_UP
+ */
+#ifndef FOREBAY_AGENT_UNIT_H
+#define FOREBAY_AGENT_UNIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Crashes in a row, each soon after the start, until we give up. */
+#define UNIT_CRASHES_MAX 10u
+/* A process that was up for so long ends the row. */
+#define UNIT_HEALTHY_NS UINT64_C(1000000000)
+/* The first restart comes at once, the second after this, then twice ... */
+#define UNIT_DELAY_FIRST_NS UINT64_C(50000000)
+/* ... up to this. */
+#define UNIT_DELAY_MAX_NS UINT64_C(10000000000)
+/* Between SIGTERM and SIGKILL; between SIGKILL and "stuck". */
+#define UNIT_TERMINATE_NS UINT64_C(10000000000)
+#define UNIT_KILL_NS UINT64_C(5000000000)
+/* Until a close that couldn't be sent is sent again. */
+#define UNIT_CLOSE_RETRY_NS UINT64_C(1000000000)
+
+#define UNIT_NEVER UINT64_MAX
+#define UNIT_REASON_BYTES 512u
+
+enum unit_state {
+	UNIT_DOWN, /* no process, none wanted */
+	UNIT_WAITING, /* no process; starts at next_ns */
+	UNIT_STARTING, /* runs, not ready yet */
+	UNIT_UP,
+	UNIT_CLOSING, /* asked to drain; takes as long as the backend */
+	UNIT_ENDING, /* SIGTERM sent */
+	UNIT_KILLED, /* SIGKILL sent */
+	UNIT_STUCK, /* outlived SIGKILL: the kernel holds it */
+	UNIT_GAVE_UP, /* no process although wanted */
+};
+
+enum unit_action {
+	UNIT_NOTHING,
+	UNIT_START,
+	UNIT_CLOSE, /* ask it to drain and exit */
+	UNIT_TERMINATE,
+	UNIT_KILL,
+};
+
+struct unit {
+	enum unit_state state;
+	bool wanted;
+	bool drains; /* ends by a close; the others by SIGTERM */
+	/* Asked for by somebody who waits: the first failure is the answer. */
+	bool probation;
+	bool clean; /* the last process closed without a failure */
+	pid_t pid; /* 0 = no process */
+	unsigned int restarts;
+	unsigned int crashes; /* in a row */
+	uint64_t up_ns; /* when it became ready; 0 = not yet */
+	uint64_t next_ns; /* of WAITING, CLOSING, ENDING and KILLED */
+	char reason[UNIT_REASON_BYTES]; /* "" = nothing to say */
+};
+
+/* A process's end, as far as it's known: an adopted one isn't our child. */
+struct unit_end {
+	bool known;
+	int exit_status; /* if signal is 0 */
+	int signal;
+	bool closed; /* its last word: drained and closed */
+};
+
+void unit_init(struct unit *unit, bool drains);
+
+/* @probation: give up at the first failure before it's ready. */
+void unit_want_up(struct unit *unit, bool probation, uint64_t now_ns);
+void unit_want_down(struct unit *unit);
+
+/* The next action and when to ask again if no fact comes before. */
+enum unit_action unit_decide(struct unit *unit, uint64_t now_ns,
+			     uint64_t *ret_wake_ns);
+
+/* Facts. A NULL or empty message leaves the words to us. */
+void unit_started(struct unit *unit, pid_t pid);
+void unit_start_failed(struct unit *unit, const char *message, uint64_t now_ns);
+void unit_opening(struct unit *unit, const char *reason);
+void unit_ready(struct unit *unit, uint64_t now_ns);
+/* A process of ours that an earlier forebayd started. */
+void unit_adopted(struct unit *unit, pid_t pid);
+/*
+ * A process that couldn't drain is in service as before, and so is the unit:
+ * wanted up again, with the reason.
+ */
+void unit_close_answered(struct unit *unit, int status, const char *message,
+			 uint64_t now_ns);
+/* Nobody took the request, or an earlier close is under way: ask again. */
+void unit_close_unsent(struct unit *unit, const char *message, uint64_t now_ns);
+void unit_exited(struct unit *unit, struct unit_end end, const char *message,
+		 uint64_t now_ns);
+
+/* True when only a person or an accident changes the state from here. */
+bool unit_is_settled(const struct unit *unit);
+/* Delay before restart number @crashes of a row, 1 = the first. */
+uint64_t unit_delay_ns(unsigned int crashes);
+const char *unit_state_name(enum unit_state state);
+
+#endif
