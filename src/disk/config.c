@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * config.c - one pass over the document, section by section.
+ *
+ * A failure is written down once, by the first step that fails; the steps after
+ * it see that and do nothing. So the code below reads like the format.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "file.h"
+#include "unix_address.h"
+#include "uuid_text.h"
+
+struct reader {
+	const char *path;
+	struct error *error;
+	int status; /* of the first failure */
+};
+
+__attribute__((format(printf, 2, 3))) static void fail(struct reader *reader,
+						       const char *format, ...)
+{
+	char what[256];
+	va_list arguments;
+
+	if (reader->status < 0)
+		return;
+	va_start(arguments, format);
+	vsnprintf(what, sizeof(what), format, arguments);
+	va_end(arguments);
+	reader->status =
+		error_set(reader->error, -EINVAL, "%s: %s", reader->path, what);
+}
+
+static void check_keys(struct reader *reader, const json_t *object,
+		       const char *where, const char *const *known)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)object, key, value)
+	{
+		const char *const *name = known;
+
+		while (*name && strcmp(*name, key) != 0)
+			name++;
+		if (!*name)
+			fail(reader, "%s has an unknown key '%s'", where, key);
+	}
+}
+
+/* A member that is an object. Returns: NULL if there is none or it fails. */
+static const json_t *get_object(struct reader *reader, const json_t *object,
+				const char *where, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	if (!value || json_is_null(value))
+		return NULL;
+	if (json_is_object(value))
+		return value;
+	fail(reader, "'%s' of %s isn't an object", key, where);
+	return NULL;
+}
+
+/* Returns: NULL if there is none or it fails. */
+static const char *get_text(struct reader *reader, const json_t *object,
+			    const char *where, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+	const char *text = json_string_value(value);
+
+	if (!value || json_is_null(value))
+		return NULL;
+	if (!text || !*text || strlen(text) != json_string_length(value)) {
+		fail(reader, "'%s' of %s isn't a text, or is empty", key,
+		     where);
+		return NULL;
+	}
+	return text;
+}
+
+/* Returns: never NULL; "" if it fails. */
+static const char *need_text(struct reader *reader, const json_t *object,
+			     const char *where, const char *key)
+{
+	const char *text = get_text(reader, object, where, key);
+
+	if (text)
+		return text;
+	fail(reader, "%s has no '%s'", where, key);
+	return "";
+}
+
+static void check_path(struct reader *reader, const char *path, const char *key)
+{
+	if (path && *path && path[0] != '/')
+		fail(reader, "'%s' isn't an absolute path: %s", key, path);
+}
+
+static const char *check_socket(struct reader *reader, const char *path,
+				const char *key)
+{
+	struct sockaddr_un address;
+
+	check_path(reader, path, key);
+	if (path && unix_address(path, &address) == -ENAMETOOLONG)
+		fail(reader,
+		     "the path of '%s' is longer than the %zu bytes that a "
+		     "socket's may have: %s",
+		     key, sizeof(address.sun_path) - 1, path);
+	return path;
+}
+
+static void parse_disk(struct reader *reader, const json_t *document,
+		       struct config *config)
+{
+	static const char *const keys[] = {
+		"uuid",	   "name",    "size_bytes",	"backend", "read_only",
+		"filters", "exports", "control_socket", NULL,
+	};
+	const json_t *size = json_object_get(document, "size_bytes");
+	const json_t *read_only = json_object_get(document, "read_only");
+	const char *uuid = need_text(reader, document, "the disk", "uuid");
+
+	check_keys(reader, document, "the disk", keys);
+	if (*uuid && uuid_parse(uuid, config->uuid) < 0)
+		fail(reader, "'%s' isn't a UUID", uuid);
+	config->name = need_text(reader, document, "the disk", "name");
+	config->backend_uri =
+		need_text(reader, document, "the disk", "backend");
+	config->control_socket = check_socket(
+		reader,
+		need_text(reader, document, "the disk", "control_socket"),
+		"control_socket");
+	if (!json_is_integer(size) || json_integer_value(size) <= 0)
+		fail(reader,
+		     "'size_bytes' of the disk isn't a positive number");
+	config->size_bytes = (uint64_t)json_integer_value(size);
+	if (read_only && !json_is_boolean(read_only))
+		fail(reader, "'read_only' of the disk isn't true or false");
+	config->read_only = json_is_true(read_only);
+}
+
+static void parse_filter(struct reader *reader, const json_t *object,
+			 struct pipeline_filter_spec *spec)
+{
+	static const char *const keys[] = {
+		"name", "library", "properties", "daemon_socket", NULL,
+	};
+
+	if (!json_is_object(object)) {
+		fail(reader, "an entry of 'filters' isn't an object");
+		return;
+	}
+	check_keys(reader, object, "a filter", keys);
+	spec->name = need_text(reader, object, "a filter", "name");
+	spec->library = need_text(reader, object, "a filter", "library");
+	check_path(reader, spec->library, "library");
+	spec->properties = get_object(reader, object, "a filter", "properties");
+	spec->daemon_socket = check_socket(
+		reader, get_text(reader, object, "a filter", "daemon_socket"),
+		"daemon_socket");
+}
+
+static void parse_filters(struct reader *reader, const json_t *document,
+			  struct config *config)
+{
+	const json_t *filters = json_object_get(document, "filters");
+	size_t count = json_array_size(filters);
+
+	if (filters && !json_is_array(filters))
+		fail(reader, "'filters' isn't a list");
+	if (count > PIPELINE_FILTERS_MAX) {
+		fail(reader, "'filters' has %zu entries, more than %u", count,
+		     PIPELINE_FILTERS_MAX);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		parse_filter(reader, json_array_get(filters, i),
+			     &config->filters[i]);
+	config->filter_count = (uint32_t)count;
+}
+
+static void parse_exports(struct reader *reader, const json_t *document,
+			  struct config *config)
+{
+	static const char *const keys[] = {"vhost_user_blk", "nbd", NULL};
+	static const char *const vhost_keys[] = {"socket", NULL};
+	static const char *const nbd_keys[] = {"socket", "name", NULL};
+	const json_t *exports =
+		get_object(reader, document, "the disk", "exports");
+	const json_t *vhost =
+		get_object(reader, exports, "'exports'", "vhost_user_blk");
+	const json_t *nbd = get_object(reader, exports, "'exports'", "nbd");
+
+	check_keys(reader, exports, "'exports'", keys);
+	check_keys(reader, vhost, "'vhost_user_blk'", vhost_keys);
+	check_keys(reader, nbd, "'nbd'", nbd_keys);
+	if (vhost)
+		config->vhost_user_socket = check_socket(
+			reader,
+			need_text(reader, vhost, "'vhost_user_blk'", "socket"),
+			"socket");
+	if (!nbd)
+		return;
+	config->nbd_socket = check_socket(
+		reader, need_text(reader, nbd, "'nbd'", "socket"), "socket");
+	config->nbd_name = get_text(reader, nbd, "'nbd'", "name");
+	if (!config->nbd_name)
+		config->nbd_name = config->name;
+}
+
+int config_parse(const char *path, const char *text, size_t bytes,
+		 struct config *ret_config, struct error *error)
+{
+	struct reader reader = {.path = path, .error = error};
+	struct config config = {0};
+	json_error_t where;
+
+	config.document =
+		json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &where);
+	if (!config.document)
+		return error_set(error, -EINVAL,
+				 "%s isn't valid JSON: line %d: %s", path,
+				 where.line, where.text);
+	if (!json_is_object(config.document))
+		fail(&reader, "the configuration isn't a JSON object");
+	parse_disk(&reader, config.document, &config);
+	parse_filters(&reader, config.document, &config);
+	parse_exports(&reader, config.document, &config);
+	if (reader.status < 0) {
+		config_release(&config);
+		return reader.status;
+	}
+	*ret_config = config;
+	return 0;
+}
+
+int config_read(const char *path, struct config *ret_config,
+		struct error *error)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	int status = file_read(path, CONFIG_BYTES_MAX, &text, &bytes);
+
+	if (status < 0)
+		return error_set(error, status,
+				 "the configuration %s can't be read: %s", path,
+				 strerror(-status));
+	status = config_parse(path, text, bytes, ret_config, error);
+	free(text);
+	return status;
+}
+
+void config_release(struct config *config)
+{
+	json_decref(config->document);
+	*config = (struct config){0};
+}

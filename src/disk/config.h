@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.h - what forebay-disk is told in its configuration file.
+ *
+ *	{"uuid": "…", "name": "db1", "size_bytes": 1073741824,
+ *	 "backend": "file:/srv/db1.img", "read_only": false,
+ *	 "filters": [{"name": "cache", "library": "/usr/lib/…/cache.so",
+ *	              "properties": {"limit": "1GiB"},
+ *	              "daemon_socket": "/run/forebay/cached.sock"}],
+ *	 "exports": {"vhost_user_blk": {"socket": "/run/…"},
+ *	             "nbd": {"socket": "/run/…", "name": "db1"}},
+ *	 "control_socket": "/run/…"}
+ *
+ * The gate for that file: behind it everything is there and well formed. Keys
+ * that aren't known are refused, so that a mistyped one isn't lost in silence.
+ */
+#ifndef FOREBAY_DISK_CONFIG_H
+#define FOREBAY_DISK_CONFIG_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "pipeline.h"
+
+/* Largest configuration file. */
+#define CONFIG_BYTES_MAX (1u << 20)
+
+/* The strings are the document's. */
+struct config {
+	json_t *document;
+	uint8_t uuid[16];
+	const char *name;
+	const char *backend_uri;
+	uint64_t size_bytes;
+	bool read_only;
+	struct pipeline_filter_spec filters[PIPELINE_FILTERS_MAX];
+	uint32_t filter_count;
+	const char *vhost_user_socket; /* NULL: not exported */
+	const char *nbd_socket; /* NULL: not exported */
+	const char *nbd_name;
+	const char *control_socket;
+};
+
+/* Reads @path. Returns: 0 or @error's code. */
+int config_read(const char *path, struct config *ret_config,
+		struct error *error);
+/* The same from a text; @path stands in errors. */
+int config_parse(const char *path, const char *text, size_t bytes,
+		 struct config *ret_config, struct error *error);
+/* A zeroed one is fine. */
+void config_release(struct config *config);
+
+#endif

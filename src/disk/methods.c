@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * methods.c - the gate for what arrives on the control socket, and the answers.
+ */
+#include "methods.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "disk.h"
+#include "uuid_text.h"
+
+/* An answer that comes later, and the names that it needs. */
+struct pending {
+	struct disk *disk;
+	struct control_call *call;
+	char action[64];
+	char filter[64]; /* empty: every filter */
+};
+
+static void status_run(void *owner, struct control_call *call,
+		       const json_t *params)
+{
+	const struct disk *disk = owner;
+	char uuid[UUID_TEXT_BYTES];
+
+	(void)params;
+	uuid_format(disk->config->uuid, uuid);
+	control_reply(call, json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "state",
+				      disk_state_name(disk->state), "reason",
+				      disk->reason, "pid", (int)getpid(),
+				      "version", FOREBAY_VERSION, "name",
+				      disk->config->name, "uuid", uuid));
+}
+
+/* Returns: true if there is a pipeline to ask; else @call is answered. */
+static bool need_pipeline(const struct disk *disk, struct control_call *call)
+{
+	if (disk->pipeline && disk->state != DISK_CLOSING)
+		return true;
+	control_fail(call, -EAGAIN, "disk %s is %s", disk->config->name,
+		     disk_state_name(disk->state));
+	return false;
+}
+
+static void stats_run(void *owner, struct control_call *call,
+		      const json_t *params)
+{
+	const struct disk *disk = owner;
+	json_t *exports;
+	json_t *stats;
+
+	(void)params;
+	if (!need_pipeline(disk, call))
+		return;
+	stats = pipeline_stats(disk->pipeline);
+	exports = json_object();
+	if (disk->vhost_user)
+		json_object_set_new(exports, "vhost_user_blk",
+				    vhost_user_export_stats(disk->vhost_user));
+	if (disk->nbd)
+		json_object_set_new(exports, "nbd",
+				    nbd_export_stats(disk->nbd));
+	json_object_set_new(stats, "exports", exports);
+	control_reply(call, stats);
+}
+
+static void fail_action(const struct pending *pending, int status)
+{
+	const char *name = pending->disk->config->name;
+
+	if (status == -ENOENT)
+		control_fail(pending->call, status,
+			     "disk %s has no filter '%s'", name,
+			     pending->filter);
+	else if (status == -ENOTSUP && pending->filter[0])
+		control_fail(
+			pending->call, status,
+			"filter %s of disk %s doesn't know the action '%s'",
+			pending->filter, name, pending->action);
+	else if (status == -ENOTSUP)
+		control_fail(pending->call, status,
+			     "no filter of disk %s knows the action '%s'", name,
+			     pending->action);
+	else
+		control_fail(pending->call, status,
+			     "action '%s' on disk %s failed: %s",
+			     pending->action, name, strerror(-status));
+}
+
+static void on_action(void *context, int status)
+{
+	struct pending *pending = context;
+
+	disk_action_ends(pending->disk);
+	if (status == 0)
+		control_reply(pending->call, NULL);
+	else
+		fail_action(pending, status);
+	free(pending);
+}
+
+static void action_run(void *owner, struct control_call *call,
+		       const json_t *params)
+{
+	struct disk *disk = owner;
+	const char *action =
+		json_string_value(json_object_get(params, "action"));
+	const char *filter =
+		json_string_value(json_object_get(params, "filter"));
+	struct pending *pending;
+
+	if (!need_pipeline(disk, call))
+		return;
+	if (!action || strlen(action) >= sizeof(pending->action) ||
+	    (filter && strlen(filter) >= sizeof(pending->filter))) {
+		control_fail(call, -EINVAL,
+			     "'action' must be a short text, 'filter' the "
+			     "name of a filter or null");
+		return;
+	}
+	pending = calloc(1, sizeof(*pending));
+	if (!pending) {
+		control_fail(call, -ENOMEM, "out of memory");
+		return;
+	}
+	pending->disk = disk;
+	pending->call = call;
+	strcpy(pending->action, action);
+	if (filter)
+		strcpy(pending->filter, filter);
+	disk_action_begins(disk);
+	pipeline_action(disk->pipeline, filter, action, on_action, pending);
+}
+
+static void set_properties_run(void *owner, struct control_call *call,
+			       const json_t *params)
+{
+	struct disk *disk = owner;
+	const char *filter =
+		json_string_value(json_object_get(params, "filter"));
+	const json_t *properties = json_object_get(params, "properties");
+	struct error error = {0};
+	int status;
+
+	if (!need_pipeline(disk, call))
+		return;
+	if (!filter || !json_is_object(properties)) {
+		control_fail(call, -EINVAL,
+			     "'filter' must be the name of a filter and "
+			     "'properties' an object");
+		return;
+	}
+	status = pipeline_set_properties(disk->pipeline, filter, properties,
+					 &error);
+	if (status < 0)
+		control_fail(call, status, "%s", error.message);
+	else
+		control_reply(call, NULL);
+}
+
+static void on_closed(void *context, int status)
+{
+	struct pending *pending = context;
+
+	if (status == 0)
+		control_reply(pending->call, NULL);
+	else
+		control_fail(pending->call, status, "disk %s: %s failed: %s",
+			     pending->disk->config->name,
+			     pending->disk->pipeline ? "drain" : "close",
+			     strerror(-status));
+	free(pending);
+}
+
+static void close_run(void *owner, struct control_call *call,
+		      const json_t *params)
+{
+	struct disk *disk = owner;
+	const json_t *drain = json_object_get(params, "drain");
+	struct pending *pending;
+	int status;
+
+	if (drain && !json_is_boolean(drain)) {
+		control_fail(call, -EINVAL, "'drain' must be true or false");
+		return;
+	}
+	pending = calloc(1, sizeof(*pending));
+	if (!pending) {
+		control_fail(call, -ENOMEM, "out of memory");
+		return;
+	}
+	pending->disk = disk;
+	pending->call = call;
+	status = disk_close(disk, json_is_true(drain), on_closed, pending);
+	if (status < 0) {
+		control_fail(call, status, "disk %s is %s", disk->config->name,
+			     disk_state_name(disk->state));
+		free(pending);
+	}
+}
+
+const struct control_method disk_methods[] = {
+	{.name = "status", .run = status_run},
+	{.name = "stats", .run = stats_run},
+	{.name = "action", .run = action_run},
+	{.name = "set-properties", .run = set_properties_run},
+	{.name = "close", .run = close_run},
+	{0},
+};

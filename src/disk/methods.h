@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * methods.h - what a disk answers on its control socket.
+ *
+ *	status          {} -> {state, reason, pid, version, name, uuid}
+ *	stats           {} -> pipeline_stats() and "exports"
+ *	action          {filter|null, action} -> {}
+ *	set-properties  {filter, properties} -> {}
+ *	close           {drain} -> {} when all is closed; the process ends
+ */
+#ifndef FOREBAY_DISK_METHODS_H
+#define FOREBAY_DISK_METHODS_H
+
+#include "control.h"
+
+/* The owner is a struct disk. */
+extern const struct control_method disk_methods[];
+
+#endif

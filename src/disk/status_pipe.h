@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * status_pipe.h - tells the supervisor how the start goes, a JSON object a
+ * line, on a descriptor that it passed:
+ *
+ *	{"state": "opening", "reason": "backend file:/srv/db1.img"}
+ *	{"state": "ready"}
+ *	{"state": "failed", "message": "..."}
+ *
+ * The supervisor may be gone: then the lines go nowhere, and that is fine.
+ */
+#ifndef FOREBAY_DISK_STATUS_PIPE_H
+#define FOREBAY_DISK_STATUS_PIPE_H
+
+/* @fd: negative for none. */
+void status_pipe_opening(int fd, const char *reason);
+void status_pipe_ready(int fd);
+void status_pipe_failed(int fd, const char *message);
+
+#endif
