@@ -27,6 +27,8 @@
 #define HEADER_BYTES ((size_t)64) /* header and status, on one cache line */
 #define TABLE_BYTES (sizeof(struct vring_desc) * (FRONT_SEGMENTS_MAX + 2u))
 #define DIRECT_DESCRIPTORS 3u
+/* Back-ends refuse to tell more than they have; this much all have. */
+#define CONFIG_BYTES 60u
 
 static size_t round_up(size_t bytes)
 {
@@ -371,7 +373,7 @@ static int set_number(struct front *front, uint32_t type, uint64_t number)
 
 static int get_config(struct front *front)
 {
-	struct vhost_user_config config = {.bytes = sizeof(front->config)};
+	struct vhost_user_config config = {.bytes = CONFIG_BYTES};
 	union vhost_user_payload answer;
 	uint32_t bytes =
 		(uint32_t)(VHOST_USER_CONFIG_HEADER_BYTES + config.bytes);
@@ -387,9 +389,9 @@ static int get_config(struct front *front)
 			       NULL);
 	if (result < 0)
 		return result;
-	if (bytes != VHOST_USER_CONFIG_HEADER_BYTES + sizeof(front->config))
+	if (bytes != VHOST_USER_CONFIG_HEADER_BYTES + CONFIG_BYTES)
 		return -EPROTO;
-	memcpy(&front->config, answer.config.region, sizeof(front->config));
+	memcpy(&front->config, answer.config.region, CONFIG_BYTES);
 	return 0;
 }
 

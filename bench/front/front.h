@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "vhost_user_protocol.h"
 
@@ -154,6 +155,8 @@ int front_acknowledged(struct front *front,
 uint8_t *front_data(const struct front *front);
 uint64_t front_guest_address(const struct front *front, const void *address);
 
+/* The slot that the next request gets; NULL if all are busy. */
+struct front_slot *front_next_slot(const struct front_queue *queue);
 /*
  * Puts a request into a free slot. The back-end sees it with the next
  * front_kick(). Returns: -EAGAIN if no slot is free.

@@ -18,16 +18,11 @@ static bool uses_indirect(const struct front *front)
 	return !front->options.no_indirect;
 }
 
-/* Returns: NULL if all are busy. */
-static struct front_slot *slot_take(struct front_queue *queue)
+struct front_slot *front_next_slot(const struct front_queue *queue)
 {
-	struct front_slot *slot;
-
 	if (queue->free_count == 0)
 		return NULL;
-	slot = &queue->slots[queue->free[--queue->free_count]];
-	slot->busy = true;
-	return slot;
+	return &queue->slots[queue->free[queue->free_count - 1]];
 }
 
 static void slot_give_back(struct front_queue *queue, struct front_slot *slot)
@@ -74,11 +69,13 @@ int front_submit(struct front *front, unsigned int queue_index,
 		 struct front_slot **ret_slot)
 {
 	struct front_queue *queue = &front->queues[queue_index];
-	struct front_slot *slot = slot_take(queue);
+	struct front_slot *slot = front_next_slot(queue);
 	struct vring_desc *own;
 
 	if (!slot)
 		return -EAGAIN;
+	queue->free_count--;
+	slot->busy = true;
 	assert(request->segment_count <=
 	       (uses_indirect(front) ? FRONT_SEGMENTS_MAX : 1));
 	slot->header->type = request->type;
