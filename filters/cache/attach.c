@@ -89,15 +89,33 @@ static void ask_again(struct attach *attach)
 	ask(attach);
 }
 
-static void lock_try(struct attach *attach)
+/*
+ * A process that dies between the making of its file and the first superblock
+ * leaves a blank file, and its successor must know that this one is not a
+ * damaged log. Blocks that were allocated but never written count as holes for
+ * SEEK_DATA.
+ */
+static bool log_is_unused(int fd)
+{
+	return lseek(fd, POOL_GRANULE_BYTES, SEEK_DATA) < 0 && errno == ENXIO;
+}
+
+static void locked(struct attach *attach)
 {
 	struct stat stat;
 
+	if (fstat(attach->fd, &stat) < 0 || stat.st_nlink == 0) {
+		ask_again(attach);
+		return;
+	}
+	attach->unused = log_is_unused(attach->fd);
+	end(attach, 0);
+}
+
+static void lock_try(struct attach *attach)
+{
 	if (flock(attach->fd, LOCK_EX | LOCK_NB) == 0) {
-		if (fstat(attach->fd, &stat) == 0 && stat.st_nlink > 0)
-			end(attach, 0);
-		else
-			ask_again(attach);
+		locked(attach);
 		return;
 	}
 	if (errno != EWOULDBLOCK && errno != EINTR) {
@@ -212,7 +230,6 @@ void attach_message(struct attach *attach, const void *bytes, size_t count,
 	}
 	attach->fd = fds[0];
 	attach->file_bytes = answer.grant.file_bytes;
-	attach->unused = answer.grant.unused != 0;
 	phase_enter(attach, ATTACH_LOCKING);
 	lock_try(attach);
 }

@@ -127,17 +127,6 @@ static int shape_check(const struct named_file *file, int fd,
 	return 0;
 }
 
-/*
- * A disk's process that dies between the making of its file and the first
- * superblock leaves a blank file, and its successor must know that this one is
- * not a damaged log. Blocks that were allocated but never written count as
- * holes for SEEK_DATA.
- */
-static bool log_is_unused(int fd)
-{
-	return lseek(fd, POOL_GRANULE_BYTES, SEEK_DATA) < 0 && errno == ENXIO;
-}
-
 static int open_at(const struct named_file *file, struct cache_file *ret_file,
 		   struct error *error)
 {
@@ -156,7 +145,6 @@ static int open_at(const struct named_file *file, struct cache_file *ret_file,
 	if (fcntl(fd, F_SETFL, O_DIRECT) < 0)
 		return failure(file, -errno, "setting up direct I/O", error);
 	ret_file->bytes = bytes;
-	ret_file->unused = log_is_unused(fd);
 	ret_file->fd = take_fd(&fd);
 	return 0;
 }

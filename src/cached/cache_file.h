@@ -24,7 +24,6 @@ int cache_file_make(const struct pool_directory *directory,
 struct cache_file {
 	int fd; /* O_RDWR | O_DIRECT */
 	uint64_t bytes;
-	bool unused; /* no log was ever written to it */
 };
 
 /* Opens it afresh: the caller owns ->fd, and nobody else has it. */

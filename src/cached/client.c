@@ -126,7 +126,6 @@ static void open_serve(struct client *client, const struct pool_open *open)
 		refuse(client, &error);
 		return;
 	}
-	grant.unused = file.unused;
 	grant.file_bytes = file.bytes;
 	packet_send(client, DAEMON_FILTER, &grant, sizeof(grant), file.fd);
 	/* From here on the receiver's description is the receiver's alone. */

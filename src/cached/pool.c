@@ -472,7 +472,6 @@ int pool_set_choose(const struct pool_set *set, const char *name,
 		    struct error *error)
 {
 	const struct pool_directory *best = NULL;
-	const char *any = name[0] == '\0' ? "any pool" : name;
 	char wanted[SIZE_TEXT_BYTES];
 	char free_text[SIZE_TEXT_BYTES];
 	uint64_t best_bytes = 0;
@@ -502,12 +501,12 @@ int pool_set_choose(const struct pool_set *set, const char *name,
 	if (best_bytes < bytes)
 		return error_set(
 			error, -ENOSPC,
-			"%s has %s free at %s, less than the cache file's %s: "
-			"free or add space, or lower the policy's limit",
-			any,
-			quantity_format_size(best_bytes, free_text,
-					     sizeof(free_text)),
+			"pool directory %s has most space, %s, but the cache "
+			"file needs %s: free or add space, or lower the "
+			"policy's limit",
 			best->path,
+			quantity_format_size(best_bytes >> 20 << 20, free_text,
+					     sizeof(free_text)),
 			quantity_format_size(bytes, wanted, sizeof(wanted)));
 	*ret_directory = best;
 	return 0;

@@ -60,7 +60,7 @@ struct pool_open {
 
 struct pool_grant {
 	uint32_t type; /* POOL_GRANT */
-	uint32_t unused; /* 1: no log was ever written: it may be formatted */
+	uint32_t zero;
 	uint64_t file_bytes;
 };
 

@@ -135,32 +135,6 @@ static void a_cache_file_has_its_size_its_blocks_and_its_name(void **state)
 		-ENOENT);
 }
 
-static void a_file_is_unused_until_its_log_is_written(void **state)
-{
-	struct scene *scene = *state;
-	const struct pool_directory *directory;
-	static _Alignas(4096) char block[4096] = {1};
-	struct cache_file file;
-
-	assert_int_equal(pools_set(scene, scene->one, NULL), 0);
-	directory = &scene->set.directories[0];
-	cache_file_make(directory, disk_a, FILE_BYTES, &scene->error);
-	assert_int_equal(
-		cache_file_open(directory, disk_a, &file, &scene->error), 0);
-	assert_true(file.unused);
-	/* A superblock alone is not a log yet. */
-	assert_int_equal(pwrite(file.fd, block, 4096, 0), 4096);
-	fd_close(file.fd);
-	cache_file_open(directory, disk_a, &file, &scene->error);
-	assert_true(file.unused);
-	assert_int_equal(pwrite(file.fd, block, 4096, POOL_GRANULE_BYTES),
-			 4096);
-	fd_close(file.fd);
-	cache_file_open(directory, disk_a, &file, &scene->error);
-	assert_false(file.unused);
-	fd_close(file.fd);
-}
-
 static void each_open_is_a_description_of_its_own(void **state)
 {
 	struct scene *scene = *state;
@@ -431,7 +405,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_cache_file_has_its_size_its_blocks_and_its_name),
-		TEST(a_file_is_unused_until_its_log_is_written),
 		TEST(each_open_is_a_description_of_its_own),
 		TEST(a_full_file_system_leaves_nothing_behind),
 		TEST(a_file_system_without_room_joins_no_pool),

@@ -186,7 +186,6 @@ static void grant(struct scene *scene)
 {
 	const struct pool_grant answer = {
 		.type = POOL_GRANT,
-		.unused = 1,
 		.file_bytes = UINT64_C(1) << 30,
 	};
 	int fd = open(scene->path, O_RDWR | O_CREAT, 0600);
@@ -216,11 +215,40 @@ static void it_asks_when_connected_and_ends_with_the_lock(void **state)
 	grant(scene);
 	assert_int_equal(scene->ended, 1);
 	assert_int_equal(scene->status, 0);
-	assert_true(scene->attach.unused);
 	assert_int_equal(scene->attach.file_bytes, 1 << 30);
 	second = open(scene->path, O_RDWR);
 	assert_int_equal(flock(second, LOCK_EX | LOCK_NB), -1);
 	close(second);
+}
+
+static bool unused_after_writing(struct scene *scene, off_t offset)
+{
+	int fd = open(scene->path, O_RDWR);
+
+	assert_int_equal(posix_fallocate(fd, 0, 8 << 20), 0);
+	if (offset >= 0)
+		assert_int_equal(pwrite(fd, "x", 1, offset), 1);
+	close(fd);
+	attach_start(&scene->attach);
+	connect_channel(scene, true);
+	grant(scene);
+	assert_int_equal(scene->status, 0);
+	return scene->attach.unused;
+}
+
+static void a_file_that_nobody_wrote_to_is_unused(void **state)
+{
+	assert_true(unused_after_writing(*state, -1));
+}
+
+static void a_superblock_alone_is_not_a_log_yet(void **state)
+{
+	assert_true(unused_after_writing(*state, 0));
+}
+
+static void a_file_with_a_log_is_not_unused(void **state)
+{
+	assert_false(unused_after_writing(*state, POOL_GRANULE_BYTES));
 }
 
 static void it_asks_again_after_a_lost_connection(void **state)
@@ -357,6 +385,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(it_asks_when_connected_and_ends_with_the_lock),
+		TEST(a_file_that_nobody_wrote_to_is_unused),
+		TEST(a_superblock_alone_is_not_a_log_yet),
+		TEST(a_file_with_a_log_is_not_unused),
 		TEST(it_asks_again_after_a_lost_connection),
 		TEST(a_predecessor_is_waited_for_without_a_channel),
 		TEST(a_lock_that_never_comes_free_is_named),
