@@ -178,7 +178,8 @@ static void state_tell(struct runner *runner)
 
 static void drains_end(struct runner *runner)
 {
-	bool failed = engine_state(runner->engine) == ENGINE_FAILED;
+	bool failed = engine_state(runner->engine) == ENGINE_FAILED ||
+		      engine_drain_failed(runner->engine);
 	struct list *node;
 
 	if (list_is_empty(&runner->drains) ||
@@ -218,6 +219,7 @@ static void close_finish(struct runner *runner)
 	if (!done || runner->pump_due || runner->in_flight > 0 ||
 	    !engine_idle(runner->engine))
 		return;
+	runner->host->timer_cancel(runner->context, &runner->timer);
 	runner_destroy(runner);
 	done(context);
 }
@@ -324,9 +326,6 @@ void runner_destroy(struct runner *runner)
 {
 	if (!runner)
 		return;
-	assert(runner->in_flight == 0);
-	if (runner->timer_ns != 0)
-		runner->host->timer_cancel(runner->context, &runner->timer);
 	if (runner->memory)
 		munmap(runner->memory, runner->memory_bytes);
 	free(runner);

@@ -70,8 +70,9 @@ void runner_start(struct runner *runner);
 void runner_close(struct runner *runner, void (*done)(void *context),
 		  void *context);
 /*
- * Frees it as a kill would: nothing is finished. No io may be in flight, and
- * the host must not run what was deferred. NULL is fine.
+ * Frees it as a kill would: nothing is finished, and the host is not told. The
+ * host must have forgotten it: no io, timer or deferred work of it may be left.
+ * NULL is fine.
  */
 void runner_destroy(struct runner *runner);
 
@@ -80,7 +81,8 @@ void runner_submit(struct runner *runner, struct engine_request *request);
 /*
  * A wish to have everything destaged. Owns: the caller owns it until done(),
  * which comes with 0 as soon as nothing dirty is left and the layers below were
- * flushed, or with -EIO when the engine has failed.
+ * flushed, or with -EIO when the engine has failed or can't read what it should
+ * bring down.
  */
 struct runner_drain {
 	void (*done)(struct runner_drain *drain, int status);
