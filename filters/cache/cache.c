@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cache.c - the cache filter: a disk's requests through the cache engine.
+ *
+ *   submit() -> engine -> log on the SSD      (runner, io on our own file)
+ *                      -> layers below        (runner, FOREBAY_BELOW)
+ *
+ * It opens in two steps: attach.c gets the cache file and its lock, then the
+ * engine recovers what the log holds. Only then does open_done() let requests
+ * in, so that no request meets a half-known cache. forebay-cached is needed for
+ * the first step alone: afterwards its death changes nothing here.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "error.h"
+#include "forebay/filter.h"
+#include "log_format.h"
+#include "runner.h"
+#include "status.h"
+
+#define CACHE_EPOCH 1u
+#define CACHE_RECORDS_IN_FLIGHT 4u
+#define CACHE_DIRTY_LIMIT_PERCENT 70u
+
+struct cache {
+	const struct forebay_host *host;
+	struct forebay_instance *instance;
+	const struct forebay_disk *disk;
+	struct attach attach;
+	struct runner *runner;
+	int file;
+	bool open; /* open_done(0) was called */
+	struct error failure; /* of an open that is being taken back */
+};
+
+/* Lives in the request's context bytes. */
+struct cache_request {
+	struct engine_request engine;
+	struct forebay_request *request;
+};
+
+struct cache_action {
+	struct runner_drain drain;
+	void (*done)(void *context, int status);
+	void *context;
+};
+
+/* What the runner needs of its host: the filter's own, nothing added. */
+
+static void host_io_submit(void *context, struct forebay_io *io)
+{
+	struct cache *cache = context;
+
+	cache->host->io_submit(cache->instance, io);
+}
+
+static uint64_t host_now_ns(void *context)
+{
+	struct cache *cache = context;
+
+	return cache->host->now_ns(cache->instance);
+}
+
+static void host_timer_arm(void *context, struct forebay_timer *timer,
+			   uint64_t delay_ns)
+{
+	struct cache *cache = context;
+
+	cache->host->timer_arm(cache->instance, timer, delay_ns);
+}
+
+static void host_timer_cancel(void *context, struct forebay_timer *timer)
+{
+	struct cache *cache = context;
+
+	cache->host->timer_cancel(cache->instance, timer);
+}
+
+static void host_defer(void *context, struct forebay_deferred *deferred)
+{
+	struct cache *cache = context;
+
+	cache->host->defer(cache->instance, deferred);
+}
+
+static void host_count_copied(void *context, uint64_t bytes)
+{
+	struct cache *cache = context;
+
+	cache->host->count_copied(cache->instance, bytes);
+}
+
+static const struct runner_host cache_runner_host = {
+	.io_submit = host_io_submit,
+	.now_ns = host_now_ns,
+	.timer_arm = host_timer_arm,
+	.timer_cancel = host_timer_cancel,
+	.defer = host_defer,
+	.count_copied = host_count_copied,
+};
+
+static enum engine_mode mode_property(struct cache *cache)
+{
+	const char *mode = "";
+
+	cache->host->property_string(cache->instance, "mode", &mode);
+	if (strcmp(mode, "write-through") == 0)
+		return ENGINE_WRITE_THROUGH;
+	if (strcmp(mode, "write-around") == 0)
+		return ENGINE_WRITE_AROUND;
+	return ENGINE_WRITE_BACK;
+}
+
+static uint64_t max_dirty_age_property(struct cache *cache)
+{
+	int64_t age_ns = 0;
+
+	/* Below takes no writes: what is dirty stays where it is. */
+	if (cache->disk->read_only)
+		return INT64_MAX;
+	cache->host->property_integer(cache->instance, "max_dirty_age",
+				      &age_ns);
+	return (uint64_t)age_ns;
+}
+
+/* The open failed: the file goes, and with it the lock. */
+static void open_fail(struct cache *cache)
+{
+	const struct forebay_host *host = cache->host;
+	struct forebay_instance *instance = cache->instance;
+	int code = cache->failure.code;
+
+	host->explain(instance, cache->failure.message);
+	if (cache->file >= 0)
+		close(cache->file);
+	free(cache);
+	host->open_done(instance, code);
+}
+
+static void runner_taken_back(void *context)
+{
+	struct cache *cache = context;
+
+	cache->runner = NULL;
+	open_fail(cache);
+}
+
+static void state_changed(void *owner, enum engine_state state,
+			  const struct error *failure)
+{
+	struct cache *cache = owner;
+
+	switch (state) {
+	case ENGINE_STARTING:
+		break;
+	case ENGINE_RUNNING:
+		cache->open = true;
+		cache->host->open_done(cache->instance, 0);
+		break;
+	case ENGINE_FAILED:
+		if (cache->open) {
+			cache->host->log(cache->instance, FOREBAY_LOG_ERROR,
+					 "the cache has failed: %s",
+					 failure->message);
+			break;
+		}
+		error_set(&cache->failure, failure->code,
+			  "the cache of disk '%s' can't start: %s",
+			  cache->disk->name, failure->message);
+		runner_close(cache->runner, runner_taken_back, cache);
+		break;
+	}
+}
+
+static void request_completed(void *owner, struct engine_request *done)
+{
+	struct cache *cache = owner;
+	struct cache_request *context = done->owner;
+
+	cache->host->request_complete(context->request, done->status);
+}
+
+static void attached(struct attach *attach, int status)
+{
+	struct cache *cache = attach->owner;
+	struct runner_setup setup = {
+		.config =
+			{
+				.disk_bytes = cache->disk->size_bytes,
+				.file_bytes = attach->file_bytes,
+				.epoch = CACHE_EPOCH,
+				.max_dirty_age_ns =
+					max_dirty_age_property(cache),
+				.mode = mode_property(cache),
+				.segment_blocks = LOG_SEGMENT_BLOCKS_DEFAULT,
+				.records_in_flight_max =
+					CACHE_RECORDS_IN_FLIGHT,
+				.dirty_limit_percent =
+					CACHE_DIRTY_LIMIT_PERCENT,
+				.may_format = attach->unused,
+			},
+		.host = &cache_runner_host,
+		.context = cache,
+		.state_changed = state_changed,
+		.completed = request_completed,
+		.owner = cache,
+	};
+
+	cache->file = attach->fd;
+	if (status == 0) {
+		memcpy(setup.config.uuid, cache->disk->uuid,
+		       sizeof(setup.config.uuid));
+		setup.file = cache->file;
+		status = runner_create(&setup, &cache->runner, &cache->failure);
+	} else {
+		cache->failure = attach->error;
+	}
+	if (status < 0)
+		open_fail(cache);
+	else
+		runner_start(cache->runner);
+}
+
+static void cache_open(struct forebay_instance *instance,
+		       const struct forebay_host *host,
+		       const struct forebay_disk *disk, void **ret_state)
+{
+	struct cache *cache = calloc(1, sizeof(*cache));
+
+	if (!cache) {
+		host->explain(instance, "no memory for the cache filter");
+		host->open_done(instance, -ENOMEM);
+		return;
+	}
+	cache->host = host;
+	cache->instance = instance;
+	cache->disk = disk;
+	cache->file = -1;
+	cache->attach.host = host;
+	cache->attach.instance = instance;
+	cache->attach.disk = disk;
+	cache->attach.done = attached;
+	cache->attach.owner = cache;
+	*ret_state = cache;
+	attach_start(&cache->attach);
+}
+
+static void closed(void *context)
+{
+	struct cache *cache = context;
+	const struct forebay_host *host = cache->host;
+	struct forebay_instance *instance = cache->instance;
+
+	close(cache->file);
+	free(cache);
+	host->close_done(instance, 0);
+}
+
+/* Dirty data stays in the log: draining is an action of its own. */
+static void cache_close(void *state)
+{
+	struct cache *cache = state;
+
+	runner_close(cache->runner, closed, cache);
+}
+
+static enum engine_operation operation_of(enum forebay_operation operation)
+{
+	switch (operation) {
+	case FOREBAY_READ:
+		return ENGINE_READ;
+	case FOREBAY_WRITE:
+		return ENGINE_WRITE;
+	case FOREBAY_FLUSH:
+	case FOREBAY_DISCARD:
+	case FOREBAY_WRITE_ZEROES:
+		break;
+	}
+	return ENGINE_FLUSH;
+}
+
+static void cache_submit(void *state, struct forebay_request *request)
+{
+	struct cache *cache = state;
+	const struct forebay_host *host = cache->host;
+	struct cache_request *context = host->request_context(request);
+	struct engine_request *engine = &context->engine;
+	uint32_t flags = host->request_flags(request);
+
+	context->request = request;
+	engine->operation = operation_of(host->request_operation(request));
+	engine->fua = (flags & FOREBAY_FUA) != 0;
+	engine->sector = host->request_offset(request) / LOG_SECTOR_BYTES;
+	engine->sector_count = host->request_length(request) / LOG_SECTOR_BYTES;
+	engine->iov = host->request_iov(request, &engine->iov_count);
+	engine->owner = context;
+	runner_submit(cache->runner, engine);
+}
+
+static void cache_properties_changed(void *state)
+{
+	struct cache *cache = state;
+
+	if (!cache->runner)
+		return;
+	runner_set_mode(cache->runner, mode_property(cache));
+	runner_set_max_dirty_age(cache->runner, max_dirty_age_property(cache));
+}
+
+static void cache_channel_state(void *state, bool connected)
+{
+	struct cache *cache = state;
+
+	attach_channel_state(&cache->attach, connected);
+}
+
+static void cache_channel_message(void *state, const void *bytes, size_t count,
+				  const int *fds, uint32_t fd_count)
+{
+	struct cache *cache = state;
+
+	attach_message(&cache->attach, bytes, count, fds, fd_count);
+}
+
+static int cache_status(void *state, char *buffer, size_t buffer_bytes)
+{
+	struct cache *cache = state;
+	struct engine_stats stats = {0};
+
+	if (cache->runner)
+		runner_stats(cache->runner, &stats);
+	return status_format(&stats, buffer, buffer_bytes);
+}
+
+static void drained(struct runner_drain *drain, int status)
+{
+	struct cache_action *action = drain->owner;
+	void (*done)(void *context, int status) = action->done;
+	void *context = action->context;
+
+	free(action);
+	done(context, status);
+}
+
+static void cache_action(void *state, const char *name,
+			 void (*done)(void *context, int status), void *context)
+{
+	struct cache *cache = state;
+	struct cache_action *action;
+
+	if (strcmp(name, "flush") != 0) {
+		done(context, -ENOTSUP);
+		return;
+	}
+	if (!cache->open || cache->disk->read_only) {
+		done(context, cache->open ? -EROFS : -EAGAIN);
+		return;
+	}
+	action = calloc(1, sizeof(*action));
+	if (!action) {
+		done(context, -ENOMEM);
+		return;
+	}
+	action->done = done;
+	action->context = context;
+	action->drain.done = drained;
+	action->drain.owner = action;
+	runner_drain(cache->runner, &action->drain);
+}
+
+static const char *const cache_modes[] = {
+	"write-back",
+	"write-through",
+	"write-around",
+	NULL,
+};
+
+static const struct forebay_property cache_properties[] = {
+	{
+		.name = "mode",
+		.description = "When a write is acknowledged: in the log on "
+			       "the SSD, there and on the backend, or on the "
+			       "backend alone.",
+		.type = FOREBAY_PROPERTY_STRING,
+		.choices = cache_modes,
+		.default_string = "write-back",
+		.online = true,
+	},
+	{
+		.name = "limit",
+		.description = "Space of this disk's cache file on the SSD.",
+		.type = FOREBAY_PROPERTY_SIZE,
+		.default_integer = INT64_C(1) << 30,
+		.minimum = INT64_C(64) << 20,
+		.maximum = INT64_C(16) << 40,
+	},
+	{
+		.name = "max_dirty_age",
+		.description = "Longest time that a write waits on the SSD "
+			       "while the backend answers.",
+		.type = FOREBAY_PROPERTY_DURATION,
+		.default_integer = INT64_C(60) * 1000 * 1000 * 1000,
+		.minimum = INT64_C(100) * 1000 * 1000,
+		.maximum = INT64_C(7) * 24 * 3600 * 1000 * 1000 * 1000,
+		.online = true,
+	},
+	{
+		.name = "pool",
+		.description = "Pool that the cache file is made in; empty "
+			       "means whichever has most free space.",
+		.type = FOREBAY_PROPERTY_STRING,
+		.default_string = "",
+	},
+	{.name = NULL},
+};
+
+__attribute__((visibility("default")))
+const struct forebay_filter forebay_filter = {
+	.abi_version = FOREBAY_FILTER_ABI,
+	.struct_size = sizeof(struct forebay_filter),
+	.name = "cache",
+	.version = FOREBAY_VERSION,
+	.description = "Keeps reads and writes of a disk on a local "
+		       "SSD.",
+	.filter_class = FOREBAY_CLASS_CACHE,
+	.operations = FOREBAY_OPERATION_BIT(FOREBAY_READ) |
+		      FOREBAY_OPERATION_BIT(FOREBAY_WRITE) |
+		      FOREBAY_OPERATION_BIT(FOREBAY_FLUSH),
+	.request_context_bytes = sizeof(struct cache_request),
+	.properties = cache_properties,
+	.open = cache_open,
+	.close = cache_close,
+	.submit = cache_submit,
+	.properties_changed = cache_properties_changed,
+	.channel_state = cache_channel_state,
+	.channel_message = cache_channel_message,
+	.status = cache_status,
+	.action = cache_action,
+};
