@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What our own helpers must not get wrong: a failure that looks like a pass."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import unittest
+
+import tap
+from spawn import folder, wait_until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class TapTest(unittest.TestCase):
+
+    def start(self, body):
+        """Starts a test file with @body as its class's body."""
+        work = folder(self)
+        path = os.path.join(work, 'inner.py')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write('import time, unittest, tap\n'
+                       'class Inner(unittest.TestCase):\n'
+                       + textwrap.indent(textwrap.dedent(body), '    ')
+                       + '\ntap.main()\n')
+        return subprocess.Popen(
+            [sys.executable, path], stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True,
+            env=dict(os.environ, PYTHONPATH=HERE))
+
+    def run_body(self, body):
+        process = self.start(body)
+        output, _ = process.communicate(timeout=30)
+        return process.returncode, [line for line in output.split('\n')
+                                    if not line.startswith('#')]
+
+    def test_each_outcome_has_its_line(self):
+        code, lines = self.run_body('''
+            def test_a_passes(self): print("ok 7 - noise on stdout")
+            def test_b_fails(self): self.fail("so")
+            @unittest.skip("a reason")
+            def test_c_is_skipped(self): pass
+            def test_d_has_a_bad_part(self):
+                for number in range(3):
+                    with self.subTest(number=number):
+                        self.assertNotEqual(number, 1)
+        ''')
+        self.assertEqual(code, 1)
+        self.assertEqual(lines, [
+            'TAP version 13', '1..4', 'ok 1 - a_passes', 'not ok 2 - b_fails',
+            'ok 3 - c_is_skipped # SKIP a reason',
+            'not ok 4 - d_has_a_bad_part', ''])
+
+    def test_a_class_that_cannot_be_set_up_fails(self):
+        code, lines = self.run_body('''
+            @classmethod
+            def setUpClass(cls): raise OSError("no")
+            def test_a(self): pass
+        ''')
+        self.assertEqual(code, 1)
+        self.assertTrue(lines[2].startswith('not ok 1'), lines)
+
+    def test_a_time_out_runs_the_clean_ups(self):
+        process = self.start('''
+            def test_a_hangs(self):
+                self.addCleanup(lambda: open(__file__ + ".cleaned", "w"))
+                open(__file__ + ".begun", "w")
+                time.sleep(60)
+        ''')
+        self.addCleanup(process.stdout.close)
+        path = process.args[1]
+        wait_until(lambda: os.path.exists(path + '.begun'), 20,
+                   'the inner test begins')
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(20), 1)
+        self.assertTrue(os.path.exists(path + '.cleaned'))
+        self.assertIn('not ok 1', process.stdout.read())
+
+
+class SummaryTest(unittest.TestCase):
+
+    def summary(self, tests, junit):
+        work = folder(self)
+        with open(os.path.join(work, 'run-x.json'), 'w',
+                  encoding='utf-8') as file:
+            for name, result in tests:
+                file.write(json.dumps({'name': f'forebay:unit / {name}',
+                                       'result': result}) + '\n')
+        with open(os.path.join(work, 'run-x.junit.xml'), 'w',
+                  encoding='utf-8') as file:
+            file.write(f'<testsuites>{junit}</testsuites>')
+        done = subprocess.run(
+            [sys.executable, os.path.join(HERE, 'summary.py'), work],
+            capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout.rstrip().split('\n')[-1]
+
+    @staticmethod
+    def suite(name, *cases):
+        owner = f'forebay.forebay:unit / {name}'
+        return f'<testsuite name="{owner}">' + ''.join(
+            f'<testcase name="{number}" classname="{owner}">{inside}'
+            '</testcase>' for number, inside in enumerate(cases)
+        ) + '</testsuite>'
+
+    def test_subtests_are_counted(self):
+        self.assertEqual(
+            self.summary([('a', 'OK'), ('b', 'FAIL')],
+                         self.suite('a', '', '', '<skipped/>')
+                         + self.suite('b', '', '<failure/>')),
+            (1, '3 passed, 1 failed, 1 skipped'))
+
+    def test_a_test_that_died_after_good_subtests_is_a_failure(self):
+        self.assertEqual(
+            self.summary([('a', 'ERROR')], self.suite('a', '', '')),
+            (1, '2 passed, 1 failed, 0 skipped'))
+
+    def test_a_run_without_results_is_a_failure(self):
+        self.assertEqual(self.summary([('a', 'OK')], '<'),
+                         (1, '0 passed, 1 failed, 0 skipped'))
+
+    def test_nothing_at_all_is_a_failure(self):
+        self.assertEqual(self.summary([], ''),
+                         (1, '0 passed, 0 failed, 0 skipped'))
+
+    def test_all_good_is_good(self):
+        self.assertEqual(
+            self.summary([('a', 'OK')], self.suite('a', '')),
+            (0, '1 passed, 0 failed, 0 skipped'))
+
+
+class SpawnTest(unittest.TestCase):
+
+    def test_waiting_ends_at_its_deadline(self):
+        start = time.monotonic()
+        with self.assertRaisesRegex(TimeoutError, 'a thing'):
+            wait_until(lambda: False, 0.1, 'a thing')
+        self.assertLess(time.monotonic() - start, 10)
+
+
+if __name__ == '__main__':
+    tap.main()
