@@ -116,11 +116,13 @@ static void a_living_child_is_signalled_and_reaped(void **state)
 {
 	int output, exit_code, pidfd;
 	uint64_t ticks;
+	int input[2];
 	pid_t pid;
 	int again;
 
 	(void)state;
-	pidfd = start_shell("read x <&1", NULL, 0, &pid, &output);
+	assert_int_equal(pipe2(input, O_CLOEXEC), 0);
+	pidfd = start_shell("read line <&3", input, 1, &pid, &output);
 	assert_int_equal(process_reap(pidfd, &exit_code), -EAGAIN);
 	assert_int_equal(process_start_time(pid, &ticks), 0);
 	again = process_open(pid, ticks);
@@ -134,6 +136,8 @@ static void a_living_child_is_signalled_and_reaped(void **state)
 	assert_int_equal(process_signal(pidfd, SIGTERM), -ESRCH);
 	assert_int_equal(process_start_time(pid, &ticks), -ESRCH);
 	close(again);
+	close(input[0]);
+	close(input[1]);
 	close(output);
 	close(pidfd);
 }
