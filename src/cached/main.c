@@ -195,8 +195,8 @@ static int sockets_open(struct daemon *daemon, const struct options *options,
 	daemon->accept_again.owner = daemon;
 	accept_next(daemon);
 	status = control_server_create(
-		daemon->cached.loop, options->control_socket, SOCKET_MODE,
-		methods, &daemon->cached, &daemon->control, error);
+		daemon->cached.loop, options->control_socket, methods,
+		&daemon->cached, &daemon->control, error);
 	return status;
 }
 

@@ -20,7 +20,6 @@
 
 /* How long a predecessor's I/O may keep the backend locked. */
 #define LOCK_TIMEOUT_NS (10 * NS_PER_SECOND)
-#define CONTROL_SOCKET_MODE 0600
 
 const char *disk_state_name(enum disk_state state)
 {
@@ -298,8 +297,8 @@ void disk_start(struct disk *disk, struct loop *loop,
 		.status_fd = status_fd,
 	};
 	status = control_server_create(loop, config->control_socket,
-				       CONTROL_SOCKET_MODE, disk_methods, disk,
-				       &disk->control, &error);
+				       disk_methods, disk, &disk->control,
+				       &error);
 	if (status < 0) {
 		fail(disk, &error);
 		return;

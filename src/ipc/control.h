@@ -40,11 +40,11 @@ struct control_method {
 };
 
 /*
- * Listens at @path. @methods ends with an entry without a name and lives as
- * long as the server.
- * Returns: 0 or as channel_listen(), with words in @error.
+ * Listens at @path, for this user only. @methods ends with an entry without a
+ * name and lives as long as the server. Returns: 0 or as channel_listen(), with
+ * words in @error.
  */
-int control_server_create(struct loop *loop, const char *path, mode_t mode,
+int control_server_create(struct loop *loop, const char *path,
 			  const struct control_method *methods, void *owner,
 			  struct control_server **ret_server,
 			  struct error *error);

@@ -22,6 +22,7 @@
 #include "log.h"
 #include "unix_address.h"
 
+#define SOCKET_MODE 0600
 /* Pause before accepting again when descriptors have run out. */
 #define ACCEPT_RETRY_NS (100 * NS_PER_MS)
 
@@ -266,13 +267,13 @@ static void accepted(struct loop_io *io, int result)
 	start_accept(server);
 }
 
-int control_server_create(struct loop *loop, const char *path, mode_t mode,
+int control_server_create(struct loop *loop, const char *path,
 			  const struct control_method *methods, void *owner,
 			  struct control_server **ret_server,
 			  struct error *error)
 {
 	struct control_server *server;
-	int fd = channel_listen(path, mode);
+	int fd = channel_listen(path, SOCKET_MODE);
 
 	if (fd < 0)
 		return error_set(error, fd, "control socket %s: %s", path,
@@ -300,12 +301,10 @@ int control_server_create(struct loop *loop, const char *path, mode_t mode,
 
 void control_server_destroy(struct control_server *server)
 {
-	struct list *node;
-
 	if (!server)
 		return;
 	unlink(server->path);
-	while ((node = list_first(&server->peers)))
+	list_for_each_safe(node, &server->peers)
 		peer_destroy(list_entry(node, struct peer, node));
 	loop_timer_cancel(server->loop, &server->accept_retry);
 	server->destroyed = true;

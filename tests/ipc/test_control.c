@@ -120,7 +120,7 @@ static int scene_begin(void **state)
 	strcpy(scene->directory, "/tmp/control-XXXXXX");
 	assert_non_null(mkdtemp(scene->directory));
 	snprintf(scene->path, sizeof(scene->path), "%s/c", scene->directory);
-	assert_int_equal(control_server_create(scene->loop, scene->path, 0600,
+	assert_int_equal(control_server_create(scene->loop, scene->path,
 					       methods, scene, &scene->server,
 					       &scene->error),
 			 0);
