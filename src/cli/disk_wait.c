@@ -23,6 +23,8 @@
 #include "output.h"
 
 #define HTTP_ACCEPTED 202
+/* Between two questions, so that one that is answered at once asks little. */
+#define PAUSE_MS 100
 
 struct progress {
 	const char *name;
@@ -39,6 +41,13 @@ static time_t now_s(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec;
+}
+
+static void pause_ms(long ms)
+{
+	const struct timespec pause = {.tv_nsec = ms * 1000000};
+
+	(void)nanosleep(&pause, NULL);
 }
 
 static void wipe(struct progress *progress)
@@ -126,12 +135,15 @@ int disk_wait(const struct invocation *invocation, struct client *client,
 		.waiting = visible ? on_waiting : NULL,
 		.waiting_context = &progress,
 	};
-	struct client_answer answer = {.status = HTTP_ACCEPTED};
+	struct client_answer answer;
 	int ret =
 		path ? 0 : error_set(error, -ENOMEM, "forebay: out of memory");
 
+	if (ret == 0)
+		ret = client_call(client, &request, &answer, error);
 	while (ret == 0 && answer.status == HTTP_ACCEPTED) {
 		client_answer_release(&answer);
+		pause_ms(PAUSE_MS);
 		ret = client_call(client, &request, &answer, error);
 	}
 	end_progress(&progress);
