@@ -8,6 +8,7 @@
 #include "policy.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,18 +58,19 @@ static int check_filter(struct agent *agent, const json_t *given,
 	int result;
 
 	result = gate_object(given, members, problem);
-	if (result == 0)
-		result = gate_string(given, "filter", true, &name, problem);
+	if (result < 0)
+		return result;
+	result = gate_string(given, "filter", true, &name, problem);
 	if (result == 0)
 		result = filters_find(agent->filters, name, &filter, problem);
 	if (result == 0)
 		result = find_class(filter, &entry.class_index, problem);
-	if (result == 0)
-		result = properties_check(filter,
-					  json_object_get(given, "properties"),
-					  &normal, problem);
 	if (result < 0)
-		return result;
+		return problem_inside(problem, "filter");
+	result = properties_check(filter, json_object_get(given, "properties"),
+				  &normal, problem);
+	if (result < 0)
+		return problem_inside(problem, "properties");
 	entry.document =
 		json_pack("{s:s, s:O}", "filter", name, "properties", normal);
 	*ret_entry = entry;
@@ -97,6 +99,15 @@ static int insert(struct entry *entries, size_t count, struct entry entry,
 	return 0;
 }
 
+static void point_at(struct problem *problem, size_t index)
+{
+	char step[24];
+
+	(void)snprintf(step, sizeof(step), "%zu", index);
+	(void)problem_inside(problem, step);
+	(void)problem_inside(problem, "filters");
+}
+
 static int check_filters(struct agent *agent, const json_t *list,
 			 json_t **ret_filters, struct problem *problem)
 {
@@ -114,6 +125,7 @@ static int check_filters(struct agent *agent, const json_t *list,
 			result = insert(entries, count, entry, problem);
 		if (result < 0) {
 			json_decref(entry.document);
+			point_at(problem, index);
 			break;
 		}
 		count++;

@@ -110,6 +110,30 @@ int problem_hint(struct problem *problem, const char *hint, ...)
 	return -EPROTO;
 }
 
+int problem_inside(struct problem *problem, const char *step)
+{
+	char pointer[sizeof(problem->pointer)] = "/";
+	size_t length = 1;
+
+	/* Room for "~1" and the NUL. */
+	for (; *step && length + 3 < sizeof(pointer); step++) {
+		if (*step == '~' || *step == '/')
+			pointer[length++] = '~';
+		pointer[length++] = *step == '~'   ? '0'
+				    : *step == '/' ? '1'
+						   : *step;
+	}
+	/* What doesn't fit is pointed at by what is around it. */
+	if (*step || length + strlen(problem->pointer) >= sizeof(pointer)) {
+		problem->pointer[0] = '\0';
+		return -EPROTO;
+	}
+	memcpy(pointer + length, problem->pointer,
+	       strlen(problem->pointer) + 1);
+	memcpy(problem->pointer, pointer, sizeof(pointer));
+	return -EPROTO;
+}
+
 int problem_internal(struct problem *problem, const char *what, int result)
 {
 	problem_set(problem, PROBLEM_INTERNAL, "%s: %s", what,
@@ -138,10 +162,11 @@ json_t *problem_document(const struct problem *problem)
 	char type[64];
 
 	snprintf(type, sizeof(type), "urn:forebay:problem:%s", code);
-	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s?, s:s?}", "type", type,
-			 "title", kinds[problem->code].title, "status",
+	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s?, s:s?, s:s*}", "type",
+			 type, "title", kinds[problem->code].title, "status",
 			 kinds[problem->code].http_status, "code", code,
 			 "detail", problem->detail, "object",
 			 problem->object[0] ? problem->object : NULL, "hint",
-			 problem->hint[0] ? problem->hint : NULL);
+			 problem->hint[0] ? problem->hint : NULL, "pointer",
+			 problem->pointer[0] ? problem->pointer : NULL);
 }

@@ -67,6 +67,7 @@ struct problem {
 	char detail[ERROR_MESSAGE_BYTES];
 	char object[128]; /* "disk d1"; may be empty */
 	char hint[256]; /* may be empty */
+	char pointer[256]; /* where in the body; may be empty */
 };
 
 /* Returns: -EPROTO, always; never success. */
@@ -77,6 +78,9 @@ int problem_about(struct problem *problem, const char *kind, const char *name);
 /* Says what to do, and returns -EPROTO. */
 int problem_hint(struct problem *problem, const char *hint, ...)
 	__attribute__((format(printf, 2, 3)));
+/* The fault is in member or item @step of what was looked at: called from the
+ * inside out, it makes a JSON pointer (RFC 6901). Returns -EPROTO. */
+int problem_inside(struct problem *problem, const char *step);
 /* A failure that isn't the caller's: out of memory, store ... */
 int problem_internal(struct problem *problem, const char *what, int result);
 

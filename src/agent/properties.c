@@ -200,11 +200,12 @@ int properties_check(const json_t *description, const json_t *given,
 		int result;
 
 		if (!schema || !subject.type)
-			return refuse_unknown(description, filter, name,
-					      problem);
-		result = check_value(&subject, value, &checked);
+			result = refuse_unknown(description, filter, name,
+						problem);
+		else
+			result = check_value(&subject, value, &checked);
 		if (result < 0)
-			return result;
+			return problem_inside(problem, name);
 		if (json_object_set_new(normal, name, checked) < 0)
 			return problem_internal(problem, "properties", -ENOMEM);
 	}
