@@ -27,6 +27,7 @@ struct client {
 	CURL *curl;
 	char *root; /* NULL: the system's */
 	char *socket;
+	json_t *problem; /* of the last refused call, or NULL */
 };
 
 struct transfer {
@@ -52,6 +53,7 @@ void client_close(struct client *client)
 	curl_easy_cleanup(client->curl);
 	free(client->root);
 	free(client->socket);
+	json_decref(client->problem);
 	free(client);
 }
 
@@ -248,10 +250,31 @@ static int explain_transport(const struct client *client,
 			 client->socket, curl_easy_strerror(result));
 }
 
-/* RFC 7807 with our members: object, detail, hint. */
-static int explain_problem(const struct client_answer *answer,
-			   struct error *error)
+/* "disk d1" and "d1" need not be said again; nor a path within a URI. */
+static int names_object(const char *detail, const char *object)
 {
+	const char *name = strchr(object, ' ');
+
+	if (strstr(detail, object))
+		return 1;
+	return name && name[1] == '/' && strstr(detail, name + 1) != NULL;
+}
+
+/* Whom a refusal is about, when it doesn't say: the request's own subject. */
+static void describe_subject(const struct client_request *request, char *buffer,
+			     size_t buffer_bytes)
+{
+	(void)snprintf(buffer, buffer_bytes, "%s%s%s",
+		       request->subject_kind ? request->subject_kind
+					     : "forebayd",
+		       request->subject_kind ? " " : "",
+		       request->subject_kind ? request->subject_name : "");
+}
+
+/* RFC 7807 with our members: object, detail, hint. */
+static int explain_problem(const struct transfer *transfer, struct error *error)
+{
+	const struct client_answer *answer = &transfer->answer;
 	int code = exit_code_errno_from_http(answer->status);
 	const json_t *problem = answer->json;
 	const char *object =
@@ -259,20 +282,21 @@ static int explain_problem(const struct client_answer *answer,
 	const char *detail =
 		json_string_value(json_object_get(problem, "detail"));
 	const char *hint = json_string_value(json_object_get(problem, "hint"));
+	char subject[128];
 
 	if (!detail)
 		return error_set(error, -EPROTO,
 				 "forebayd: answered status %ld without saying "
 				 "why; look in its log",
 				 answer->status);
+	describe_subject(transfer->request, subject, sizeof(subject));
 	if (!object)
-		object = "forebayd";
-	/* Some details name their object themselves. */
-	if (strncmp(detail, object, strlen(object)) == 0)
-		return error_set(error, code, "%s%s%s", detail,
-				 hint ? "; " : "", hint ? hint : "");
-	return error_set(error, code, "%s: %s%s%s", object, detail,
-			 hint ? "; " : "", hint ? hint : "");
+		object = subject;
+	if (names_object(detail, object))
+		object = NULL;
+	return error_set(error, code, "%s%s%s%s%s", object ? object : "",
+			 object ? ": " : "", detail, hint ? "; " : "",
+			 hint ? hint : "");
 }
 
 static int conclude(const struct client *client, struct transfer *transfer,
@@ -290,7 +314,7 @@ static int conclude(const struct client *client, struct transfer *transfer,
 		return error_set(error, -ENOMEM, "forebay: out of memory");
 	answer->json = json_loadb(answer->bytes, answer->byte_count, 0, NULL);
 	if (answer->status < 200 || answer->status > 299)
-		return explain_problem(answer, error);
+		return explain_problem(transfer, error);
 	return 0;
 }
 
@@ -300,6 +324,8 @@ int client_call(struct client *client, const struct client_request *request,
 	struct transfer transfer = {.curl = client->curl, .request = request};
 	int ret = set_up(client, &transfer);
 
+	json_decref(client->problem);
+	client->problem = NULL;
 	if (ret < 0)
 		(void)error_set(error, ret, "forebay: out of memory");
 	else
@@ -307,9 +333,16 @@ int client_call(struct client *client, const struct client_request *request,
 			       curl_easy_perform(client->curl), error);
 	curl_slist_free_all(transfer.headers);
 	free(transfer.body);
-	if (ret < 0)
+	if (ret < 0) {
+		client->problem = json_incref(transfer.answer.json);
 		client_answer_release(&transfer.answer);
-	else
+	} else {
 		*ret_answer = transfer.answer;
+	}
 	return ret;
+}
+
+const char *client_refused_at(const struct client *client)
+{
+	return json_string_value(json_object_get(client->problem, "pointer"));
 }

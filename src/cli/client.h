@@ -19,6 +19,10 @@ struct client_request {
 	enum client_method method;
 	const char *path; /* "/v1/pools" */
 	const json_t *body; /* NULL: none */
+	/* "disk", "d1": named in a refusal that names nothing itself; NULL:
+	 * forebayd. */
+	const char *subject_kind;
+	const char *subject_name;
 	/* Called about once a second while the answer isn't there; NULL: not.
 	 */
 	void (*waiting)(void *context);
@@ -47,6 +51,9 @@ void client_close(struct client *client);
  */
 int client_call(struct client *client, const struct client_request *request,
 		struct client_answer *ret_answer, struct error *error);
+/* Where the last refused call's body is wrong: a JSON pointer that lives until
+ * the next call; NULL when the API didn't say. */
+const char *client_refused_at(const struct client *client);
 void client_answer_release(struct client_answer *answer);
 
 /* "/v1/disks/NAME/flush" with NAME escaped. Owns: the caller frees it. */

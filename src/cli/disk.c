@@ -31,12 +31,15 @@ static int call_and_show(const struct invocation *invocation,
 			 const struct client_request *request,
 			 output_present_fn present, struct error *error)
 {
+	struct client_request about_disk = *request;
 	struct client_answer answer;
 	int ret;
 
 	if (!request->path)
 		return out_of_memory(error);
-	ret = client_call(client, request, &answer, error);
+	about_disk.subject_kind = "disk";
+	about_disk.subject_name = invocation->operands[0];
+	ret = client_call(client, &about_disk, &answer, error);
 	if (ret < 0)
 		return ret;
 	ret = output_answer(invocation, &answer, present, error);
@@ -225,7 +228,10 @@ static char *xml_path(const struct invocation *invocation)
 int disk_xml(const struct invocation *invocation, struct client *client,
 	     struct error *error)
 {
-	struct client_request request = {.method = CLIENT_GET};
+	struct client_request request = {.method = CLIENT_GET,
+					 .subject_kind = "disk",
+					 .subject_name =
+						 invocation->operands[0]};
 	struct client_answer answer;
 	char *path;
 	int ret;

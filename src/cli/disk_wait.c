@@ -132,6 +132,8 @@ int disk_wait(const struct invocation *invocation, struct client *client,
 	struct client_request request = {
 		.method = CLIENT_POST,
 		.path = path,
+		.subject_kind = "disk",
+		.subject_name = invocation->operands[0],
 		.waiting = visible ? on_waiting : NULL,
 		.waiting_context = &progress,
 	};

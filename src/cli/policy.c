@@ -11,6 +11,7 @@
 #include "output.h"
 #include "policy_file.h"
 #include "table.h"
+#include "yaml_read.h"
 
 /* "throttle, cache" of a policy's filters, as a new string value. */
 static json_t *join_filters(const json_t *filters)
@@ -43,25 +44,44 @@ static int present_created(const json_t *policy)
 	return 0;
 }
 
+/* Puts the place in the file before what forebayd said about it. */
+static int add_place(const struct yaml_source *source,
+		     const struct client *client, struct error *error)
+{
+	const char *pointer = client_refused_at(client);
+	struct error plain = *error;
+
+	if (!pointer)
+		return error->code;
+	return error_set(error, plain.code, "%s:%d: %s", source->name,
+			 yaml_source_line(source, pointer), plain.message);
+}
+
 int policy_create(const struct invocation *invocation, struct client *client,
 		  struct error *error)
 {
-	json_t *policy = NULL;
+	struct yaml_source source;
 	struct client_request request = {.method = CLIENT_POST,
 					 .path = "/v1/policies"};
 	struct client_answer answer;
 	int ret;
 
-	ret = policy_file_read(invocation->flags[FLAG_FILE], &policy, error);
+	ret = policy_file_read(invocation->flags[FLAG_FILE], &source, error);
 	if (ret < 0)
 		return ret;
-	request.body = policy;
+	request.body = source.value;
+	request.subject_kind = "policy";
+	request.subject_name =
+		json_string_value(json_object_get(source.value, "name"));
 	ret = client_call(client, &request, &answer, error);
-	json_decref(policy);
-	if (ret < 0)
-		return ret;
-	ret = output_answer(invocation, &answer, present_created, error);
-	client_answer_release(&answer);
+	if (ret < 0) {
+		ret = add_place(&source, client, error);
+	} else {
+		ret = output_answer(invocation, &answer, present_created,
+				    error);
+		client_answer_release(&answer);
+	}
+	yaml_source_close(&source);
 	return ret;
 }
 

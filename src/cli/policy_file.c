@@ -119,7 +119,8 @@ static int check_policy(const struct yaml_source *source, struct error *error)
 	return ret;
 }
 
-int policy_file_read(const char *path, json_t **ret_policy, struct error *error)
+int policy_file_read(const char *path, struct yaml_source *ret_policy,
+		     struct error *error)
 {
 	int from_stdin = strcmp(path, "-") == 0;
 	FILE *stream = from_stdin ? stdin : fopen(path, "re");
@@ -139,7 +140,8 @@ int policy_file_read(const char *path, json_t **ret_policy, struct error *error)
 		return ret;
 	ret = check_policy(&source, error);
 	if (ret == 0)
-		*ret_policy = json_incref(source.value);
-	yaml_source_close(&source);
+		*ret_policy = source;
+	else
+		yaml_source_close(&source);
 	return ret;
 }

@@ -3,17 +3,16 @@
 #ifndef FOREBAY_CLI_POLICY_FILE_H
 #define FOREBAY_CLI_POLICY_FILE_H
 
-#include <jansson.h>
-
 struct error;
+struct yaml_source;
 
 /*
  * Reads @path ("-": standard input) and checks the policy's form; whether its
  * filters and properties exist is for forebayd to say.
  * Returns: 0, or a negative errno with @error "FILE:LINE: what; what to do".
- * Owns: the caller releases *@ret_policy.
+ * Owns: the caller ends *@ret_policy with yaml_source_close().
  */
-int policy_file_read(const char *path, json_t **ret_policy,
+int policy_file_read(const char *path, struct yaml_source *ret_policy,
 		     struct error *error);
 
 #endif

@@ -45,7 +45,12 @@ int pool_create(const struct invocation *invocation, struct client *client,
 	json_t *body = json_pack("{s:s, s:o}", "name", invocation->operands[0],
 				 "paths", absolute_paths(invocation));
 	struct client_request request = {
-		.method = CLIENT_POST, .path = "/v1/pools", .body = body};
+		.method = CLIENT_POST,
+		.path = "/v1/pools",
+		.body = body,
+		.subject_kind = "pool",
+		.subject_name = invocation->operands[0],
+	};
 	struct client_answer answer;
 	int ret;
 

@@ -274,6 +274,26 @@ class Policies(CliTest):
                            path)
         self.assertEqual(server.asked, [])
 
+    def test_what_forebayd_refuses_is_shown_with_its_line(self):
+        server = self.serve()
+        path = self.file(self.GOLD)
+        for pointer, place in (('/filters/1/properties/limit', f'{path}:6: '),
+                               ('/filters/0/filter', f'{path}:3: '),
+                               ('/filters/1/properties/x~1y', f'{path}:6: '),
+                               ('nonsense', f'{path}:1: '), (None, '')):
+            members = {'pointer': pointer} if pointer else {}
+            server.answers('POST', '/v1/policies', problem(
+                400, 'bad-property', 'must be less', object='filter cache',
+                **members))
+            self.fails(2, f'{place}filter cache: must be less', 'policy',
+                       'create', '-f', path)
+
+    def test_a_refusal_of_no_object_is_about_the_policy(self):
+        self.serve().answers('POST', '/v1/policies', problem(
+            507, 'no-space', 'the store is full', hint='make room'))
+        self.fails(1, 'policy gold: the store is full; make room', 'policy',
+                   'create', '-f', self.file(self.GOLD))
+
     def test_a_missing_file_is_named(self):
         path = f'{self.root}/none.yaml'
         self.fails(3, f'{path}: cannot be read: No such file or directory; '
@@ -454,10 +474,13 @@ class Failures(CliTest):
              "disk d9: is not known; see 'forebay disk list'"),
             (409, 4, 'disk-open', 'disk d9 is open', 'disk d9', 'close it',
              'disk d9 is open; close it'),
-            (422, 2, 'bad-size', '513 is no multiple of 512', 'disk d9',
-             None, 'disk d9: 513 is no multiple of 512'),
+            (400, 2, 'bad-size', '513 is no multiple of 512', None, None,
+             'disk d9: 513 is no multiple of 512'),
+            (409, 4, 'backend-missing', 'backend file:/x/y is missing',
+             'backend /x/y', 'make it', 'backend file:/x/y is missing; '
+             'make it'),
             (500, 1, 'internal', 'the store is full', None, 'make room',
-             'forebayd: the store is full; make room'),
+             'disk d9: the store is full; make room'),
             (504, 6, 'data-plane-timeout', 'no answer', 'disk d9', 'wait',
              'disk d9: no answer; wait'),
         )
