@@ -144,6 +144,6 @@ void apply_entry(struct engine *engine, const struct apply *apply,
 	case LOG_ZERO:
 	case LOG_DISCARD:
 		/* Appended by nobody: recovery refuses a log that has them. */
-		assert(!"unknown entry in an accepted record");
+		assert(false && "unknown entry in an accepted record");
 	}
 }
