@@ -98,6 +98,8 @@ static int read_wish(const json_t *body, struct wish *wish,
 		result = gate_list(body, "exports", false, &exports, problem);
 	if (result == 0)
 		result = check_exports(exports, &wish->exports, problem);
+	if (result < 0 && wish->name)
+		problem_about(problem, "disk", wish->name);
 	return result;
 }
 

@@ -135,8 +135,9 @@ int gate_size(const json_t *object, const char *member, uint64_t *ret_bytes,
 				   bytes);
 	if (!json_is_integer(value) || bytes <= 0 || bytes % 512 != 0) {
 		problem_set(problem, PROBLEM_BAD_SIZE,
-			    "a disk's size must be a multiple of 512 bytes, "
-			    "and more than 0");
+			    "a size of %lld bytes: it must be a multiple of "
+			    "512, and more than 0",
+			    bytes);
 		if (json_is_integer(value) && bytes > 0)
 			problem_hint(problem, "the next one is %lld bytes",
 				     bytes / 512 * 512 + 512);
