@@ -3,8 +3,9 @@
  * probe_filter.c - a filter that does what a test tells it to.
  *
  * Built several times with another name and class. It reports its life to
- * probe_note(), which the test program exports, and runs the host services
- * behind named actions, each of which ends with what it found.
+ * probe_note() where the test program exports that, else to the log, and runs
+ * the host services behind named actions, each of which ends with what it
+ * found.
  */
 #include <assert.h>
 #include <errno.h>
@@ -18,8 +19,8 @@
 #define MANY 2000u
 #define BLOCK_BYTES 512u
 
-/* The test's. */
-void probe_note(const char *filter, const char *event);
+/* The test's, if it has one. */
+__attribute__((weak)) void probe_note(const char *filter, const char *event);
 
 struct probe {
 	struct forebay_instance *instance;
@@ -37,11 +38,20 @@ struct probe {
 	_Alignas(BLOCK_BYTES) unsigned char block[BLOCK_BYTES];
 };
 
+static void note(const struct probe *probe, const char *event)
+{
+	if (probe_note)
+		probe_note(PROBE_NAME, event);
+	else
+		probe->host->log(probe->instance, FOREBAY_LOG_INFO, "%s",
+				 event);
+}
+
 static void on_late(struct forebay_timer *timer)
 {
 	struct probe *probe = timer->owner;
 
-	probe_note(PROBE_NAME, "late");
+	note(probe, "late");
 	probe->host->open_done(probe->instance, 0);
 }
 
@@ -61,7 +71,7 @@ static void probe_open(struct forebay_instance *instance,
 	probe->timer.expired = on_late;
 	probe->timer.owner = probe;
 	*ret_state = probe;
-	probe_note(PROBE_NAME, "open");
+	note(probe, "open");
 	host->property_boolean(instance, "fail", &fail);
 	host->property_integer(instance, "late", &delay_ns);
 	if (fail) {
@@ -81,7 +91,7 @@ static void probe_close(void *state)
 	struct forebay_instance *instance = probe->instance;
 	const struct forebay_host *host = probe->host;
 
-	probe_note(PROBE_NAME, "close");
+	note(probe, "close");
 	free(probe);
 	host->close_done(instance, 0);
 }
@@ -95,8 +105,7 @@ static void probe_submit(void *state, struct forebay_request *request)
 
 static void probe_properties_changed(void *state)
 {
-	(void)state;
-	probe_note(PROBE_NAME, "changed");
+	note(state, "changed");
 }
 
 static void action_end(struct probe *probe, int status)
@@ -255,6 +264,7 @@ static void probe_action(void *state, const char *name,
 			 void (*done)(void *context, int status), void *context)
 {
 	struct probe *probe = state;
+	bool stuck = false;
 
 	probe->done = done;
 	probe->context = context;
@@ -265,8 +275,9 @@ static void probe_action(void *state, const char *name,
 	} else if (strcmp(name, "own-file") == 0) {
 		own_file(probe);
 	} else if (strcmp(name, "flush") == 0) {
-		probe_note(PROBE_NAME, "flush");
-		done(context, 0);
+		note(probe, "flush");
+		probe->host->property_boolean(probe->instance, "stuck", &stuck);
+		done(context, stuck ? -EIO : 0);
 	} else {
 		done(context, -ENOTSUP);
 	}
@@ -284,6 +295,11 @@ static const struct forebay_property probe_properties[] = {
 		.type = FOREBAY_PROPERTY_DURATION,
 		.maximum = INT64_MAX,
 		.online = true,
+	},
+	{
+		.name = "stuck",
+		.description = "The action flush fails.",
+		.type = FOREBAY_PROPERTY_BOOLEAN,
 	},
 	{0},
 };

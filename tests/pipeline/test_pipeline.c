@@ -291,7 +291,8 @@ static void an_invalid_property_is_refused(void **state)
 	add(scene, "probe-top", "{\"fale\": true}");
 	expect_refused(scene, -EINVAL,
 		       "filter probe-top has no property 'fale': did you mean "
-		       "'fail'? It knows fail, late");
+		       "'fail'? It knows fail, late, "
+		       "stuck");
 }
 
 static void a_disk_must_have_its_backends_size(void **state)
