@@ -14,6 +14,12 @@
 #define LABEL_BYTES 64u
 #define STATUS_DEPTH_MAX 4u
 
+/* How much of a document is worth a line. */
+enum detail {
+	DETAIL_ALL = 0,
+	DETAIL_COUNTED /* no text, and no counter that is still 0 */
+};
+
 static void print_title(const char *kind, const char *name)
 {
 	bool colour = table_in_colour();
@@ -31,9 +37,26 @@ static bool ends_with(const char *text, const char *end)
 	       strcmp(text + text_bytes - end_bytes, end) == 0;
 }
 
-/* "mode", "dirty_bytes" -> "Mode dirty" and UNIT_SIZE. */
+/* "log mode" -> "Log mode", "ssd flushes" -> "SSD flushes". */
+static void polish(char *label)
+{
+	for (char *letter = label; *letter; letter++) {
+		bool starts = letter == label || letter[-1] == ' ';
+
+		if (*letter == '_')
+			*letter = ' ';
+		if (starts && strncmp(letter, "ssd", 3) == 0 &&
+		    strchr("_ ", letter[3]))
+			memcpy(letter, "SSD", 3);
+	}
+	if (label[0] >= 'a' && label[0] <= 'z')
+		label[0] = (char)(label[0] - 'a' + 'A');
+}
+
+/* "Log", "dirty_bytes" -> "Log dirty" and UNIT_SIZE. A key that names no unit
+ * has that of the object around it: {"delay_us": {"p50": 3}}. */
 static enum unit read_key(const char *prefix, const char *key,
-			  char label[LABEL_BYTES])
+			  enum unit inherited, char label[LABEL_BYTES])
 {
 	static const struct {
 		const char *end;
@@ -45,7 +68,7 @@ static enum unit read_key(const char *prefix, const char *key,
 	};
 	enum unit unit = ends_with(key, "ratio")   ? UNIT_RATIO
 			 : ends_with(key, "state") ? UNIT_STATE
-						   : UNIT_COUNT;
+						   : inherited;
 	int key_bytes = (int)strlen(key);
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -56,18 +79,34 @@ static enum unit read_key(const char *prefix, const char *key,
 	}
 	(void)snprintf(label, LABEL_BYTES, "%s%s%.*s", prefix,
 		       *prefix ? " " : "", key_bytes, key);
-	for (char *letter = label; *letter; letter++) {
-		if (*letter == '_')
-			*letter = ' ';
-	}
-	if (label[0] >= 'a' && label[0] <= 'z')
-		label[0] = (char)(label[0] - 'a' + 'A');
+	polish(label);
 	return unit;
 }
 
-/* Nested objects are flattened; what has no value isn't shown. */
-static void add_status(struct table *table, const char *prefix,
-		       const json_t *document, unsigned int depth)
+/* What a document is made of, on the way down into it. */
+struct level {
+	const char *prefix;
+	enum unit unit;
+	enum detail detail;
+	unsigned int depth;
+};
+
+static bool is_shown(const json_t *value, const struct level *level)
+{
+	bool counted = level->detail == DETAIL_COUNTED;
+
+	if (json_is_null(value))
+		return false;
+	if (json_is_string(value))
+		return !counted && *json_string_value(value);
+	if (json_is_number(value) && (counted || level->depth > 0))
+		return json_number_value(value) > 0;
+	return true;
+}
+
+/* Nested objects are flattened, and of them only what has happened shows. */
+static void add_status(struct table *table, const json_t *document,
+		       struct level level)
 {
 	const char *key;
 	json_t *value;
@@ -75,13 +114,15 @@ static void add_status(struct table *table, const char *prefix,
 	json_object_foreach((json_t *)document, key, value)
 	{
 		char label[LABEL_BYTES];
-		enum unit unit = read_key(prefix, key, label);
+		struct level inner = {.prefix = label,
+				      .detail = level.detail,
+				      .depth = level.depth + 1};
 
-		if (json_is_object(value) && depth < STATUS_DEPTH_MAX)
-			add_status(table, label, value, depth + 1);
-		else if (!json_is_null(value) &&
-			 !(json_is_string(value) && !*json_string_value(value)))
-			table_pair(table, label, unit, value);
+		inner.unit = read_key(level.prefix, key, level.unit, label);
+		if (json_is_object(value) && level.depth < STATUS_DEPTH_MAX)
+			add_status(table, value, inner);
+		else if (is_shown(value, &level))
+			table_pair(table, label, inner.unit, value);
 	}
 }
 
@@ -116,16 +157,41 @@ static int present_requests(const json_t *requests)
 }
 
 static int present_status(const char *kind, const char *name,
-			  const json_t *status)
+			  const json_t *status, enum detail detail)
 {
+	const struct level top = {
+		.prefix = "", .unit = UNIT_COUNT, .detail = detail};
 	struct table *table;
 
 	if (json_object_size(status) == 0)
 		return 0;
 	print_title(kind, name);
 	table = table_create_pairs();
-	add_status(table, "", status, 0);
+	add_status(table, status, top);
 	return table_finish(table);
+}
+
+/* Their sockets are "disk show"'s; here is what went through them. */
+static int present_exports(const json_t *exports)
+{
+	const char *kind;
+	json_t *counters;
+	int ret = 0;
+
+	json_object_foreach((json_t *)exports, kind, counters)
+	{
+		char name[LABEL_BYTES];
+
+		(void)snprintf(name, sizeof(name), "%s", kind);
+		for (char *letter = name; *letter; letter++) {
+			if (*letter == '_')
+				*letter = '-';
+		}
+		if (ret == 0)
+			ret = present_status("Export ", name, counters,
+					     DETAIL_COUNTED);
+	}
+	return ret;
 }
 
 static int present_path(const json_t *stats)
@@ -152,11 +218,11 @@ int disk_view_stats(const json_t *stats)
 			json_string_value(json_object_get(filter, "name"));
 
 		ret = present_status("Filter ", name ? name : "",
-				     json_object_get(filter, "status"));
+				     json_object_get(filter, "status"),
+				     DETAIL_ALL);
 	}
 	if (ret == 0)
-		ret = present_status("Exports", "",
-				     json_object_get(stats, "exports"));
+		ret = present_exports(json_object_get(stats, "exports"));
 	if (ret == 0)
 		ret = present_path(stats);
 	return ret;

@@ -158,8 +158,9 @@ static const struct verb disk_verbs[] = {
 		.name = "stats",
 		.summary = "Show a disk's requests, latencies and filters",
 		.details = "Counts from the start of the disk's process. "
-			   "Latencies are medians and\npercentiles as the "
-			   "export saw them.",
+			   "Latencies are medians and\npercentiles. Details "
+			   "that count nothing yet are left out; -o json has\n"
+			   "them all.",
 		.operands = ONE_DISK,
 		.examples = {"forebay disk stats web1",
 			     "watch -n 1 forebay disk stats web1"},

@@ -68,9 +68,14 @@ STATS = {
         {'name': 'cache', 'status': {
             'mode': {'requested': 'write-back', 'actual': 'write-through',
                      'reason': 'the pool is full'},
-            'hit_ratio': 0.875, 'dirty_bytes': 5 << 20, 'log': {'epoch': 3}}},
+            'hit_ratio': 0.875, 'dirty_bytes': 5 << 20, 'read_miss_bytes': 0,
+            'log': {'epoch': 3, 'ssd_flushes': 2, 'bad_blocks': 0},
+            'delay_us': {'p50': 3.5}}},
     ],
-    'exports': {},
+    'exports': {
+        'vhost_user_blk': {'connected': True, 'queues': 2, 'replayed': 0},
+        'nbd': {'socket': '/r/run/disks/6b/nbd.sock', 'connections': 0},
+    },
 }
 
 XML = b"""<disk type='vhostuser' device='disk'>

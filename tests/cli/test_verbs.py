@@ -378,8 +378,13 @@ class Disks(CliTest):
                      'Filter cache', 'Mode actual +write-through',
                      'Mode reason +the pool is full', r'Hit ratio +0\.875',
                      r'Dirty \(bytes\) +5242880', 'Log epoch +3',
+                     r'Read miss \(bytes\) +0', 'Log SSD flushes +2',
+                     r'Delay p50 \(us\) +3\.5', 'Export vhost-user-blk',
+                     'Connected +yes', 'Queues +2',
                      r'Copied \(bytes\) +0', 'In flight +3'):
             self.assertRegex(shown, f'(?m)^{line}$')
+        for word in ('replayed', 'bad blocks', 'nbd.sock', 'Connections'):
+            self.assertNotIn(word, shown)
 
     def test_stats_is_rounded_on_a_terminal(self):
         self.serve().answers('GET', '/v1/disks/d1/stats',
