@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the table: what is compared with what, and what we aim for.
+
+A row is measured in rounds: ours, peer, ours, peer ... so that whatever else
+the machine does hits both. Its figure is the median of the rounds.
+"""
+
+import os
+import statistics
+
+import devices
+import targets
+from targets import POLL, SAME, XCORE, Shape
+
+MIB = 1 << 20
+
+
+class Row:
+    """One comparison; run() fills the rest in."""
+
+    def __init__(self, row_id, name, aim, unit='IOPS'):
+        self.id = row_id
+        self.name = name
+        self.aim = aim
+        self.unit = unit
+        self.ours = []
+        self.peers = []
+        self.peer_name = ''
+        self.note = ''
+        self.skipped = ''
+
+    def add(self, ours, peer):
+        self.ours.append(ours)
+        self.peers.append(peer)
+
+    @staticmethod
+    def middle(results, *path):
+        values = []
+        for result in results:
+            for key in path:
+                result = result[key]
+            values.append(result)
+        return statistics.median(values)
+
+    def ratio(self):
+        peer = self.middle(self.peers, 'iops')
+        return self.middle(self.ours, 'iops') / peer if peer else 0.0
+
+    def met(self):
+        return None if self.aim is None else self.ratio() >= self.aim
+
+    def document(self):
+        if self.skipped:
+            return {'id': self.id, 'name': self.name, 'aim': self.aim,
+                    'skipped': self.skipped}
+        return {
+            'id': self.id, 'name': self.name, 'unit': self.unit,
+            'ours': self.side(self.ours), 'peer': {
+                'name': self.peer_name, **self.side(self.peers)},
+            'ratio': round(self.ratio(), 3), 'aim': self.aim,
+            'met': self.met(), 'note': self.note}
+
+    def side(self, results):
+        iops = [result['iops'] for result in results]
+        return {
+            'iops': round(statistics.median(iops)),
+            'iops_min': round(min(iops)), 'iops_max': round(max(iops)),
+            'latency_us': {name: round(self.middle(results, 'latency_us',
+                                                   name), 1)
+                           for name in ('p50', 'p99', 'p999')},
+            'cpu_us_per_io': {name: round(self.middle(results,
+                                                      'cpu_us_per_io', name),
+                                          2)
+                              for name in ('target', 'load')}}
+
+
+class CostRow(Row):
+    """What something adds to each request, in nanoseconds: lower is better."""
+
+    def __init__(self, row_id, name, aim, count):
+        super().__init__(row_id, name, aim, 'ns')
+        self.count = count
+
+    def cost_ns(self):
+        each = [(ours['cpu_us_per_io']['target']
+                 - peer['cpu_us_per_io']['target']) * 1000 / self.count
+                for ours, peer in zip(self.ours, self.peers)]
+        return statistics.median(each)
+
+    def ratio(self):
+        return self.cost_ns()
+
+    def met(self):
+        return self.cost_ns() <= self.aim
+
+
+class Bench:
+    """The files, the daemon, and how long to measure."""
+
+    def __init__(self, build, work, quick, say):
+        self.build = build
+        self.work = work
+        self.rounds = 3 if quick else 7
+        self.seconds = 0.4 if quick else 2.0
+        self.warm_up = 0.1 if quick else 0.5
+        self.data_bytes = 128 * MIB if quick else 512 * MIB
+        self.say = say
+        self.quick = quick
+        # Cache file, write log and the raw file of the peers share it.
+        self.device = devices.open_device(os.path.join(work, 'fast'),
+                                          4096 * MIB)
+        self.backend = None
+        self.daemon = None
+        try:
+            self.backend = devices.open_device(os.path.join(work, 'slow'),
+                                               2048 * MIB)
+        except BaseException:
+            self.device.close()
+            raise
+
+    def close(self):
+        if self.daemon:
+            self.daemon.stop()
+        self.backend.close()
+        self.device.close()
+
+    def raw_file(self):
+        """The peers' file on the fast device."""
+        path = os.path.join(self.device.folder, 'raw')
+        if not os.path.exists(path):
+            devices.make_file(path, self.data_bytes)
+        return path
+
+    def backend_file(self, name):
+        path = os.path.join(self.backend.folder, name)
+        if not os.path.exists(path):
+            devices.make_file(path, self.data_bytes)
+        return path
+
+    def cached_disk(self, name):
+        """A disk with a write-back cache on the fast device."""
+        if not self.daemon:
+            self.daemon = targets.CacheDaemon(
+                self.build, self.work,
+                os.path.join(self.device.folder, 'pool'))
+        disk = targets.Disk(self.build, self.work, self.backend_file(name),
+                            name)
+        return disk.add_cache(self.daemon, 1024 * MIB)
+
+    def shape(self, mode, depth):
+        return Shape(mode, depth, self.data_bytes, self.warm_up, self.seconds)
+
+    def compare(self, row, pair, shape, placement):
+        """Measures @pair = (ours, peer), which run already."""
+        ours, peer = pair
+        row.peer_name = peer.name
+        self.say(f'{row.id} {row.name}')
+        for _ in range(self.rounds):
+            row.add(ours.measure(shape, placement),
+                    peer.measure(shape, placement))
+        return row
+
+
+def skip(cells, reason):
+    rows = []
+    for cell in cells:
+        row = Row(*cell[:3])
+        row.skipped = reason
+        rows.append(row)
+    return rows
+
+
+def title(what, depth, placement):
+    return f'{what}, QD{depth}, {placement.name}'
+
+
+READ_AIMS = ((1, SAME, 1.0), (32, SAME, 1.5), (1, XCORE, 1.5),
+             (32, XCORE, 1.0), (1, POLL, 1.3), (32, POLL, 1.0))
+WRITE_AIMS = ((1, SAME, 1.0), (32, SAME, 1.5), (1, XCORE, 1.0),
+              (32, XCORE, 1.5))
+
+
+def read_hits(bench):
+    """P1 and P2: 4 KiB reads of what the cache holds."""
+    cells = [('P1', title('read hit 4k vs raw fio', 32, SAME), 0.95)]
+    cells += [('P2', title('read hit 4k vs qsd uncached', depth, place), aim)
+              for depth, place, aim in READ_AIMS]
+    started = []
+    try:
+        ours = bench.cached_disk('hits').start()
+        started.append(ours)
+        qsd = targets.StorageDaemon(bench.build, bench.work,
+                                    bench.raw_file()).start()
+        started.append(qsd)
+        ours.fill(bench.data_bytes)
+        before = ours.hits()
+        rows = [bench.compare(Row(*cells[0]),
+                              (ours, targets.Fio(bench.raw_file())),
+                              bench.shape('randread', 32), SAME)]
+        for cell, (depth, place, _) in zip(cells[1:], READ_AIMS):
+            rows.append(bench.compare(Row(*cell), (ours, qsd),
+                                      bench.shape('randread', depth), place))
+        hit, miss = (now - then for now, then in zip(ours.hits(), before))
+        share = hit / (hit + miss) if hit + miss else 0
+        for row in rows:
+            row.note = f'{share:.1%} hits'
+        return rows
+    except targets.Missing as missing:
+        return skip(cells, str(missing))
+    finally:
+        for target in started:
+            target.stop()
+
+
+def write_back(bench):
+    """P3: 4 KiB writes that the log takes."""
+    cells = [('P3', title('write-back 4k vs qsd raw', depth, place), aim)
+             for depth, place, aim in WRITE_AIMS]
+    started = []
+    try:
+        ours = bench.cached_disk('writes').start()
+        started.append(ours)
+        qsd = targets.StorageDaemon(bench.build, bench.work,
+                                    bench.raw_file(), 'qsd-w').start()
+        started.append(qsd)
+        return [bench.compare(Row(*cell), (ours, qsd),
+                              bench.shape('randwrite', depth), place)
+                for cell, (depth, place, _) in zip(cells, WRITE_AIMS)]
+    except targets.Missing as missing:
+        return skip(cells, str(missing))
+    finally:
+        for target in started:
+            target.stop()
+
+
+def null_filter(bench):
+    """P8: what a filter that does nothing costs a request."""
+    count = 8
+    name = f'a further filter ({count} null filters vs none)'
+    started = []
+    try:
+        path = bench.raw_file()
+        with_filters = targets.Disk(bench.build, bench.work, path, 'filters')
+        with_filters.add_null_filters(count)
+        started.append(with_filters.start())
+        bare = targets.Disk(bench.build, bench.work,
+                            bench.backend_file('bare'), 'bare')
+        started.append(bare.start())
+        return [bench.compare(CostRow('P8', name, 20, count),
+                              (with_filters, bare),
+                              bench.shape('randread', 32), POLL)]
+    except targets.Missing as missing:
+        return skip([('P8', name, 20)], str(missing))
+    finally:
+        for target in started:
+            target.stop()
+
+
+def bare_export(bench):
+    """E1: the export itself, without any filter."""
+    cells = [('E1', title('uncached export 4k vs qsd', depth, place), 1.0)
+             for depth, place in ((1, SAME), (32, SAME), (32, POLL))]
+    started = []
+    try:
+        ours = targets.Disk(bench.build, bench.work,
+                            bench.backend_file('export'), 'export').start()
+        started.append(ours)
+        qsd = targets.StorageDaemon(bench.build, bench.work,
+                                    bench.backend_file('peer'),
+                                    'qsd-e').start()
+        started.append(qsd)
+        return [bench.compare(Row(*cell), (ours, qsd),
+                              bench.shape('randread', depth), place)
+                for cell, (depth, place) in zip(
+                    cells, ((1, SAME), (32, SAME), (32, POLL)))]
+    except targets.Missing as missing:
+        return skip(cells, str(missing))
+    finally:
+        for target in started:
+            target.stop()
+
+
+GROUPS = {'P1': read_hits, 'P2': read_hits, 'P3': write_back,
+          'P8': null_filter, 'E1': bare_export}

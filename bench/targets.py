@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured: Forebay, and what it is compared with.
+
+Each target is started on a file, pinned to a CPU, and loaded by measure().
+A target that this machine or this build doesn't have raises Missing.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'tests', 'lib'))
+
+import spawn  # noqa: E402
+
+START_SECONDS = 20
+TARGET_CPU = 0
+
+
+class Missing(Exception):
+    """Something needed isn't here; the text says what."""
+
+
+class Placement:
+    """Which CPUs target and load run on, and how the load waits."""
+
+    def __init__(self, name, load_cpu, wait):
+        self.name = name
+        self.load_cpu = load_cpu
+        self.wait = wait
+
+
+SAME = Placement('same CPU', TARGET_CPU, 'irq')
+XCORE = Placement('other CPU', TARGET_CPU + 1, 'irq')
+POLL = Placement('other CPU, polled', TARGET_CPU + 1, 'poll')
+
+
+class Shape:
+    """What the load does."""
+
+    def __init__(self, mode='randread', depth=1, size_bytes=0, warm_up=0.0,
+                 seconds=1.0):
+        self.mode = mode
+        self.depth = depth
+        self.size_bytes = size_bytes
+        self.warm_up = warm_up
+        self.seconds = seconds
+
+
+def find_built(build, *names):
+    for name in names:
+        path = os.path.join(build, name)
+        if os.path.exists(path):
+            return path
+    raise Missing(f'{names[0]} is not built')
+
+
+def start(words, log):
+    process = spawn.Process(words, log)
+    os.sched_setaffinity(process.pid, {TARGET_CPU})
+    return process
+
+
+def run_json(words, what):
+    done = subprocess.run([str(word) for word in words], text=True,
+                          capture_output=True, stdin=subprocess.DEVNULL,
+                          check=False, timeout=600)
+    if done.returncode != 0:
+        raise RuntimeError(f'{what}: {done.stderr.strip() or done.stdout}')
+    return json.loads(done.stdout[done.stdout.index('{'):])
+
+
+class Target:
+    """Something behind a vhost-user-blk socket."""
+
+    def __init__(self, name, build, work):
+        self.name = name
+        self.build = build
+        self.work = work
+        self.socket = os.path.join(work, name + '.sock')
+        self.processes = []
+
+    def launch(self, words):
+        process = start(words, os.path.join(self.work, self.name + '.log'))
+        self.processes.append(process)
+        return process
+
+    def ready(self, process, condition):
+        def check():
+            if not process.alive():
+                raise RuntimeError(f'{self.name}: {process.output()}')
+            return condition()
+        spawn.wait_until(check, START_SECONDS, f'{self.name} starts')
+
+    def measure(self, shape, placement):
+        """Returns what forebay-bench reports."""
+        words = [find_built(self.build, 'bench/forebay-bench'), '--json',
+                 '--socket', self.socket, '--rw', shape.mode, '--depth',
+                 shape.depth, '--seconds', shape.seconds, '--warm-up',
+                 shape.warm_up, '--wait', placement.wait, '--cpu',
+                 placement.load_cpu]
+        if shape.size_bytes:
+            words += ['--size', shape.size_bytes]
+        for process in self.processes:
+            words += ['--target-pid', process.pid]
+        return run_json(words, self.name)
+
+    def fill(self, size_bytes):
+        """Writes the first @size_bytes once."""
+        run_json([find_built(self.build, 'bench/forebay-bench'), '--json',
+                  '--socket', self.socket, '--rw', 'write', '--block-size',
+                  65536, '--depth', 8, '--count', size_bytes // 65536,
+                  '--size', size_bytes, '--seconds', 0], self.name)
+
+    def stop(self):
+        for process in reversed(self.processes):
+            process.stop()
+        self.processes = []
+
+
+class StorageDaemon(Target):
+    """qemu-storage-daemon: a raw file, uncached, io_uring."""
+
+    def __init__(self, build, work, path, name='qsd'):
+        super().__init__(name, build, work)
+        self.path = path
+
+    def start(self):
+        program = shutil.which('qemu-storage-daemon')
+        if not program:
+            raise Missing('qemu-storage-daemon is not installed')
+        process = self.launch([
+            program, '--blockdev',
+            f'driver=file,node-name=file,filename={self.path},'
+            'aio=io_uring,cache.direct=on', '--export',
+            'type=vhost-user-blk,id=export,node-name=file,writable=on,'
+            f'num-queues=1,addr.type=unix,addr.path={self.socket}'])
+        self.ready(process, lambda: os.path.exists(self.socket))
+        return self
+
+
+class Disk(Target):
+    """forebay-disk on a raw file, with filters."""
+
+    def __init__(self, build, work, path, name='forebay'):
+        super().__init__(name, build, work)
+        self.path = path
+        self.filters = []
+        self.control = os.path.join(work, name + '.control')
+
+    def add_null_filters(self, count):
+        library = find_built(self.build, 'examples/null.so',
+                             'examples/null-filter.so')
+        self.filters += [{'name': 'null', 'library': library,
+                          'properties': {}, 'daemon_socket': None}] * count
+        return self
+
+    def add_cache(self, daemon, limit_bytes):
+        self.filters.append({
+            'name': 'cache',
+            'library': find_built(self.build, 'filters/cache/cache.so'),
+            'properties': {'mode': 'write-back', 'limit': limit_bytes},
+            'daemon_socket': daemon.socket})
+        return self
+
+    def start(self):
+        program = find_built(self.build, 'src/disk/forebay-disk')
+        config = os.path.join(self.work, self.name + '.json')
+        number = sum(self.name.encode())
+        with open(config, 'w', encoding='utf-8') as file:
+            json.dump({
+                'uuid': f'0be9c400-0000-4000-8000-{number:012x}',
+                'name': self.name,
+                'size_bytes': os.path.getsize(self.path),
+                'backend': 'file:' + self.path, 'read_only': False,
+                'filters': self.filters,
+                'exports': {'vhost_user_blk': {'socket': self.socket}},
+                'control_socket': self.control}, file)
+        process = self.launch([program, '--config', config])
+        self.ready(process, lambda: os.path.exists(self.socket))
+        return self
+
+    def stats(self):
+        return control(self.control, 'stats')
+
+    def hits(self):
+        """(bytes read from the cache, bytes read around it) so far."""
+        for instance in self.stats().get('filters', []):
+            status = instance.get('status') or {}
+            if 'read_hit_bytes' in status:
+                return status['read_hit_bytes'], status['read_miss_bytes']
+        return 0, 0
+
+
+class CacheDaemon:
+    """forebay-cached with one pool."""
+
+    def __init__(self, build, work, pool):
+        self.socket = os.path.join(work, 'cached.sock')
+        self.control = os.path.join(work, 'cached.control')
+        program = find_built(build, 'src/cached/forebay-cached')
+        find_built(build, 'filters/cache/cache.so')
+        os.makedirs(pool, exist_ok=True)
+        self.process = spawn.Process(
+            [program, '--config', os.path.join(work, 'cached.json'),
+             '--socket', self.socket, '--control-socket', self.control],
+            os.path.join(work, 'cached.log'))
+        try:
+            self.process.wait_for_file(self.control)
+            self.process.wait_for_file(self.socket)
+            control(self.control, 'pools',
+                    pools=[{'name': 'bench', 'paths': [pool]}])
+        except BaseException:
+            self.process.stop()
+            raise
+
+    def stop(self):
+        self.process.stop()
+
+
+def control(path, method, **params):
+    """One request on a control socket; returns its result."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.settimeout(30)
+        connection.connect(path)
+        connection.send(json.dumps({'id': 1, 'method': method,
+                                    'params': params}).encode())
+        answer = json.loads(connection.recv(1 << 20))
+    if 'error' in answer:
+        raise RuntimeError(f'{method}: {answer["error"]["message"]}')
+    return answer['result']
+
+
+class Fio:
+    """fio, io_uring, straight on the file."""
+
+    name = 'fio'
+
+    def __init__(self, path):
+        self.path = path
+        self.program = shutil.which('fio')
+        if not self.program:
+            raise Missing('fio is not installed')
+
+    def start(self):
+        return self
+
+    def stop(self):
+        pass
+
+    def measure(self, shape, placement):
+        """One process does all: it has only one CPU, whatever @placement."""
+        del placement
+        report = run_json([
+            self.program, '--name=raw', f'--filename={self.path}',
+            '--ioengine=io_uring', '--direct=1', '--bs=4k',
+            f'--rw={shape.mode}', f'--iodepth={shape.depth}',
+            '--time_based', f'--runtime={shape.seconds}s',
+            f'--ramp_time={shape.warm_up}s',
+            f'--size={shape.size_bytes or os.path.getsize(self.path)}',
+            f'--cpus_allowed={TARGET_CPU}', '--output-format=json',
+            '--randrepeat=0', '--norandommap', '--thread'], self.name)
+        job = report['jobs'][0]
+        part = job['read' if 'read' in shape.mode else 'write']
+        busy = (job['usr_cpu'] + job['sys_cpu']) / 100
+        quantiles = part['clat_ns'].get('percentile', {})
+        return {
+            'iops': part['iops'],
+            'latency_us': {name: quantiles.get(key, 0) / 1000
+                           for name, key in (('p50', '50.000000'),
+                                             ('p99', '99.000000'),
+                                             ('p999', '99.900000'))},
+            'cpu_us_per_io': {
+                'load': 0.0,
+                'target': busy * 1e6 / part['iops'] if part['iops'] else 0}}
