@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "chain.h"
+#include "daemon_protocol.h"
 #include "instance.h"
 #include "log.h"
 #include "loop.h"
@@ -37,6 +38,10 @@ struct deferred_private {
 	static_assert(sizeof(struct private) <=                         \
 			      sizeof(((struct type *)0)->host_private), \
 		      "the host's part fits")
+
+static_assert(FOREBAY_CHANNEL_BYTES_MAX == DAEMON_PAYLOAD_MAX &&
+		      FOREBAY_CHANNEL_FDS_MAX == CHANNEL_FDS_MAX,
+	      "a filter is promised what the channel holds");
 
 FITS(timer_private, forebay_timer);
 FITS(deferred_private, forebay_deferred);
