@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "error.h"
-#include "suggest.h"
+#include "nearest_name.h"
 
 struct words {
 	char **words;
@@ -61,17 +61,18 @@ static int refuse_unknown_flag(const char *word, struct error *error)
 {
 	int name_bytes = (int)strcspn(word, "=");
 	char name[64];
-	struct suggest suggest;
+	const char *names[FLAG_COUNT];
+	const char *meant;
 
 	(void)snprintf(name, sizeof(name), "%.*s",
 		       name_bytes < 60 ? name_bytes : 60, word);
-	suggest = suggest_start(name[1] == '-' ? name + 2 : "");
 	for (int id = 0; id < FLAG_COUNT; id++)
-		suggest_offer(&suggest, grammar_flags[id].name);
-	if (suggest.best)
+		names[id] = grammar_flags[id].name;
+	meant = nearest_name(names, FLAG_COUNT, name[1] == '-' ? name + 2 : "");
+	if (meant)
 		return error_set(error, -EINVAL,
 				 "%s: no such flag; did you mean --%s?", name,
-				 suggest.best);
+				 meant);
 	return error_set(error, -EINVAL,
 			 "%s: no such flag; see 'forebay --help'", name);
 }
@@ -162,7 +163,8 @@ static void drop_operand(struct invocation *invocation)
 static int name_noun(struct invocation *invocation, struct error *error)
 {
 	const char *word = invocation->operands[0];
-	struct suggest suggest = suggest_start(word);
+	const char *names[GRAMMAR_NAMES_MAX];
+	const char *meant;
 
 	invocation->noun = grammar_find_noun(word);
 	if (invocation->noun) {
@@ -170,11 +172,12 @@ static int name_noun(struct invocation *invocation, struct error *error)
 		return 0;
 	}
 	for (size_t i = 0; i < grammar_noun_count; i++)
-		suggest_offer(&suggest, grammar_nouns[i].name);
-	if (suggest.best)
+		names[i] = grammar_nouns[i].name;
+	meant = nearest_name(names, grammar_noun_count, word);
+	if (meant)
 		return error_set(error, -EINVAL,
 				 "%s: no such noun; did you mean 'forebay %s'?",
-				 word, suggest.best);
+				 word, meant);
 	return error_set(error, -EINVAL,
 			 "%s: no such noun; see 'forebay --help'", word);
 }
@@ -183,7 +186,8 @@ static int name_verb(struct invocation *invocation, struct error *error)
 {
 	const struct noun *noun = invocation->noun;
 	const char *word = invocation->operands[0];
-	struct suggest suggest = suggest_start(word);
+	const char *names[GRAMMAR_NAMES_MAX];
+	const char *meant;
 
 	invocation->verb = grammar_find_verb(noun, word);
 	if (invocation->verb) {
@@ -191,12 +195,13 @@ static int name_verb(struct invocation *invocation, struct error *error)
 		return 0;
 	}
 	for (size_t i = 0; i < noun->verb_count; i++)
-		suggest_offer(&suggest, noun->verbs[i].name);
-	if (suggest.best)
+		names[i] = noun->verbs[i].name;
+	meant = nearest_name(names, noun->verb_count, word);
+	if (meant)
 		return error_set(error, -EINVAL,
 				 "%s: no verb '%s'; did you mean "
 				 "'forebay %s %s'?",
-				 noun->name, word, noun->name, suggest.best);
+				 noun->name, word, noun->name, meant);
 	return error_set(error, -EINVAL,
 			 "%s: no verb '%s'; see 'forebay %s --help'",
 			 noun->name, word, noun->name);

@@ -51,6 +51,8 @@ struct operand {
 
 #define OPERAND_KINDS_MAX 2u
 #define EXAMPLES_MAX 4u
+/* Of nouns, and of a noun's verbs; a test compares. */
+#define GRAMMAR_NAMES_MAX 32u
 
 struct verb {
 	const char *name; /* NULL: the noun alone is the command */

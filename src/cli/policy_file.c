@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "error.h"
-#include "suggest.h"
+#include "nearest_name.h"
 #include "yaml_read.h"
 
 #define WHERE_BYTES 512u
@@ -24,9 +24,9 @@ static int refuse(const struct yaml_source *source, const char *where,
 			 yaml_source_line(source, where), what);
 }
 
-/* @known: the members that @object at @where may have, ended by NULL. */
+/* The members that the object at @where may have. */
 static int check_keys(const struct yaml_source *source, const char *where,
-		      const json_t *object, const char *const *known,
+		      const json_t *object, const char *const known[2],
 		      struct error *error)
 {
 	const char *key;
@@ -34,23 +34,23 @@ static int check_keys(const struct yaml_source *source, const char *where,
 
 	json_object_foreach((json_t *)object, key, value)
 	{
-		struct suggest suggest = suggest_start(key);
+		const char *meant = nearest_name(known, 2, key);
 		char pointer[WHERE_BYTES];
 		char what[WHERE_BYTES];
 
 		(void)value;
-		for (size_t i = 0; known[i]; i++)
-			suggest_offer(&suggest, known[i]);
-		if (suggest.best && strcmp(suggest.best, key) == 0)
+		if (meant && strcmp(meant, key) == 0)
 			continue;
 		(void)snprintf(pointer, sizeof(pointer), "%s/%s", where, key);
-		(void)snprintf(what, sizeof(what), "unknown key '%.100s'; %s%s",
-			       key,
-			       suggest.best ? "did you mean "
-					    : "only these are known: ",
-			       suggest.best	  ? suggest.best
-			       : where[0] == '\0' ? "name, filters"
-						  : "filter, properties");
+		if (meant)
+			(void)snprintf(what, sizeof(what),
+				       "unknown key '%.100s'; did you mean %s",
+				       key, meant);
+		else
+			(void)snprintf(what, sizeof(what),
+				       "unknown key '%.100s'; only these are "
+				       "known: %s, %s",
+				       key, known[0], known[1]);
 		return refuse(source, pointer, what, error);
 	}
 	return 0;
@@ -59,7 +59,7 @@ static int check_keys(const struct yaml_source *source, const char *where,
 static int check_filter(const struct yaml_source *source, size_t index,
 			struct error *error)
 {
-	static const char *const known[] = {"filter", "properties", NULL};
+	static const char *const known[2] = {"filter", "properties"};
 	const json_t *filters = json_object_get(source->value, "filters");
 	const json_t *item = json_array_get(filters, index);
 	const json_t *properties = json_object_get(item, "properties");
@@ -93,7 +93,7 @@ static int check_filter(const struct yaml_source *source, size_t index,
 
 static int check_policy(const struct yaml_source *source, struct error *error)
 {
-	static const char *const known[] = {"name", "filters", NULL};
+	static const char *const known[2] = {"name", "filters"};
 	const json_t *filters = json_object_get(source->value, "filters");
 	int ret;
 

@@ -217,8 +217,11 @@ static void an_empty_operand_is_refused(void **state)
 static void every_verb_can_be_found_and_has_an_example(void **state)
 {
 	(void)state;
+	assert_in_range(grammar_noun_count, 1, GRAMMAR_NAMES_MAX);
 	for (size_t i = 0; i < grammar_noun_count; i++) {
 		const struct noun *noun = &grammar_nouns[i];
+
+		assert_in_range(noun->verb_count, 1, GRAMMAR_NAMES_MAX);
 
 		assert_ptr_equal(grammar_find_noun(noun->name), noun);
 		for (size_t j = 0; j < noun->verb_count; j++) {

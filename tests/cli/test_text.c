@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_text.c - near words, rounded numbers, places made absolute. */
+/* test_text.c - rounded numbers, places made absolute. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,38 +14,6 @@
 #include "backend_uri.h"
 #include "exit_code.h"
 #include "human.h"
-#include "suggest.h"
-
-static const char *nearest(const char *typed)
-{
-	struct suggest suggest = suggest_start(typed);
-
-	suggest_offer(&suggest, "disk");
-	suggest_offer(&suggest, "policy");
-	suggest_offer(&suggest, "discard-dirty");
-	return suggest.best;
-}
-
-static void one_slip_in_a_short_word_is_forgiven(void **state)
-{
-	(void)state;
-	assert_string_equal(nearest("disk"), "disk");
-	assert_string_equal(nearest("dsik"), "disk");
-	assert_string_equal(nearest("dis"), "disk");
-	assert_string_equal(nearest("disks"), "disk");
-	assert_string_equal(nearest("polcy"), "policy");
-	assert_string_equal(nearest("discrad-dirt"), "discard-dirty");
-	assert_string_equal(nearest("discard"), "discard-dirty");
-}
-
-static void far_words_and_very_long_ones_are_not_guessed(void **state)
-{
-	(void)state;
-	assert_null(nearest("dusty"));
-	assert_null(nearest(""));
-	assert_null(nearest("x"));
-	assert_null(nearest("diskdiskdiskdiskdiskdiskdiskdiskdisk"));
-}
 
 static void sizes_keep_at_most_three_digits(void **state)
 {
@@ -126,8 +94,6 @@ static void failures_have_stable_exit_codes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_slip_in_a_short_word_is_forgiven),
-		cmocka_unit_test(far_words_and_very_long_ones_are_not_guessed),
 		cmocka_unit_test(sizes_keep_at_most_three_digits),
 		cmocka_unit_test(latencies_choose_their_unit),
 		cmocka_unit_test(paths_become_absolute_file_uris),

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* nearest_name.h - what somebody who mistyped a name may have meant. */
-#ifndef FOREBAY_PIPELINE_NEAREST_NAME_H
-#define FOREBAY_PIPELINE_NEAREST_NAME_H
+#ifndef FOREBAY_BASE_NEAREST_NAME_H
+#define FOREBAY_BASE_NEAREST_NAME_H
 
 #include <stddef.h>
 
 /*
- * Returns: the name that takes the fewest insertions, deletions and
- * replacements of a character, or NULL if none is near.
+ * Returns: the name that takes the fewest insertions, deletions, replacements
+ * and swaps of characters, the first of equally near ones; NULL if none is
+ * near: a third of its characters, and one in any case, may differ, or lack at
+ * its end.
  */
 const char *nearest_name(const char *const *names, size_t count,
 			 const char *typed);
