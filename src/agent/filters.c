@@ -18,6 +18,7 @@
 
 #include "describe.h"
 #include "gate.h"
+#include "nearest_name.h"
 
 #define FILTERS_MAX 256u
 
@@ -211,10 +212,33 @@ int filters_list(struct filters *filters, json_t **ret_list,
 static int refuse_unknown(struct filters *filters, const char *name,
 			  struct problem *problem)
 {
+	struct dirent **entries = NULL;
+	const char *names[FILTERS_MAX];
+	char known[160];
+	const char *meant;
+	int count =
+		scandir(filters->host->filters, &entries, is_library, by_name);
+	size_t name_count = 0;
+
+	for (int i = 0; i < count && name_count < FILTERS_MAX; i++) {
+		*strrchr(entries[i]->d_name, '.') = '\0';
+		names[name_count++] = entries[i]->d_name;
+	}
+	nearest_name_list(names, name_count, known, sizeof(known));
+	meant = nearest_name(names, name_count, name);
 	problem_set(problem, PROBLEM_UNKNOWN_FILTER,
 		    "there is no filter \"%.80s\" in %s", name,
 		    filters->host->filters);
-	return problem_hint(problem, "GET /v1/filters names those that are");
+	if (meant)
+		problem_hint(problem, "did you mean %s?", meant);
+	else if (known[0])
+		problem_hint(problem, "there are: %s", known);
+	else
+		problem_hint(problem, "install filters there");
+	for (int i = 0; i < count; i++)
+		free(entries[i]);
+	free(entries);
+	return -EPROTO;
 }
 
 int filters_find(struct filters *filters, const char *name, json_t **ret_filter,

@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nearest_name.h"
 #include "quantity.h"
+
+/* Of a filter's properties, for the words of a refusal. */
+#define NAMES_MAX 32u
 
 /* What is being checked, for the words of a refusal. */
 struct subject {
@@ -150,24 +154,27 @@ static const json_t *find_schema(const json_t *description, const char *name)
 static int refuse_unknown(const json_t *description, const char *filter,
 			  const char *property, struct problem *problem)
 {
-	char known[200] = "";
-	const json_t *schema;
-	size_t index;
+	const json_t *schemas = json_object_get(description, "properties");
+	const char *names[NAMES_MAX];
+	char known[200];
+	const char *meant;
+	size_t count = 0;
 
-	json_array_foreach(json_object_get(description, "properties"), index,
-			   schema)
-	{
-		size_t length = strlen(known);
+	while (count < NAMES_MAX && count < json_array_size(schemas)) {
+		const char *name = json_string_value(json_object_get(
+			json_array_get(schemas, count), "name"));
 
-		snprintf(known + length, sizeof(known) - length, "%s %s",
-			 index > 0 ? "," : "",
-			 json_string_value(json_object_get(schema, "name")));
+		names[count++] = name ? name : "";
 	}
+	nearest_name_list(names, count, known, sizeof(known));
+	meant = nearest_name(names, count, property);
 	problem_set(problem, PROBLEM_UNKNOWN_PROPERTY,
 		    "filter %s has no property \"%.80s\"", filter, property);
 	problem_about(problem, "filter", filter);
+	if (meant)
+		return problem_hint(problem, "did you mean %s?", meant);
 	if (known[0])
-		return problem_hint(problem, "it has:%s", known);
+		return problem_hint(problem, "it has: %s", known);
 	return problem_hint(problem, "it has none");
 }
 
