@@ -147,6 +147,7 @@ int disk_register(struct agent *agent, const struct disk *disk,
 		.control_socket = control.text,
 		.arguments = arguments,
 		.drains = true,
+		.wanted = disk->desired == DISK_DESIRED_OPEN,
 	};
 
 	snprintf(label, sizeof(label), "disk %s", disk->name);

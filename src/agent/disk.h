@@ -56,7 +56,7 @@ int disk_store(struct agent *agent, struct disk *disk,
 	       enum disk_desired desired, bool clean);
 const char *disk_desired_name(enum disk_desired desired);
 
-/* Makes the disk known to the supervisor. At start, and by disk_create(). */
+/* Makes the disk known to the supervisor, wanted as the store says. */
 int disk_register(struct agent *agent, const struct disk *disk,
 		  struct error *error);
 /* The supervisor's word that a disk's process has ended, or won't. */

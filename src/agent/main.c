@@ -116,7 +116,8 @@ static void on_close_refused(void *owner, const char *name)
 
 /* -- taking over what is there ------------------------------------------ */
 
-static int register_cached(struct agent *agent, struct error *error)
+static int register_cached(struct agent *agent, bool wanted,
+			   struct error *error)
 {
 	const struct host *host = &agent->host;
 	struct host_path folder = host_run(host, "cached");
@@ -137,6 +138,7 @@ static int register_cached(struct agent *agent, struct error *error)
 		.control_socket = control.text,
 		.arguments = arguments,
 		.drains = false,
+		.wanted = wanted,
 	};
 
 	return supervisor_add(agent->supervisor, &spec, error);
@@ -146,16 +148,11 @@ static int register_cached(struct agent *agent, struct error *error)
 static int resume_cached(struct agent *agent, struct error *error)
 {
 	json_auto_t *pools = NULL;
-	int result = register_cached(agent, error);
+	int result = documents_list(agent->store, "pools/", &pools);
 
 	if (result < 0)
-		return result;
-	result = documents_list(agent->store, "pools/", &pools);
-	if (result < 0)
 		return error_set(error, result, "store: %s", strerror(-result));
-	if (json_array_size(pools) > 0)
-		supervisor_want_up(agent->supervisor, AGENT_CACHED, false);
-	return 0;
+	return register_cached(agent, json_array_size(pools) > 0, error);
 }
 
 static int resume_disk(struct agent *agent, const json_t *document,
@@ -168,10 +165,7 @@ static int resume_disk(struct agent *agent, const json_t *document,
 
 	if (result < 0)
 		return error_set(error, -EIO, "%s", problem.detail);
-	result = disk_register(agent, &disk, error);
-	if (result == 0 && disk.desired == DISK_DESIRED_OPEN)
-		supervisor_want_up(agent->supervisor, disk.id, false);
-	return result;
+	return disk_register(agent, &disk, error);
 }
 
 static int resume(struct agent *agent, struct error *error)

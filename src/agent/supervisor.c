@@ -418,6 +418,9 @@ int supervisor_add(struct supervisor *supervisor,
 		watched_free(watched);
 	} else {
 		catch_up(supervisor, watched);
+		if (spec->wanted)
+			unit_want_up(&watched->unit, false,
+				     clock_monotonic_ns());
 		list_append(&supervisor->units, &watched->node);
 		supervisor->unit_count++;
 		wake(supervisor);

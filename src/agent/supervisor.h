@@ -28,6 +28,8 @@ struct supervisor_spec {
 	const char *control_socket;
 	const char *const *arguments; /* [0] = the program; ends with NULL */
 	bool drains; /* understands the method `close` */
+	/* From the start, or an adopted process would be ended at once. */
+	bool wanted;
 };
 
 /* Run under the supervisor's lock: they may use the store, but not it. */

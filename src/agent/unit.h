@@ -20,7 +20,7 @@
 #include <sys/types.h>
 
 /* Crashes in a row, each soon after the start, until we give up. */
-#define UNIT_CRASHES_MAX 10u
+#define UNIT_CRASHES_MAX 8u
 /* A process that was up for so long ends the row. */
 #define UNIT_HEALTHY_NS UINT64_C(1000000000)
 /* The first restart comes at once, the second after this, then twice ... */

@@ -1,0 +1,188 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Stands in for forebay-disk or forebay-cached, by the name it's run as.
+
+It speaks their protocol to forebayd and behaves as `behaviour.json` beside it
+says at that moment, so that a test can have what real ones do once in a blue
+moon: hang, crash in a loop, wait for a predecessor, fail to drain.
+
+    start     ready | fail | crash | opening | slow-ready
+    message   of a failed start
+    silent    true: takes requests and never answers
+    close     ok | refuse | silent
+    flush     ok | refuse | silent
+    dirty     bytes that stats tells
+    pools     ok | refuse
+    exists    true: forebay-cached has a cache file of every disk
+"""
+
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+
+HERE = os.path.dirname(sys.argv[0])
+NAME = os.path.basename(sys.argv[0])
+DESCRIPTION = {
+    'name': 'cache', 'version': '1.2.3', 'description': 'Caches.',
+    'class': 'cache', 'abi_version': 1, 'operations': ['read', 'write'],
+    'properties': [
+        {'name': 'mode', 'type': 'string', 'default': 'write-back',
+         'choices': ['write-back', 'write-through'], 'description': 'How.',
+         'online': True},
+        {'name': 'limit', 'type': 'size', 'default': 1 << 30,
+         'minimum': 64 << 20, 'maximum': 1 << 50, 'description': 'How much.',
+         'online': False}]}
+
+
+def behaviour():
+    try:
+        with open(os.path.join(HERE, 'behaviour.json'),
+                  encoding='utf-8') as file:
+            return json.load(file).get(NAME, {})
+    except FileNotFoundError:
+        return {}
+
+
+def option(name):
+    return sys.argv[sys.argv.index(name) + 1]
+
+
+def describe(library):
+    """By the library's name: a good filter and some bad ones."""
+    name = os.path.basename(library)[:-len('.so')]
+    if name == 'crashing':
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if name == 'refused':
+        print(f'{library}: needs ABI 9', file=sys.stderr)
+        sys.exit(1)
+    if name == 'silent':
+        sys.exit(0)
+    document = dict(DESCRIPTION)
+    if name == 'throttle':
+        document.update(name='throttle', properties=[], **{'class': 'qos'})
+    elif name == 'second-cache':
+        document.update(name='second-cache')
+    print(json.dumps(document))
+    sys.exit(0)
+
+
+class Neighbour:
+    """One control socket, one thread, any number of connections."""
+
+    def __init__(self, path):
+        self.path = path
+        self.selector = selectors.DefaultSelector()
+        if os.path.exists(path):
+            os.unlink(path)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(path)
+        self.listener.listen(8)
+        self.selector.register(self.listener, selectors.EVENT_READ)
+        self.pools = []
+
+    def report(self, **line):
+        os.write(int(option('--status-fd')),
+                 json.dumps(line).encode() + b'\n')
+
+    def start(self):
+        how = behaviour()
+        start = how.get('start', 'ready')
+        if start == 'fail':
+            self.report(state='failed', message=how['message'])
+            sys.exit(1)
+        if start == 'crash':
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.report(state='opening', reason='waits for its predecessor')
+        while behaviour().get('start', 'ready') == 'opening':
+            time.sleep(0.02)
+        self.report(state='ready')
+
+    def serve(self):
+        while True:
+            for key, _ in self.selector.select():
+                if key.fileobj is self.listener:
+                    peer, _ = self.listener.accept()
+                    self.selector.register(peer, selectors.EVENT_READ)
+                else:
+                    self.take(key.fileobj)
+
+    def take(self, peer):
+        packet = peer.recv(65536)
+        if not packet:
+            self.selector.unregister(peer)
+            peer.close()
+            return
+        request = json.loads(packet)
+        if behaviour().get('silent'):
+            return
+        method = getattr(self, request['method'].replace('-', '_'))
+        answer = method(request['params'])
+        if answer is None:
+            return
+        peer.send(json.dumps(dict(answer, id=request['id'])).encode())
+        if request['method'] == 'close' and 'result' in answer:
+            os.unlink(self.path)
+            sys.exit(0)
+
+    def verb(self, name):
+        how = behaviour().get(name, 'ok')
+        if how == 'refuse':
+            return {'error': {'errno': -5, 'message': f'{name} failed here'}}
+        return None if how == 'silent' else {'result': {}}
+
+    def close(self, params):
+        assert params == {'drain': True}
+        return self.verb('close')
+
+    def action(self, params):
+        assert params == {'filter': None, 'action': 'flush'}
+        return self.verb('flush')
+
+    def stats(self, _):
+        status = {'dirty_bytes': behaviour().get('dirty', 0),
+                  'mode': {'requested': 'write-back',
+                           'actual': 'write-through',
+                           'reason': 'the SSD is full'}}
+        return {'result': {'requests': {}, 'copied_bytes': 0, 'in_flight': 0,
+                           'filters': [{'name': 'cache',
+                                        'status': status}]}}
+
+    def pools_(self, params):
+        answer = self.verb('pools')
+        if 'result' in answer:
+            with open(os.path.join(HERE, 'pools.json'), 'w',
+                      encoding='utf-8') as file:
+                json.dump(params['pools'], file)
+        return answer
+
+    def disk_info(self, _):
+        return {'result': {'exists': behaviour().get('exists', False),
+                           'bytes': 64 << 20, 'open': False}}
+
+    def disk_delete(self, params):
+        with open(os.path.join(HERE, 'deleted.json'), 'w',
+                  encoding='utf-8') as file:
+            json.dump(params, file)
+        return self.verb('disk-delete')
+
+
+def main():
+    if '--describe-filter' in sys.argv:
+        describe(option('--describe-filter'))
+    if NAME == 'forebay-disk':
+        with open(option('--config'), encoding='utf-8') as file:
+            path = json.load(file)['control_socket']
+    else:
+        path = option('--control-socket')
+    neighbour = Neighbour(path)
+    setattr(neighbour, 'pools', neighbour.pools_)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    neighbour.start()
+    neighbour.serve()
+
+
+main()

@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How forebayd keeps disks as they are wanted, whatever their processes do."""
+
+import json
+import os
+import signal
+import threading
+import unittest
+
+import tap
+from agent_host import AgentHost, took
+from spawn import wait_until
+
+DISK = 'forebay-disk'
+CACHED = 'forebay-cached'
+
+
+class WithDisk(unittest.TestCase):
+    def setUp(self):
+        self.host = AgentHost(self)
+        self.host.install_filter('cache')
+        self.host.post('/policies', {'name': 'gold', 'filters': [
+            {'filter': 'cache', 'properties': {'limit': '1GiB'}}]})
+        os.mkdir(self.host.root + '/ssd')
+        self.host.post('/pools', {'name': 'ssd',
+                                  'paths': [self.host.root + '/ssd']})
+        self.host.make_disk(policy='gold')
+
+    def open(self):
+        return self.host.post('/disks/d1/open')
+
+    def problem(self, method, path):
+        status, problem = self.host.request(method, path)
+        self.assertGreaterEqual(status, 400, problem)
+        return problem
+
+    def kill_forebayd(self):
+        """kill -9, as an accident would."""
+        self.host.daemon.kill()
+
+
+class OpenAndClose(WithDisk):
+    def test_an_opened_disk_runs_with_its_configuration(self):
+        disk = self.open()
+        self.assertEqual((disk['state'], disk['desired']), ('open', 'open'))
+        self.assertTrue(self.host.runs(disk['pid']))
+        with open(f'{self.host.root}/lib/disks/{disk["id"]}.json',
+                  encoding='utf-8') as file:
+            config = json.load(file)
+        folder = f'{self.host.root}/run/disks/{disk["id"]}'
+        self.assertEqual(config, {
+            'uuid': disk['id'], 'name': 'd1', 'size_bytes': 1 << 20,
+            'backend': f'file:{self.host.root}/d1.img', 'read_only': False,
+            'filters': [{
+                'name': 'cache', 'library': self.host.filters + '/cache.so',
+                'properties': {'limit': 1 << 30},
+                'daemon_socket': self.host.root + '/run/cached.sock'}],
+            'exports': {
+                'vhost_user_blk': {'socket': folder + '/vhost-user-blk.sock'},
+                'nbd': {'socket': folder + '/nbd.sock', 'name': 'd1'}},
+            'control_socket': folder + '/control.sock'})
+
+    def test_the_mode_and_dirty_bytes_are_what_the_process_says(self):
+        self.host.behave(DISK, dirty=4096)
+        self.assertEqual(self.host.disk()['mode'], {
+            'requested': 'write-back', 'actual': None,
+            'reason': 'the disk is not open'})
+        disk = self.open()
+        self.assertEqual(disk['mode'], {
+            'requested': 'write-back', 'actual': 'write-through',
+            'reason': 'the SSD is full'})
+        self.assertEqual(disk['dirty_bytes'], 4096)
+
+    def test_opening_an_open_disk_changes_nothing(self):
+        pid = self.open()['pid']
+        self.assertEqual(self.open()['pid'], pid)
+
+    def test_a_closed_disk_is_clean_and_its_process_gone(self):
+        pid = self.open()['pid']
+        disk = self.host.post('/disks/d1/close')
+        self.assertEqual((disk['state'], disk['pid'], disk['dirty_bytes']),
+                         ('closed', None, 0))
+        self.assertFalse(self.host.runs(pid))
+        self.host.post('/disks/d1/close')
+        self.open()
+
+    def test_the_words_of_a_failed_open_reach_who_asked(self):
+        self.host.behave(DISK, start='fail',
+                         message='file:/x is locked by process 7')
+        problem = self.problem('POST', '/disks/d1/open')
+        self.assertEqual(problem['code'], 'open-failed')
+        self.assertIn('file:/x is locked by process 7', problem['detail'])
+        disk = self.host.disk()
+        self.assertEqual((disk['state'], disk['desired'],
+                          disk['dirty_bytes']), ('closed', 'closed', 0))
+        self.host.behave(DISK)
+        self.open()
+
+    def test_a_close_that_can_not_drain_leaves_the_disk_open(self):
+        pid = self.open()['pid']
+        self.host.behave(DISK, close='refuse')
+        problem = self.problem('POST', '/disks/d1/close')
+        self.assertEqual(problem['code'], 'close-failed')
+        self.assertIn('stays open: close failed here', problem['detail'])
+        disk = self.host.disk()
+        self.assertEqual((disk['state'], disk['desired'], disk['pid']),
+                         ('open', 'open', pid))
+        self.host.behave(DISK)
+        self.host.post('/disks/d1/close')
+
+    def test_a_crash_while_draining_leaves_a_dirty_disk(self):
+        pid = self.open()['pid']
+        self.host.behave(DISK, close='silent')
+        problems = []
+        thread = threading.Thread(target=lambda: problems.append(
+            self.problem('POST', '/disks/d1/close')))
+        thread.start()
+        self.host.wait_for_state('closing')
+        os.kill(pid, signal.SIGKILL)
+        thread.join()
+        self.assertEqual(problems[0]['code'], 'close-failed')
+        self.assertIn('signal 9', problems[0]['detail'])
+        disk = self.host.disk()
+        self.assertEqual((disk['state'], disk['dirty_bytes']),
+                         ('closed', None))
+        self.assertEqual(self.host.get('/status')['state'], 'degraded')
+
+    def test_a_start_that_takes_long_tells_why(self):
+        self.host.behave(DISK, start='opening')
+        thread = threading.Thread(target=self.open)
+        thread.start()
+        wait_until(lambda: self.host.disk()['reason'], 20, 'a reason')
+        disk = self.host.disk()
+        self.assertEqual(disk['state'], 'opening')
+        self.assertEqual(disk['reason'], 'waits for its predecessor')
+        self.host.behave(DISK)
+        thread.join()
+        self.assertEqual(self.host.disk()['state'], 'open')
+
+    def test_a_disk_that_is_opening_can_be_closed(self):
+        self.host.behave(DISK, start='opening')
+        thread = threading.Thread(
+            target=lambda: self.host.request('POST', '/disks/d1/open'))
+        thread.start()
+        self.host.wait_for_state('opening')
+        self.host.request('POST', '/disks/d1/close')
+        thread.join()
+        self.assertEqual(self.host.disk()['state'], 'closed')
+
+    def test_a_flush_is_done_by_the_process(self):
+        self.open()
+        self.host.post('/disks/d1/flush')
+        self.host.behave(DISK, flush='refuse')
+        problem = self.problem('POST', '/disks/d1/flush')
+        self.assertEqual(problem['code'], 'flush-failed')
+        self.assertIn('flush failed here', problem['detail'])
+
+    def test_stats_are_those_of_the_process(self):
+        self.open()
+        stats = self.host.get('/disks/d1/stats')
+        self.assertEqual(stats['filters'][0]['name'], 'cache')
+
+
+class Deleting(WithDisk):
+    def leave_dirty(self):
+        pid = self.open()['pid']
+        self.host.behave(DISK, close='silent')
+        self.host.behave(CACHED, exists=True)
+        thread = threading.Thread(
+            target=lambda: self.problem('POST', '/disks/d1/close'))
+        thread.start()
+        self.host.wait_for_state('closing')
+        os.kill(pid, signal.SIGKILL)
+        thread.join()
+
+    def test_an_open_disk_is_not_deleted(self):
+        self.open()
+        problem = self.problem('DELETE', '/disks/d1?discard_dirty=true')
+        self.assertEqual(problem['code'], 'disk-open')
+        self.assertEqual(self.host.disk()['state'], 'open')
+
+    def test_the_cache_goes_with_the_disk(self):
+        disk = self.host.disk()
+        self.host.request('DELETE', '/disks/d1')
+        with open(self.host.programs + '/deleted.json',
+                  encoding='utf-8') as file:
+            self.assertEqual(json.load(file), {'uuid': disk['id']})
+        self.assertFalse(os.path.exists(
+            f'{self.host.root}/run/disks/{disk["id"]}'))
+
+    def test_a_dirty_disk_names_the_bytes_that_would_go(self):
+        self.leave_dirty()
+        problem = self.problem('DELETE', '/disks/d1')
+        self.assertEqual(problem['code'], 'disk-dirty')
+        self.assertIn('64MiB', problem['detail'])
+        self.assertIn('discard_dirty', problem['hint'])
+        status, answer = self.host.request(
+            'DELETE', '/disks/d1?discard_dirty=true')
+        self.assertEqual(status, 200)
+        self.assertEqual(answer['discarded_dirty_bytes'], 64 << 20)
+
+    def test_a_dirty_disk_is_clean_after_an_open_and_a_close(self):
+        self.leave_dirty()
+        self.host.behave(DISK)
+        self.open()
+        self.host.post('/disks/d1/close')
+        self.assertEqual(self.host.request('DELETE', '/disks/d1')[0], 200)
+
+    def test_a_cache_that_can_not_be_deleted_keeps_the_disk(self):
+        self.host.behave(CACHED, **{'disk-delete': 'refuse'})
+        problem = self.problem('DELETE', '/disks/d1?delete_backend=true')
+        self.assertEqual(problem['object'], 'disk d1')
+        self.assertTrue(os.path.exists(self.host.root + '/d1.img'))
+        disk = self.host.disk()
+        self.assertEqual((disk['state'], disk['desired']),
+                         ('closed', 'closed'))
+        self.open()
+
+
+class Restarts(WithDisk):
+    def test_a_killed_disk_comes_back(self):
+        pid = self.open()['pid']
+        os.kill(pid, signal.SIGKILL)
+        disk = wait_until(
+            lambda: (lambda d: d if d['state'] == 'open' and d['pid'] != pid
+                     else None)(self.host.disk()), 20, 'restarted')
+        self.assertEqual(disk['restarts'], 1)
+
+    def test_the_cache_daemon_comes_back(self):
+        pid = self.host.get('/status')['cached']['pid']
+        os.kill(pid, signal.SIGKILL)
+
+        def back():
+            cached = self.host.get('/status')['cached']
+            return cached['state'] == 'running' and cached['pid'] != pid
+        wait_until(back, 20, 'forebay-cached is back')
+
+    def test_a_crash_loop_is_given_up_and_nobody_else_waits(self):
+        pid = self.open()['pid']
+        self.host.behave(DISK, start='crash')
+        os.kill(pid, signal.SIGKILL)
+        self.host.wait_for_state('restarting')
+        self.assertLess(took(lambda: self.host.get('/status')), 2)
+        self.assertLess(took(lambda: self.host.make_disk('d2')), 2)
+        disk = self.host.wait_for_state('failed', seconds=90)
+        self.assertIn('signal 9', disk['reason'])
+        self.assertEqual(disk['desired'], 'open')
+        issue = self.host.get('/status')['issues'][0]
+        self.assertEqual(issue['object'], 'disk d1')
+
+    def test_a_disk_that_failed_can_be_opened_again(self):
+        self.test_a_crash_loop_is_given_up_and_nobody_else_waits()
+        self.assertEqual(self.problem('POST', '/disks/d1/open')['code'],
+                         'open-failed')
+        self.assertEqual(self.host.disk()['desired'], 'open')
+        self.host.behave(DISK)
+        self.assertEqual(self.open()['state'], 'open')
+
+
+class Hangs(WithDisk):
+    def test_a_process_that_hangs_delays_only_its_own_answers(self):
+        pid = self.open()['pid']
+        self.host.make_disk('d2')
+        self.host.post('/disks/d2/open')
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        disk = self.host.disk()
+        self.assertEqual((disk['state'], disk['dirty_bytes']),
+                         ('open', None))
+        self.assertIn('does not answer', disk['reason'])
+        problem = self.problem('GET', '/disks/d1/stats')
+        self.assertEqual(problem['code'], 'data-plane-timeout')
+        self.assertLess(took(lambda: self.host.get('/disks/d2/stats')), 1)
+        self.assertLess(took(lambda: self.host.get('/status')), 1)
+
+    def test_a_list_waits_for_all_slow_disks_at_once(self):
+        self.open()
+        for name in ('d2', 'd3', 'd4', 'd5'):
+            self.host.make_disk(name)
+            self.host.post(f'/disks/{name}/open')
+        self.host.behave(DISK, silent=True)
+        self.assertLess(took(lambda: self.host.get('/disks')), 3)
+
+    def test_stopping_forebayd_waits_for_no_disk(self):
+        self.open()
+        self.host.behave(DISK, flush='silent')
+
+        def flush():
+            try:
+                self.host.request('POST', '/disks/d1/flush')
+            except OSError:
+                pass
+        thread = threading.Thread(target=flush)
+        thread.start()
+        self.assertLess(took(self.host.daemon.stop), 10)
+        thread.join()
+
+
+class Adoption(WithDisk):
+    def test_disks_run_on_without_forebayd_and_are_found_again(self):
+        pid = self.open()['pid']
+        cached = self.host.get('/status')['cached']['pid']
+        self.kill_forebayd()
+        self.assertTrue(self.host.runs(pid))
+        self.host.start()
+        disk = self.host.wait_for_state('open')
+        self.assertEqual((disk['pid'], disk['restarts']), (pid, 0))
+        wait_until(lambda: self.host.get('/status')['cached']['pid'] ==
+                   cached, 10, 'forebay-cached found')
+
+    def test_a_clean_stop_leaves_disks_running(self):
+        pid = self.open()['pid']
+        self.assertEqual(self.host.daemon.stop(), 0)
+        self.assertTrue(self.host.runs(pid))
+        self.host.start()
+        self.assertEqual(self.host.wait_for_state('open')['pid'], pid)
+
+    def test_a_hung_disk_is_found_again(self):
+        pid = self.open()['pid']
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        self.kill_forebayd()
+        self.host.start()
+        self.assertEqual(self.host.wait_for_state('open')['pid'], pid)
+
+    def test_a_disk_whose_pid_was_never_written_is_found_again(self):
+        disk = self.open()
+        self.kill_forebayd()
+        with open(f'{self.host.root}/run/disks/{disk["id"]}/lock', 'r+',
+                  encoding='utf-8') as file:
+            text = file.read()
+            file.truncate(0)
+        try:
+            self.host.start()
+            self.assertEqual(self.host.wait_for_state('open')['pid'],
+                             disk['pid'])
+        finally:
+            with open(f'{self.host.root}/run/disks/{disk["id"]}/lock', 'r+',
+                      encoding='utf-8') as file:
+                file.write(text)
+
+    def test_an_adopted_disk_that_dies_is_restarted(self):
+        pid = self.open()['pid']
+        self.kill_forebayd()
+        self.host.start()
+        self.host.wait_for_state('open')
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: self.host.disk()['pid'] not in (None, pid), 20,
+                   'restarted')
+        self.host.wait_for_state('open')
+
+    def test_a_disk_that_died_meanwhile_is_started(self):
+        pid = self.open()['pid']
+        self.kill_forebayd()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self.host.runs(pid), 10, 'gone')
+        self.host.start()
+        self.assertNotEqual(self.host.wait_for_state('open')['pid'], pid)
+
+    def test_a_close_goes_on_after_forebayd_was_killed(self):
+        pid = self.open()['pid']
+        self.host.behave(DISK, close='silent')
+
+        def close():
+            try:
+                self.host.request('POST', '/disks/d1/close')
+            except OSError:
+                pass
+        thread = threading.Thread(target=close)
+        thread.start()
+        self.host.wait_for_state('closing')
+        self.kill_forebayd()
+        thread.join()
+        self.host.behave(DISK)
+        self.host.start()
+        self.host.wait_for_state('closed')
+        self.assertFalse(self.host.runs(pid))
+        self.assertEqual(self.host.disk()['dirty_bytes'], 0)
+
+    def test_an_adopted_disk_can_be_closed(self):
+        self.open()
+        self.kill_forebayd()
+        self.host.start()
+        disk = self.host.post('/disks/d1/close')
+        self.assertEqual((disk['state'], disk['dirty_bytes']), ('closed', 0))
+
+
+if __name__ == '__main__':
+    tap.main()

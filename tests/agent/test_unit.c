@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_unit.c - the life of a supervised process, in virtual time. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "unit.h"
+
+#define SECOND UINT64_C(1000000000)
+
+static const struct unit_end by_signal = {.known = true, .signal = SIGKILL};
+static const struct unit_end with_zero = {.known = true};
+static const struct unit_end unknown = {0};
+
+static uint64_t now;
+
+static enum unit_action decide(struct unit *unit)
+{
+	uint64_t wake_ns;
+
+	return unit_decide(unit, now, &wake_ns);
+}
+
+/* When unit_decide() wants to be asked again. */
+static uint64_t wake_of(struct unit *unit)
+{
+	uint64_t wake_ns;
+
+	assert_int_equal(unit_decide(unit, now, &wake_ns), UNIT_NOTHING);
+	return wake_ns;
+}
+
+static void bring_up(struct unit *unit, bool drains)
+{
+	now = 100 * SECOND;
+	unit_init(unit, drains);
+	unit_want_up(unit, true, now);
+	assert_int_equal(decide(unit), UNIT_START);
+	unit_started(unit, 7);
+	unit_ready(unit, now);
+	assert_int_equal(unit->state, UNIT_UP);
+}
+
+static void start_again(struct unit *unit)
+{
+	assert_int_equal(unit->state, UNIT_WAITING);
+	now = unit->next_ns;
+	assert_int_equal(decide(unit), UNIT_START);
+	unit_started(unit, 8);
+}
+
+static void a_unit_that_nobody_wants_is_left_alone(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	unit_init(&unit, true);
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+	assert_true(unit_is_settled(&unit));
+}
+
+static void a_wanted_unit_is_started_at_once(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	assert_true(unit_is_settled(&unit));
+	assert_int_equal(unit.restarts, 0);
+	assert_int_equal(unit.pid, 7);
+}
+
+static void a_crash_is_restarted_at_once(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	now += 5 * SECOND;
+	unit_exited(&unit, by_signal, NULL, now);
+	assert_false(unit_is_settled(&unit));
+	assert_non_null(strstr(unit.reason, "signal 9"));
+	assert_int_equal(decide(&unit), UNIT_START);
+	assert_int_equal(unit.restarts, 1);
+}
+
+static void crashes_in_a_row_wait_longer_each_time(void **state)
+{
+	uint64_t last_ns = 0;
+
+	(void)state;
+	assert_int_equal(unit_delay_ns(1), 0);
+	assert_int_equal(unit_delay_ns(2), UNIT_DELAY_FIRST_NS);
+	for (unsigned int i = 2; i < 64; i++) {
+		uint64_t delay_ns = unit_delay_ns(i);
+
+		assert_true(delay_ns > last_ns ||
+			    delay_ns == UNIT_DELAY_MAX_NS);
+		last_ns = delay_ns;
+	}
+	assert_int_equal(last_ns, UNIT_DELAY_MAX_NS);
+}
+
+static void a_unit_waits_for_its_delay(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit_exited(&unit, by_signal, NULL, now);
+	start_again(&unit);
+	unit_exited(&unit, by_signal, NULL, now);
+	assert_int_equal(wake_of(&unit), now + UNIT_DELAY_FIRST_NS);
+	now += UNIT_DELAY_FIRST_NS - 1;
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+	now += 1;
+	assert_int_equal(decide(&unit), UNIT_START);
+}
+
+static void a_crash_loop_is_given_up(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	for (unsigned int i = 0; i < UNIT_CRASHES_MAX; i++) {
+		unit_exited(&unit, by_signal, NULL, now);
+		start_again(&unit);
+	}
+	unit_exited(&unit, by_signal, "segment missing", now);
+	assert_int_equal(unit.state, UNIT_GAVE_UP);
+	assert_true(unit_is_settled(&unit));
+	assert_string_equal(unit.reason, "segment missing");
+	now += 1000 * SECOND;
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+}
+
+static void a_unit_that_was_healthy_starts_a_new_row(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	for (unsigned int i = 0; i < 5 * UNIT_CRASHES_MAX; i++) {
+		now += UNIT_HEALTHY_NS;
+		unit_exited(&unit, by_signal, NULL, now);
+		assert_int_equal(unit.next_ns, now);
+		start_again(&unit);
+		unit_ready(&unit, now);
+	}
+	assert_int_equal(unit.state, UNIT_UP);
+	assert_int_equal(unit.restarts, 5 * UNIT_CRASHES_MAX);
+}
+
+static void who_gave_up_tries_again_when_asked(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit.crashes = UNIT_CRASHES_MAX;
+	unit_exited(&unit, by_signal, NULL, now);
+	assert_int_equal(unit.state, UNIT_GAVE_UP);
+	unit_want_up(&unit, true, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	assert_string_equal(unit.reason, "");
+}
+
+static void the_first_failure_answers_who_asked(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	unit_init(&unit, true);
+	unit_want_up(&unit, true, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	unit_started(&unit, 7);
+	unit_exited(&unit, with_zero, "image is locked", now);
+	assert_int_equal(unit.state, UNIT_GAVE_UP);
+	assert_string_equal(unit.reason, "image is locked");
+}
+
+static void a_program_that_is_missing_answers_who_asked(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	unit_init(&unit, true);
+	unit_want_up(&unit, true, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	unit_start_failed(&unit, "not there", now);
+	assert_int_equal(unit.state, UNIT_GAVE_UP);
+	assert_string_equal(unit.reason, "not there");
+}
+
+static void without_anybody_waiting_a_failed_start_is_repeated(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	unit_init(&unit, true);
+	unit_want_up(&unit, false, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	unit_start_failed(&unit, "not there", now);
+	assert_int_equal(unit.state, UNIT_WAITING);
+}
+
+static void a_close_drains_and_ends_clean(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit_want_down(&unit);
+	assert_int_equal(decide(&unit), UNIT_CLOSE);
+	assert_int_equal(wake_of(&unit), UNIT_NEVER);
+	now += 3600 * SECOND;
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+	unit_close_answered(&unit, 0, NULL, now);
+	unit_exited(&unit, with_zero, NULL, now);
+	assert_int_equal(unit.state, UNIT_DOWN);
+	assert_true(unit.clean);
+	assert_string_equal(unit.reason, "");
+}
+
+static void a_close_that_fails_leaves_it_up(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit_want_down(&unit);
+	assert_int_equal(decide(&unit), UNIT_CLOSE);
+	unit_close_answered(&unit, -5, "backend is gone", now);
+	assert_int_equal(unit.state, UNIT_UP);
+	assert_true(unit_is_settled(&unit));
+	assert_string_equal(unit.reason, "backend is gone");
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+}
+
+static void a_close_that_nobody_took_is_repeated(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit_want_down(&unit);
+	assert_int_equal(decide(&unit), UNIT_CLOSE);
+	unit_close_unsent(&unit, "busy", now);
+	assert_int_equal(wake_of(&unit), now + UNIT_CLOSE_RETRY_NS);
+	now += UNIT_CLOSE_RETRY_NS;
+	assert_int_equal(decide(&unit), UNIT_CLOSE);
+}
+
+static void a_crash_while_closing_is_not_clean(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit_want_down(&unit);
+	assert_int_equal(decide(&unit), UNIT_CLOSE);
+	unit_exited(&unit, by_signal, NULL, now);
+	assert_int_equal(unit.state, UNIT_DOWN);
+	assert_false(unit.clean);
+	assert_non_null(strstr(unit.reason, "signal 9"));
+}
+
+static void the_last_word_counts_when_the_exit_is_not_known(void **state)
+{
+	struct unit unit;
+	struct unit_end closed = unknown;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit_want_down(&unit);
+	assert_int_equal(decide(&unit), UNIT_CLOSE);
+	closed.closed = true;
+	unit_exited(&unit, closed, NULL, now);
+	assert_true(unit.clean);
+}
+
+static void a_start_that_is_taken_back_is_terminated(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	unit_init(&unit, true);
+	unit_want_up(&unit, true, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	unit_started(&unit, 7);
+	unit_opening(&unit, "waits for its predecessor");
+	unit_want_down(&unit);
+	assert_int_equal(decide(&unit), UNIT_TERMINATE);
+	unit_exited(&unit, with_zero, NULL, now);
+	assert_int_equal(unit.state, UNIT_DOWN);
+	assert_false(unit.clean);
+}
+
+static void who_does_not_terminate_is_killed_and_then_stuck(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, false);
+	unit_want_down(&unit);
+	assert_int_equal(decide(&unit), UNIT_TERMINATE);
+	now += UNIT_TERMINATE_NS;
+	assert_int_equal(decide(&unit), UNIT_KILL);
+	assert_int_equal(wake_of(&unit), now + UNIT_KILL_NS);
+	now += UNIT_KILL_NS;
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+	assert_int_equal(unit.state, UNIT_STUCK);
+	assert_true(unit_is_settled(&unit));
+	assert_non_null(strstr(unit.reason, "killed"));
+	unit_exited(&unit, by_signal, NULL, now);
+	assert_int_equal(unit.state, UNIT_DOWN);
+	assert_string_equal(unit.reason, "");
+}
+
+static void who_is_wanted_again_while_closing_comes_back(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit_want_down(&unit);
+	assert_int_equal(decide(&unit), UNIT_CLOSE);
+	unit_want_up(&unit, true, now);
+	assert_false(unit_is_settled(&unit));
+	unit_exited(&unit, with_zero, NULL, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	assert_int_equal(unit.crashes, 0);
+}
+
+static void an_adopted_process_is_watched_like_our_own(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	now = 100 * SECOND;
+	unit_init(&unit, true);
+	unit_adopted(&unit, 9);
+	unit_want_up(&unit, false, now);
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+	unit_ready(&unit, now);
+	assert_int_equal(unit.state, UNIT_UP);
+	now += 5 * SECOND;
+	unit_exited(&unit, unknown, NULL, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+}
+
+static void an_adopted_process_that_nobody_wants_is_closed(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	unit_init(&unit, true);
+	unit_adopted(&unit, 9);
+	unit_ready(&unit, now);
+	assert_int_equal(decide(&unit), UNIT_CLOSE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_unit_that_nobody_wants_is_left_alone),
+		cmocka_unit_test(a_wanted_unit_is_started_at_once),
+		cmocka_unit_test(a_crash_is_restarted_at_once),
+		cmocka_unit_test(crashes_in_a_row_wait_longer_each_time),
+		cmocka_unit_test(a_unit_waits_for_its_delay),
+		cmocka_unit_test(a_crash_loop_is_given_up),
+		cmocka_unit_test(a_unit_that_was_healthy_starts_a_new_row),
+		cmocka_unit_test(who_gave_up_tries_again_when_asked),
+		cmocka_unit_test(the_first_failure_answers_who_asked),
+		cmocka_unit_test(a_program_that_is_missing_answers_who_asked),
+		cmocka_unit_test(
+			without_anybody_waiting_a_failed_start_is_repeated),
+		cmocka_unit_test(a_close_drains_and_ends_clean),
+		cmocka_unit_test(a_close_that_fails_leaves_it_up),
+		cmocka_unit_test(a_close_that_nobody_took_is_repeated),
+		cmocka_unit_test(a_crash_while_closing_is_not_clean),
+		cmocka_unit_test(
+			the_last_word_counts_when_the_exit_is_not_known),
+		cmocka_unit_test(a_start_that_is_taken_back_is_terminated),
+		cmocka_unit_test(
+			who_does_not_terminate_is_killed_and_then_stuck),
+		cmocka_unit_test(who_is_wanted_again_while_closing_comes_back),
+		cmocka_unit_test(an_adopted_process_is_watched_like_our_own),
+		cmocka_unit_test(
+			an_adopted_process_that_nobody_wants_is_closed),
+	};
+
+	return cmocka_run_group_tests_name("unit", tests, NULL, NULL);
+}
