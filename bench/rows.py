@@ -200,7 +200,7 @@ def read_hits(bench):
         for cell, (depth, place, _) in zip(cells[1:], READ_AIMS):
             rows.append(bench.compare(Row(*cell), (ours, qsd),
                                       bench.shape('randread', depth), place))
-        hit, miss = (now - then for now, then in zip(ours.hits(), before))
+        hit, miss = (end - begin for begin, end in zip(before, ours.hits()))
         share = hit / (hit + miss) if hit + miss else 0
         for row in rows:
             row.note = f'{share:.1%} hits'

@@ -187,6 +187,7 @@ void front_destroy(struct front *front)
 void front_disconnect(struct front *front)
 {
 	close_fd(&front->socket);
+	front->memory_given = false;
 }
 
 bool front_connected(const struct front *front)
@@ -604,8 +605,9 @@ int front_start(struct front *front)
 	for (unsigned int i = 0; i < count && result == 0; i++)
 		result = give_event(front, VHOST_USER_SET_VRING_CALL, i,
 				    front->queues[i].call_fd);
-	if (result == 0)
+	if (result == 0 && !front->memory_given)
 		result = give_memory(front);
+	front->memory_given = result == 0;
 	for (unsigned int i = 0; i < count && result == 0; i++)
 		result = give_queue(front, i);
 	for (unsigned int i = 0; i < count && result == 0; i++)

@@ -92,6 +92,7 @@ struct front {
 	uint64_t features;
 	uint64_t protocol_features;
 	struct virtio_blk_config config;
+	bool memory_given; /* on this connection */
 	int inflight_fd; /* kept from one connection to the next */
 	struct vhost_user_inflight inflight;
 	struct front_queue queues[FRONT_QUEUES_MAX];
@@ -107,8 +108,8 @@ struct front_request {
 
 struct front_completion {
 	struct front_slot *slot;
-	uint16_t head;
 	uint32_t written; /* used.len */
+	uint16_t head;
 	uint8_t status;
 };
 
