@@ -5,6 +5,7 @@
 #include "methods.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -128,9 +129,9 @@ static void action_run(void *owner, struct control_call *call,
 	}
 	pending->disk = disk;
 	pending->call = call;
-	strcpy(pending->action, action);
-	if (filter)
-		strcpy(pending->filter, filter);
+	snprintf(pending->action, sizeof(pending->action), "%s", action);
+	snprintf(pending->filter, sizeof(pending->filter), "%s",
+		 filter ? filter : "");
 	disk_action_begins(disk);
 	pipeline_action(disk->pipeline, filter, action, on_action, pending);
 }
