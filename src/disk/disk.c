@@ -135,6 +135,8 @@ static void on_closed(void *context, int status)
 			  disk->config->name, strerror(-status));
 	else
 		log_info("disk %s is closed", disk->config->name);
+	if (status == 0 && disk->drained)
+		status_pipe_closed(disk->status_fd);
 	answer_close(disk, status);
 	end(disk, disk->exit_code != 0 || status < 0);
 }
@@ -165,6 +167,7 @@ static void on_drained(void *context, int status)
 	struct disk *disk = context;
 
 	if (status == 0) {
+		disk->drained = true;
 		close_pipeline(disk);
 		return;
 	}
@@ -246,6 +249,9 @@ void disk_terminate(struct disk *disk)
 		disk_close(disk, false, NULL, NULL);
 		return;
 	case DISK_STOPPING:
+		/* Who asked for a drain must not believe that it was done. */
+		if (disk->drain)
+			answer_close(disk, -ECANCELED);
 		disk->drain = false;
 		if (disk->exports_stopping == 0)
 			end(disk, 0);

@@ -53,6 +53,7 @@ struct disk {
 	unsigned int actions; /* under way in the filters */
 
 	bool drain; /* wanted by the close that is under way */
+	bool drained; /* nothing came from the exports since */
 	bool hurry; /* SIGTERM came: wait for no action */
 	/* Gets the end of a close; NULL when nobody waits. */
 	void (*closed)(void *context, int status);

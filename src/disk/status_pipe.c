@@ -40,3 +40,8 @@ void status_pipe_failed(int fd, const char *message)
 	write_line(fd, json_pack("{s:s, s:s}", "state", "failed", "message",
 				 message));
 }
+
+void status_pipe_closed(int fd)
+{
+	write_line(fd, json_pack("{s:s}", "state", "closed"));
+}

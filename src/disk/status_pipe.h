@@ -7,6 +7,10 @@
  *	{"state": "ready"}
  *	{"state": "failed", "message": "..."}
  *
+ * and at the end, if the disk was drained before it was closed:
+ *
+ *	{"state": "closed"}
+ *
  * The supervisor may be gone: then the lines go nowhere, and that is fine.
  */
 #ifndef FOREBAY_DISK_STATUS_PIPE_H
@@ -16,5 +20,6 @@
 void status_pipe_opening(int fd, const char *reason);
 void status_pipe_ready(int fd);
 void status_pipe_failed(int fd, const char *message);
+void status_pipe_closed(int fd);
 
 #endif
