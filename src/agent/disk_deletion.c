@@ -20,6 +20,7 @@
 #include "disk_config.h"
 #include "documents.h"
 #include "image.h"
+#include "pool.h"
 #include "quantity.h"
 
 #define CACHED_CALL_TIMEOUT_NS (5 * NS_PER_SECOND)
@@ -46,15 +47,6 @@ static int ask_cached(struct agent *agent, const struct disk *disk,
 	return call.status;
 }
 
-/* Without pools there are no cache files, and perhaps no forebay-cached. */
-static bool has_pools(struct agent *agent)
-{
-	json_auto_t *pools = NULL;
-
-	return documents_list(agent->store, "pools/", &pools) < 0 ||
-	       json_array_size(pools) > 0;
-}
-
 /* At most so many bytes are lost with the disk's cache. */
 static uint64_t dirty_bytes_at_most(struct agent *agent,
 				    const struct disk *disk)
@@ -62,7 +54,7 @@ static uint64_t dirty_bytes_at_most(struct agent *agent,
 	json_auto_t *info = NULL;
 	struct error error = {0};
 
-	if (disk->clean || !has_pools(agent))
+	if (disk->clean || !pool_is_any(agent))
 		return 0;
 	if (ask_cached(agent, disk, "disk-info", &info, &error) < 0)
 		return UNKNOWN_BYTES;
@@ -139,7 +131,7 @@ static int delete_cache(struct agent *agent, const struct disk *disk,
 	struct error error = {0};
 	int result;
 
-	if (!has_pools(agent))
+	if (!pool_is_any(agent))
 		return 0;
 	result = ask_cached(agent, disk, "disk-delete", &answer, &error);
 	if (result == 0 || result == -ENOENT)

@@ -16,6 +16,7 @@
 #include "disk.h"
 #include "disk_config.h"
 #include "disk_view.h"
+#include "pool.h"
 
 #define OPEN_TIMEOUT_NS (30 * NS_PER_SECOND)
 #define CLOSE_TIMEOUT_NS (60 * NS_PER_SECOND)
@@ -84,6 +85,14 @@ static int prepare_open(struct agent *agent, struct disk *disk,
 
 	if (result < 0)
 		return result;
+	if (caches && !pool_is_any(agent)) {
+		problem_set(problem, PROBLEM_OPEN_FAILED,
+			    "disk %s can't be opened: its policy has a cache, "
+			    "and this host has no pool",
+			    disk->name);
+		problem_about(problem, "disk", disk->name);
+		return problem_hint(problem, "make a pool first");
+	}
 	return store(agent, disk, DISK_DESIRED_OPEN, disk->clean && !caches,
 		     problem);
 }

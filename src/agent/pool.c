@@ -340,3 +340,12 @@ int pool_list(struct agent *agent, json_t **ret_pools, struct problem *problem)
 	*ret_pools = pools;
 	return 0;
 }
+
+bool pool_is_any(struct agent *agent)
+{
+	json_auto_t *pools = NULL;
+
+	/* When in doubt: then forebay-cached is asked, and says more. */
+	return documents_list(agent->store, "pools/", &pools) < 0 ||
+	       json_array_size(pools) > 0;
+}

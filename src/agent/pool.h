@@ -4,6 +4,7 @@
 #define FOREBAY_AGENT_POOL_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "agent.h"
 #include "problem.h"
@@ -14,6 +15,9 @@ int pool_create(struct agent *agent, const json_t *body, json_t **ret_pool,
 int pool_show(struct agent *agent, const char *name, json_t **ret_pool,
 	      struct problem *problem);
 int pool_list(struct agent *agent, json_t **ret_pools, struct problem *problem);
+
+/* Without pools there are no cache files, and perhaps no forebay-cached. */
+bool pool_is_any(struct agent *agent);
 
 /*
  * Tells forebay-cached, which should run, the pools that the store has. Blocks

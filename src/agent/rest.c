@@ -70,7 +70,10 @@ static enum MHD_Result send_document(struct MHD_Connection *connection,
 				     int status, const char *type,
 				     json_t *document, const char *allowed)
 {
-	char *text = document ? json_dumps(document, JSON_INDENT(2)) : NULL;
+	char *text =
+		document ? json_dumps(document,
+				      JSON_INDENT(2) | JSON_REAL_PRECISION(6))
+			 : NULL;
 
 	json_decref(document);
 	return send_text(connection, status, type, text, allowed);

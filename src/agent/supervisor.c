@@ -89,16 +89,17 @@ static void log_change(struct watched *watched)
 	const struct unit *unit = &watched->unit;
 	enum log_level level = LOG_LEVEL_INFO;
 
-	if (unit->state == watched->logged)
+	const char *name = unit_state_name(unit->state);
+
+	if (strcmp(name, unit_state_name(watched->logged)) == 0)
 		return;
 	watched->logged = unit->state;
 	if (unit->state == UNIT_WAITING && unit->crashes > 0)
 		level = LOG_LEVEL_WARNING;
 	if (unit->state == UNIT_GAVE_UP || unit->state == UNIT_STUCK)
 		level = LOG_LEVEL_ERROR;
-	log_write(level, "%s: %s%s%s (pid %d)", watched->label,
-		  unit_state_name(unit->state), unit->reason[0] ? ": " : "",
-		  unit->reason, unit->pid);
+	log_write(level, "%s: %s%s%s (pid %d)", watched->label, name,
+		  unit->reason[0] ? ": " : "", unit->reason, unit->pid);
 }
 
 static void adopt(struct watched *watched, uint64_t now_ns)

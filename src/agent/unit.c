@@ -235,8 +235,8 @@ void unit_exited(struct unit *unit, struct unit_end end, const char *message,
 
 	assert(unit->pid != 0);
 	unit->pid = 0;
-	if (end.closed || (before == UNIT_CLOSING && end.known &&
-			   end.signal == 0 && end.exit_status == 0))
+	/* An exit status says nothing: SIGTERM ends a drain in order, too. */
+	if (end.closed)
 		unit->clean = true;
 	if (unit->clean || before == UNIT_STUCK)
 		say(unit, "");

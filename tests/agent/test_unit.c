@@ -285,6 +285,19 @@ static void the_last_word_counts_when_the_exit_is_not_known(void **state)
 	assert_true(unit.clean);
 }
 
+static void an_orderly_exit_alone_is_not_clean(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit_want_down(&unit);
+	assert_int_equal(decide(&unit), UNIT_CLOSE);
+	unit_exited(&unit, with_zero, NULL, now);
+	assert_int_equal(unit.state, UNIT_DOWN);
+	assert_false(unit.clean);
+}
+
 static void a_start_that_is_taken_back_is_terminated(void **state)
 {
 	struct unit unit;
@@ -387,6 +400,7 @@ int main(void)
 		cmocka_unit_test(a_crash_while_closing_is_not_clean),
 		cmocka_unit_test(
 			the_last_word_counts_when_the_exit_is_not_known),
+		cmocka_unit_test(an_orderly_exit_alone_is_not_clean),
 		cmocka_unit_test(a_start_that_is_taken_back_is_terminated),
 		cmocka_unit_test(
 			who_does_not_terminate_is_killed_and_then_stuck),
