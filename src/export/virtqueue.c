@@ -62,14 +62,16 @@ static uint16_t *available_event(const struct virtqueue *queue)
 
 int virtqueue_look(struct virtqueue *queue)
 {
+	uint16_t index;
+
 	if (queue->available_seen != queue->available_next)
 		return 1;
-	queue->available_seen =
-		__atomic_load_n(&queue->available->idx, __ATOMIC_ACQUIRE);
-	if ((uint16_t)(queue->available_seen - queue->available_next) >
-	    queue->size)
+	index = __atomic_load_n(&queue->available->idx, __ATOMIC_ACQUIRE);
+	/* An index that jumps isn't remembered: each look reports it. */
+	if ((uint16_t)(index - queue->available_next) > queue->size)
 		return -EPROTO;
-	return queue->available_seen != queue->available_next;
+	queue->available_seen = index;
+	return index != queue->available_next;
 }
 
 int virtqueue_take(struct virtqueue *queue, uint16_t *ret_head)
