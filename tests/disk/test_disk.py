@@ -13,8 +13,8 @@ import nbd
 
 import spawn
 import tap
-from disk_process import (MIB, PROGRAM, SECONDS, Disk, Refused, filter_entry,
-                          library)
+from disk_process import (LOAD, MIB, PROGRAM, SECONDS, Disk, Refused,
+                          filter_entry, library)
 
 
 def pattern(number, length=4096):
@@ -102,6 +102,43 @@ class Service(unittest.TestCase):
         time.sleep(1)
         # A tick is 10 ms; one may fall into the second by chance.
         self.assertLessEqual(ticks() - before, 1)
+
+
+class VhostUser(unittest.TestCase):
+
+    def load(self, disk, *words):
+        """Starts a guest's load that checks what it reads."""
+        process = spawn.Process(
+            [LOAD, '--socket', disk.path('vhost'), '--rw', 'randrw',
+             '--depth', '8', '--queues', '2', '--size', '16MiB',
+             '--flush-every', '16', '--verify', *words],
+            os.path.join(disk.folder, 'load'))
+        self.addCleanup(process.kill)
+        return process
+
+    def test_a_guest_reads_what_it_wrote_and_nothing_is_copied(self):
+        disk = Disk(self, [filter_entry('throttle', iops=1000000),
+                           filter_entry('null')]).start_ready()
+        load = self.load(disk, '--count', '4000')
+        self.assertEqual(load.wait(60), 0, load.output())
+        stats = disk.call('stats')
+        self.assertEqual(stats['copied_bytes'], 0)
+        self.assertGreaterEqual(stats['requests']['write']['count'], 1000)
+        self.assertEqual(stats['filters'][0]['status']['errors'], 0)
+
+    def test_a_guest_does_not_notice_that_the_process_was_killed(self):
+        disk = Disk(self, [filter_entry('throttle', iops=4000),
+                           filter_entry('null')]).start_ready()
+        load = self.load(disk, '--count', '8000', '--reconnect', '30')
+        for _ in range(3):
+            before = disk.call('stats')['requests']['write']['count']
+            spawn.wait_until(
+                lambda: disk.call('stats')['requests']['write']['count']
+                > before + 200 or not load.alive(), SECONDS, 'writes')
+            self.assertTrue(load.alive(), load.output())
+            disk.process.kill()
+            disk.start_ready()
+        self.assertEqual(load.wait(60), 0, load.output())
 
 
 class Start(unittest.TestCase):

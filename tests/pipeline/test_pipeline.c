@@ -288,9 +288,9 @@ static void an_invalid_property_is_refused(void **state)
 {
 	struct scene *scene = *state;
 
-	add(scene, "probe-top", "{\"fale\": true}");
+	add(scene, "probe-top", "{\"fial\": true}");
 	expect_refused(scene, -EINVAL,
-		       "filter probe-top has no property 'fale': did you mean "
+		       "filter probe-top has no property 'fial': did you mean "
 		       "'fail'? It knows fail, late, "
 		       "stuck");
 }
