@@ -25,14 +25,10 @@
 struct fixture {
 	struct virtqueue ring;
 	struct vring_desc descriptors[SIZE];
-	union {
-		struct vring_avail available;
-		uint8_t available_bytes[64];
-	};
-	union {
-		struct vring_used used;
-		uint8_t used_bytes[64];
-	};
+	_Alignas(16) uint8_t available_bytes[64];
+	_Alignas(16) uint8_t used_bytes[64];
+	struct vring_avail *available;
+	struct vring_used *used;
 	struct guest_memory memory;
 	uint8_t *guest;
 	int fd;
@@ -55,8 +51,10 @@ static int setup(void **state)
 	fixture.guest =
 		guest_memory_user(&fixture.memory, 0x7000, GUEST_BYTES, 1);
 	fixture.ring.descriptors = fixture.descriptors;
-	fixture.ring.available = &fixture.available;
-	fixture.ring.used = &fixture.used;
+	fixture.available = (void *)fixture.available_bytes;
+	fixture.used = (void *)fixture.used_bytes;
+	fixture.ring.available = fixture.available;
+	fixture.ring.used = fixture.used;
 	fixture.ring.size = SIZE;
 	fixture.ring.event_index = true;
 	fixture.ring.indirect = true;
@@ -75,7 +73,7 @@ static int teardown(void **state)
 
 static void set_used_event(struct fixture *fixture, uint16_t event)
 {
-	fixture->available.ring[SIZE] = event;
+	fixture->available->ring[SIZE] = event;
 }
 
 static void notifications_are_right_around_the_wrap_of_the_index(void **state)
@@ -83,7 +81,7 @@ static void notifications_are_right_around_the_wrap_of_the_index(void **state)
 	struct fixture *fixture = *state;
 	struct virtqueue *ring = &fixture->ring;
 
-	fixture->used.idx = 65534;
+	fixture->used->idx = 65534;
 	virtqueue_start(ring);
 	set_used_event(fixture, 65535);
 	virtqueue_stage(ring, 0, 0);
@@ -91,7 +89,7 @@ static void notifications_are_right_around_the_wrap_of_the_index(void **state)
 	virtqueue_stage(ring, 1, 0);
 	virtqueue_stage(ring, 2, 0);
 	assert_true(virtqueue_publish(ring)); /* 65535 and 0 */
-	assert_int_equal(fixture->used.idx, 1);
+	assert_int_equal(fixture->used->idx, 1);
 	virtqueue_stage(ring, 3, 0);
 	assert_false(virtqueue_publish(ring));
 	set_used_event(fixture, 2);
@@ -110,13 +108,13 @@ static void without_event_index_a_flag_decides(void **state)
 	virtqueue_start(ring);
 	virtqueue_stage(ring, 0, 0);
 	assert_true(virtqueue_publish(ring));
-	fixture->available.flags = VRING_AVAIL_F_NO_INTERRUPT;
+	fixture->available->flags = VRING_AVAIL_F_NO_INTERRUPT;
 	virtqueue_stage(ring, 0, 0);
 	assert_false(virtqueue_publish(ring));
 	virtqueue_disarm(ring);
-	assert_int_equal(fixture->used.flags, VRING_USED_F_NO_NOTIFY);
+	assert_int_equal(fixture->used->flags, VRING_USED_F_NO_NOTIFY);
 	assert_false(virtqueue_arm(ring));
-	assert_int_equal(fixture->used.flags, 0);
+	assert_int_equal(fixture->used->flags, 0);
 }
 
 static void arming_finds_what_came_just_before(void **state)
@@ -127,7 +125,7 @@ static void arming_finds_what_came_just_before(void **state)
 
 	virtqueue_start(ring);
 	assert_false(virtqueue_arm(ring));
-	fixture->available.idx = 1;
+	fixture->available->idx = 1;
 	assert_true(virtqueue_arm(ring));
 	assert_int_equal(virtqueue_take(ring, &head), 1);
 	assert_int_equal(virtqueue_take(ring, &head), 0);
@@ -140,13 +138,13 @@ static void an_index_may_run_ahead_by_the_size_and_no_more(void **state)
 	struct virtqueue *ring = &fixture->ring;
 
 	virtqueue_start(ring);
-	fixture->available.idx = SIZE;
+	fixture->available->idx = SIZE;
 	assert_int_equal(virtqueue_look(ring), 1);
 	virtqueue_start(ring);
-	fixture->available.idx = SIZE + 1;
+	fixture->available->idx = SIZE + 1;
 	assert_true(virtqueue_arm(ring));
 	assert_int_equal(virtqueue_look(ring), -EPROTO);
-	fixture->available.idx = 65535;
+	fixture->available->idx = 65535;
 	assert_int_equal(virtqueue_look(ring), -EPROTO);
 }
 
