@@ -7,6 +7,7 @@ import select
 import socket
 import struct
 import subprocess
+import uuid
 
 import spawn
 
@@ -14,6 +15,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 BUILD = os.environ.get('FOREBAY_BUILD', os.path.join(TOP, 'build'))
 PROGRAM = os.path.join(BUILD, 'tests/export/nbd_memory_server')
+DISK_PROGRAM = os.path.join(BUILD, 'src/disk/forebay-disk')
+NULL_FILTER = os.path.join(BUILD, 'examples/null.so')
 
 MIB = 1 << 20
 SECONDS = 20
@@ -95,6 +98,56 @@ class Server:
             except BrokenPipeError:
                 pass
         return self.popen.returncode
+
+
+class Disk:
+    """A forebay-disk over an image file, with a filter that does nothing."""
+
+    def __init__(self, test, size_bytes):
+        self.folder = spawn.folder(test)
+        self.image = os.path.join(self.folder, 'image')
+        self.path = os.path.join(self.folder, 'n')
+        self.control = os.path.join(self.folder, 'c')
+        config = os.path.join(self.folder, 'config.json')
+        with open(self.image, 'wb') as file:
+            file.truncate(size_bytes)
+        with open(config, 'w', encoding='utf-8') as file:
+            json.dump({
+                'uuid': str(uuid.uuid4()), 'name': 'memory',
+                'size_bytes': size_bytes, 'backend': 'file:' + self.image,
+                'filters': [{'name': 'null', 'library': NULL_FILTER}],
+                'exports': {'nbd': {'socket': self.path, 'name': 'memory'}},
+                'control_socket': self.control}, file)
+        self.process = spawn.Process([DISK_PROGRAM, '--config', config],
+                                     os.path.join(self.folder, 'log'))
+        test.addCleanup(self.process.stop)
+        self.process.wait_for_file(self.path)
+
+    @property
+    def uri(self):
+        return f'nbd+unix:///memory?socket={self.path}'
+
+    def call(self, method):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+            peer.settimeout(SECONDS)
+            peer.connect(self.control)
+            peer.send(json.dumps({'id': 1, 'method': method,
+                                  'params': {}}).encode())
+            return json.loads(peer.recv(1 << 20))['result']
+
+    def stats(self):
+        return self.call('stats')['exports']['nbd']
+
+    def counts(self):
+        requests = self.call('stats')['requests']
+        return {name: requests[name]['count'] for name in requests}
+
+    def wait_no_clients(self):
+        spawn.wait_until(lambda: self.stats()['connections'] == 0, SECONDS,
+                         'no connection left')
+
+    def end(self):
+        return self.process.stop()
 
 
 def option_bytes(option, data=b''):

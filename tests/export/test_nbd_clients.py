@@ -9,7 +9,7 @@ import unittest
 
 import spawn
 import tap
-from nbd_server import MIB, SECONDS, Server
+from nbd_server import MIB, SECONDS, Disk, Server
 
 SIZE = 48 * MIB
 
@@ -24,11 +24,14 @@ def run(*argv):
     return done.stdout
 
 
-class Clients(unittest.TestCase):
+class Clients:
+    """What every server has to stand."""
+
+    def start(self):
+        raise NotImplementedError
 
     def setUp(self):
-        # Completion in reverse order shows who relies on another.
-        self.server = Server(self, SIZE, 'reversed')
+        self.server = self.start()
         self.folder = spawn.folder(self)
         self.uri = self.server.uri
 
@@ -127,6 +130,19 @@ class Clients(unittest.TestCase):
         self.server.wait_no_clients()
         self.assertEqual(self.server.stats()['connections_broken'], 0)
         self.assertEqual(self.server.end(), 0)
+
+
+class OverMemory(Clients, unittest.TestCase):
+
+    def start(self):
+        # Completion in reverse order shows who relies on another.
+        return Server(self, SIZE, 'reversed')
+
+
+class OverDisk(Clients, unittest.TestCase):
+
+    def start(self):
+        return Disk(self, SIZE)
 
 
 if __name__ == '__main__':
