@@ -19,6 +19,10 @@
 #define TABLE_TOTAL (sizeof(struct iovec[NBD_SLOTS_MAX][NBD_IOV_MAX]))
 #define MEMORY_BYTES (SMALL_TOTAL + CHUNK_TOTAL + TABLE_TOTAL)
 
+/* What a quiet connection keeps, and what is given back in one go. */
+#define KEPT_CHUNKS 8u
+#define SHRINK_CHUNKS 16u
+
 static_assert(NBD_IOV_MAX * NBD_CHUNK_BYTES == NBD_BLOCK_BYTES_MAX,
 	      "the longest request is a whole number of chunks");
 static_assert(NBD_CHUNKS_MAX >= NBD_IOV_MAX,
@@ -33,6 +37,7 @@ int nbd_buffers_create(struct nbd_buffers *buffers)
 		return -ENOMEM;
 	buffers->memory = memory;
 	buffers->tables = (void *)(buffers->memory + SMALL_TOTAL + CHUNK_TOTAL);
+	buffers->touched = 0;
 	buffers->free_count = NBD_CHUNKS_MAX;
 	for (uint32_t i = 0; i < NBD_CHUNKS_MAX; i++)
 		buffers->free[i] = (uint16_t)(NBD_CHUNKS_MAX - 1 - i);
@@ -62,6 +67,8 @@ static uint32_t take_chunks(struct nbd_buffers *buffers, uint32_t length,
 	for (uint32_t i = 0; i < count; i++) {
 		uint16_t chunk = buffers->free[--buffers->free_count];
 
+		if (chunk >= buffers->touched)
+			buffers->touched = chunk + 1u;
 		iov[i].iov_base = chunk_address(buffers, chunk);
 		iov[i].iov_len =
 			length < NBD_CHUNK_BYTES ? length : NBD_CHUNK_BYTES;
@@ -101,4 +108,25 @@ void nbd_buffers_give_back(struct nbd_buffers *buffers, const struct iovec *iov,
 		buffers->free[buffers->free_count++] =
 			(uint16_t)((size_t)(base - chunks) / NBD_CHUNK_BYTES);
 	}
+}
+
+bool nbd_buffers_swollen(const struct nbd_buffers *buffers)
+{
+	return buffers->free_count == NBD_CHUNKS_MAX &&
+	       buffers->touched > KEPT_CHUNKS;
+}
+
+bool nbd_buffers_shrink(struct nbd_buffers *buffers)
+{
+	uint32_t end = buffers->touched;
+	uint32_t first;
+
+	if (!nbd_buffers_swollen(buffers))
+		return false;
+	first = end > KEPT_CHUNKS + SHRINK_CHUNKS ? end - SHRINK_CHUNKS
+						  : KEPT_CHUNKS;
+	madvise(chunk_address(buffers, (uint16_t)first),
+		(size_t)(end - first) * NBD_CHUNK_BYTES, MADV_DONTNEED);
+	buffers->touched = first;
+	return nbd_buffers_swollen(buffers);
 }

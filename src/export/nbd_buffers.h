@@ -11,6 +11,7 @@
 #ifndef FOREBAY_EXPORT_NBD_BUFFERS_H
 #define FOREBAY_EXPORT_NBD_BUFFERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -29,6 +30,7 @@ struct nbd_buffers {
 	/* A slot's iovec: one entry, packed, or the table of a long request. */
 	struct iovec small[NBD_SLOTS_MAX];
 	struct iovec (*tables)[NBD_IOV_MAX];
+	uint32_t touched; /* chunks below this one may cost memory */
 	uint32_t free_count;
 	uint16_t free[NBD_CHUNKS_MAX]; /* a stack: the warmest on top */
 };
@@ -45,5 +47,12 @@ uint32_t nbd_buffers_take(struct nbd_buffers *buffers, uint32_t slot,
 			  uint32_t length, const struct iovec **ret_iov);
 void nbd_buffers_give_back(struct nbd_buffers *buffers, const struct iovec *iov,
 			   uint32_t count);
+/* Whether a quiet connection holds more memory than it should keep. */
+bool nbd_buffers_swollen(const struct nbd_buffers *buffers);
+/*
+ * Gives a part of that back to the system, little enough not to be felt.
+ * Returns: whether there is more to give back now.
+ */
+bool nbd_buffers_shrink(struct nbd_buffers *buffers);
 
 #endif

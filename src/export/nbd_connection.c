@@ -17,6 +17,10 @@
 #include "log.h"
 #include "nbd_export.h"
 
+/* Before a connection gives memory back, and between the parts of that. */
+#define QUIET_NS UINT64_C(1000000000)
+#define SHRINK_PAUSE_NS UINT64_C(5000000)
+
 static void handshake_advance(struct nbd_connection *connection);
 
 struct nbd_slot *nbd_connection_slot_take(struct nbd_connection *connection)
@@ -44,6 +48,23 @@ void nbd_connection_slot_release(struct nbd_slot *slot)
 	nbd_buffers_give_back(&connection->buffers, slot->iov, slot->iov_count);
 	slot->next = connection->slots_free;
 	connection->slots_free = slot;
+}
+
+void nbd_connection_quiet(struct nbd_connection *connection)
+{
+	if (connection->shrinking || !nbd_buffers_swollen(&connection->buffers))
+		return;
+	connection->shrinking = true;
+	loop_timer_arm(connection->loop, &connection->shrink, QUIET_NS);
+}
+
+static void shrink_expired(struct loop_timer *timer)
+{
+	struct nbd_connection *connection = timer->owner;
+
+	connection->shrinking = nbd_buffers_shrink(&connection->buffers);
+	if (connection->shrinking)
+		loop_timer_arm(connection->loop, timer, SHRINK_PAUSE_NS);
 }
 
 static int slots_create(struct nbd_connection *connection)
@@ -75,6 +96,7 @@ static void connection_free(struct nbd_connection *connection)
 	log_debug("nbd: connection %u closed", connection->number);
 	loop_timer_cancel(connection->loop, &connection->deadline);
 	loop_timer_cancel(connection->loop, &connection->retry);
+	loop_timer_cancel(connection->loop, &connection->shrink);
 	loop_defer_cancel(connection->loop, &connection->turn);
 	fd_close(connection->fd);
 	if (connection->slots)
@@ -122,11 +144,9 @@ void nbd_connection_break(struct nbd_connection *connection,
 {
 	if (connection->broken)
 		return;
-	if (complaint) {
-		log_info("nbd: connection %u hung up on: the client %s",
-			 connection->number, complaint);
-		connection->export->counts.connections_broken++;
-	}
+	if (complaint)
+		nbd_export_complain(connection->export, connection->number,
+				    complaint);
 	connection->closing = true;
 	connection->broken = true;
 	/* Ends what the kernel still does on it. */
@@ -298,6 +318,8 @@ int nbd_connection_create(struct nbd_export *export, int fd)
 	connection->deadline.owner = connection;
 	connection->retry.expired = retry_expired;
 	connection->retry.owner = connection;
+	connection->shrink.expired = shrink_expired;
+	connection->shrink.owner = connection;
 	connection->turn.run = turn_ended;
 	connection->turn.owner = connection;
 	list_append(&export->connections, &connection->node);

@@ -65,6 +65,7 @@ struct nbd_connection {
 	bool broken; /* nothing more is sent either */
 	bool receiving;
 	bool sending;
+	bool shrinking;
 	bool starved; /* a request in staging waits for slot or memory */
 	bool structured_replies;
 	/* The last request had a payload, so the next one likely has, too. */
@@ -75,6 +76,7 @@ struct nbd_connection {
 	size_t output_sent;
 	struct loop_timer deadline; /* of the handshake, then of closing */
 	struct loop_timer retry;
+	struct loop_timer shrink; /* armed while `shrinking` */
 	struct loop_deferred turn;
 
 	struct loop_io receive_io;
@@ -119,6 +121,8 @@ void nbd_connection_settle(struct nbd_connection *connection);
 struct nbd_slot *nbd_connection_slot_take(struct nbd_connection *connection);
 /* Gives its memory back too. */
 void nbd_connection_slot_release(struct nbd_slot *slot);
+/* Looks whether a quiet connection should give memory back to the system. */
+void nbd_connection_quiet(struct nbd_connection *connection);
 
 /* nbd_receive.c */
 

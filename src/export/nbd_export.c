@@ -23,6 +23,7 @@
 #define SOCKET_MODE_DEFAULT 0660
 #define HANDSHAKE_TIMEOUT_NS UINT64_C(30000000000)
 #define LINGER_TIMEOUT_NS UINT64_C(5000000000)
+#define COMPLAINT_PAUSE_NS UINT64_C(1000000000)
 /* After an accept() that failed for want of descriptors or memory. */
 #define ACCEPT_RETRY_NS UINT64_C(100000000)
 
@@ -58,6 +59,20 @@ static void stop_ended(struct loop_deferred *deferred)
 
 	export->stop_done = NULL;
 	done(export->stop_context);
+}
+
+void nbd_export_complain(struct nbd_export *export, uint32_t connection,
+			 const char *complaint)
+{
+	uint64_t now_ns = loop_now_ns(export->loop);
+
+	export->counts.connections_broken++;
+	if (export->complained_ns != 0 &&
+	    now_ns - export->complained_ns < COMPLAINT_PAUSE_NS)
+		return;
+	export->complained_ns = now_ns;
+	log_info("nbd %s: connection %u hung up on: the client %s",
+		 export->socket_path, connection, complaint);
 }
 
 void nbd_export_connection_gone(struct nbd_export *export)

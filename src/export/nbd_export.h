@@ -39,6 +39,7 @@ struct nbd_export {
 	struct list connections;
 	unsigned int connection_count;
 	struct nbd_counts counts;
+	uint64_t complained_ns; /* when a client was last logged */
 
 	struct loop_deferred stopped;
 	void (*stop_done)(void *context);
@@ -48,6 +49,10 @@ struct nbd_export {
 	uint8_t trash[NBD_TRASH_BYTES];
 };
 
+/* Counts a client that was hung up on, and logs it, but no more than one a
+ * second: a client can't fill the log. */
+void nbd_export_complain(struct nbd_export *export, uint32_t connection,
+			 const char *complaint);
 /* A connection is gone. */
 void nbd_export_connection_gone(struct nbd_export *export);
 

@@ -135,6 +135,7 @@ static void sent(struct loop_io *io, int result)
 	}
 	account(connection, (size_t)result);
 	nbd_reply_send(connection);
+	nbd_connection_quiet(connection);
 	if (connection->starved)
 		nbd_receive_advance(connection);
 	nbd_connection_settle(connection);

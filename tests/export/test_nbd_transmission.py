@@ -248,6 +248,27 @@ class InFlight(unittest.TestCase):
                 self.assertEqual(client.reply()[1], 0)
                 client.take(32 * MIB)
 
+    def test_a_quiet_connection_gives_memory_back(self):
+        server = Server(self, 32 * MIB)
+        client = Raw(self, server).go()
+
+        def resident():
+            path = f'/proc/{server.popen.pid}/smaps_rollup'
+            with open(path, encoding='utf-8') as file:
+                return next(int(line.split()[1]) * 1024 for line in file
+                            if line.startswith('Anonymous:'))
+
+        before = resident()
+        client.send(b''.join(request_bytes(READ, i, 0, 32 * MIB)
+                             for i in range(2)))
+        for _ in range(2):
+            client.reply()
+            client.take(32 * MIB)
+        self.assertGreater(resident(), before + 32 * MIB)
+        spawn.wait_until(lambda: resident() < before + 4 * MIB, SECONDS,
+                         'less memory in use')
+        self.assertEqual(client.call(READ, 0, 32 * MIB), 0)
+
     def test_requests_wait_when_the_pipeline_has_none_left(self):
         server = Server(self, MIB, 'reversed', 'few-requests')
         clients = [Raw(self, server).go() for _ in range(4)]

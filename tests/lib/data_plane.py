@@ -73,14 +73,17 @@ class DataPlane:
         with open(self.path(name), 'w', encoding='utf-8') as file:
             json.dump(document, file)
 
-    def spawn(self, name, *words):
+    def spawn(self, name, *words, **options):
+        """Starts a program."""
+        return Process([find_program(self.prefix, name), *words],
+                       self.path(name + '.log'), **options)
+
+    def spawn_ready(self, name, *words):
         """Starts a program and waits until it says that it is ready."""
         reader, writer = os.pipe()
         try:
-            process = Process(
-                [find_program(self.prefix, name), *words, '--status-fd',
-                 str(writer)],
-                self.path(name + '.log'), pass_fds=[writer])
+            process = self.spawn(name, *words, '--status-fd', str(writer),
+                                 pass_fds=[writer])
         finally:
             os.close(writer)
         try:
@@ -106,12 +109,17 @@ class DataPlane:
             text += data.decode()
 
     def start_cached(self):
-        self.cached = self.spawn(
+        self.cached = self.spawn_ready(
             'forebay-cached', '--config', self.path('pools.json'),
             '--socket', self.daemon_socket,
             '--control-socket', self.path('cached-control'))
 
     def start_disk(self):
+        self.disk = self.spawn_ready('forebay-disk', '--config',
+                                     self.path('disk.json'))
+
+    def begin_disk(self):
+        """Starts forebay-disk and doesn't wait for it."""
         self.disk = self.spawn('forebay-disk', '--config',
                                self.path('disk.json'))
 
@@ -119,7 +127,7 @@ class DataPlane:
         self.start_cached()
         self.start_disk()
 
-    def call(self, method, params=None, seconds=120):
+    def call(self, method, params=None, seconds=60):
         """Asks the disk over its control socket; returns the result."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
             peer.settimeout(seconds)
