@@ -94,11 +94,13 @@ static void on_waiting(void *context)
 static bool start_progress(const struct invocation *invocation,
 			   const char *verb, struct progress *progress)
 {
+	const char *term = getenv("TERM");
+
 	*progress = (struct progress){.name = invocation->operands[0],
 				      .verb = verb,
 				      .started_s = now_s(),
 				      .shown_s = now_s()};
-	if (!isatty(STDERR_FILENO))
+	if (!isatty(STDERR_FILENO) || !term || strcmp(term, "dumb") == 0)
 		return false;
 	progress->path = client_path("disks", progress->name, NULL);
 	if (!progress->path || client_open(invocation->flags[FLAG_ROOT],
