@@ -304,7 +304,7 @@ void control_server_destroy(struct control_server *server)
 	if (!server)
 		return;
 	unlink(server->path);
-	list_for_each_safe(node, &server->peers)
+	list_for_each_safe (node, &server->peers)
 		peer_destroy(list_entry(node, struct peer, node));
 	loop_timer_cancel(server->loop, &server->accept_retry);
 	server->destroyed = true;
