@@ -30,7 +30,8 @@ def installed_tree():
     """Installs what the build has made; returns the prefix to run it from.
 
     A prefix outside the build folder is never written to: such a build is
-    staged inside it.
+    staged inside it, with all programs in one folder, because they look for
+    each other beside themselves before they look under the real prefix.
     """
     prefix = PREFIX
     environment = dict(os.environ)
@@ -44,6 +45,11 @@ def installed_tree():
                         '--only-changed', '--quiet'], check=True,
                        env=environment, stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL)
+        if 'DESTDIR' in environment:
+            subprocess.run(
+                f'cp -pu {prefix}/sbin/* {prefix}/libexec/forebay/* '
+                f'{prefix}/bin', shell=True, check=False,
+                stderr=subprocess.DEVNULL)
     return prefix
 
 
@@ -81,9 +87,11 @@ class Host:
 
     def start(self):
         """Starts forebayd and waits until it answers."""
+        filters = os.path.join(self.prefix, 'lib', 'forebay', 'filters')
         self.daemon = Process(
             [find_program(self.prefix, 'forebayd'), '--root', self.root],
-            os.path.join(self.root, 'forebayd.out'))
+            os.path.join(self.root, 'forebayd.out'),
+            env=dict(os.environ, FOREBAY_FILTER_DIR=filters))
         self.daemon.wait_for_file(self.socket)
         wait_until(lambda: self.try_cli('status').returncode == 0, 15,
                    'forebayd answers')
