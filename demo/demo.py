@@ -61,7 +61,7 @@ class Step:
         mark = paint(32, '✓') if kind is None else paint(31, '✗')
         line = f'{self.text}{": " if self.note else ""}{self.note}'
         clear = '\r\033[K' if TERMINAL else ''
-        say(f'{clear}  {mark} {line:<66} {paint(2, f"{took:5.1f} s")}')
+        say(f'{clear}  {mark} {line:<66} {paint(2, f"{took:7.1f} s")}')
 
 
 def mib(count):
