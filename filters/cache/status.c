@@ -8,8 +8,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
+
+#define PIECE_BYTES 96u
 
 struct text {
 	char *buffer;
@@ -17,20 +20,13 @@ struct text {
 	size_t length; /* what it would be in a buffer without an end */
 };
 
-static void add(struct text *text, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void add(struct text *text, const char *format, ...)
+static void add(struct text *text, const char *piece)
 {
 	size_t used = text->length < text->bytes ? text->length : text->bytes;
-	va_list arguments;
-	int count;
+	size_t length = strlen(piece);
 
-	va_start(arguments, format);
-	count = vsnprintf(text->buffer + used, text->bytes - used, format,
-			  arguments);
-	va_end(arguments);
-	text->length += (size_t)count;
+	snprintf(text->buffer + used, text->bytes - used, "%s", piece);
+	text->length += length;
 }
 
 static const char *mode_name(enum engine_mode mode)
@@ -46,32 +42,47 @@ static const char *mode_name(enum engine_mode mode)
 	return "starting";
 }
 
-static void add_mode(struct text *text, const struct engine_stats *stats)
+static void add_word(struct text *text, const char *name, const char *word)
 {
-	add(text, "{\"mode\":{\"requested\":\"%s\",\"actual\":\"%s\",",
-	    mode_name(stats->mode_requested), mode_name(stats->mode_actual));
-	if (stats->mode_requested == stats->mode_actual)
-		add(text, "\"reason\":null}");
-	else
-		add(text, "\"reason\":\"draining\"}");
+	char piece[PIECE_BYTES];
+
+	snprintf(piece, sizeof(piece), "\"%s\":\"%s\",", name, word);
+	add(text, piece);
 }
 
 static void add_number(struct text *text, const char *name, uint64_t value)
 {
-	add(text, ",\"%s\":%" PRIu64, name, value);
+	char piece[PIECE_BYTES];
+
+	snprintf(piece, sizeof(piece), "\"%s\":%" PRIu64 ",", name, value);
+	add(text, piece);
 }
 
-static double hit_ratio(const struct engine_stats *stats)
+static void add_mode(struct text *text, const struct engine_stats *stats)
+{
+	bool differs = stats->mode_requested != stats->mode_actual;
+
+	add(text, "\"mode\":{");
+	add_word(text, "requested", mode_name(stats->mode_requested));
+	add_word(text, "actual", mode_name(stats->mode_actual));
+	add(text, differs ? "\"reason\":\"draining\"}," : "\"reason\":null},");
+}
+
+static void add_hit_ratio(struct text *text, const struct engine_stats *stats)
 {
 	double hit = (double)stats->read_hit_bytes;
 	double all = hit + (double)stats->read_miss_bytes;
+	char piece[PIECE_BYTES];
 
-	return all > 0 ? hit / all : 0.0;
+	snprintf(piece, sizeof(piece), "\"hit_ratio\":%.4f,",
+		 all > 0 ? hit / all : 0.0);
+	add(text, piece);
 }
 
 static void add_log(struct text *text, const struct engine_stats *stats)
 {
-	add(text, ",\"log\":{\"records\":%" PRIu64, stats->records);
+	add(text, "\"log\":{");
+	add_number(text, "records", stats->records);
 	add_number(text, "recovered_records", stats->recovered_records);
 	add_number(text, "segments", stats->segments);
 	add_number(text, "segments_free", stats->segments_free);
@@ -84,8 +95,11 @@ static void add_log(struct text *text, const struct engine_stats *stats)
 	add_number(text, "guest_changed_buffers", stats->guest_changed_buffers);
 	add_number(text, "bad_blocks", stats->bad_blocks);
 	add_number(text, "lost_blocks", stats->lost_blocks);
+	add_number(text, "destage_failures", stats->destage_failures);
+	/* The last one, without a comma. */
 	add_number(text, "throttled_ns", stats->throttled_ns);
-	add(text, "}}");
+	text->length--;
+	add(text, "}");
 }
 
 int status_format(const struct engine_stats *stats, char *buffer,
@@ -93,10 +107,11 @@ int status_format(const struct engine_stats *stats, char *buffer,
 {
 	struct text text = {.buffer = buffer, .bytes = buffer_bytes};
 
+	add(&text, "{");
 	add_mode(&text, stats);
 	add_number(&text, "read_hit_bytes", stats->read_hit_bytes);
 	add_number(&text, "read_miss_bytes", stats->read_miss_bytes);
-	add(&text, ",\"hit_ratio\":%.4f", hit_ratio(stats));
+	add_hit_ratio(&text, stats);
 	add_number(&text, "write_bytes", stats->write_bytes);
 	add_number(&text, "dirty_bytes", stats->dirty_bytes);
 	add_number(&text, "cached_bytes", stats->cached_bytes);
@@ -104,5 +119,6 @@ int status_format(const struct engine_stats *stats, char *buffer,
 	add_number(&text, "destaged_bytes", stats->destaged_bytes);
 	add_number(&text, "ssd_written_bytes", stats->ssd_written_bytes);
 	add_log(&text, stats);
+	add(&text, "}");
 	return text.length < buffer_bytes ? (int)text.length : -ENOSPC;
 }
