@@ -327,9 +327,14 @@ static bool admit(struct engine *engine, struct engine_request *request)
 	request->path = (uint8_t)path;
 	engine->progress = true;
 	if (path == PATH_AROUND)
-		/* A copy in limbo would come back if we crashed now. */
+		/*
+		 * A copy in limbo would come back if we crashed now, and so
+		 * would a fill whose record is on its way.
+		 */
 		place_around(engine, request,
-			     state.cached || engine->segments.limbo > 0);
+			     state.cached || engine->segments.limbo > 0 ||
+				     engine->append.first_in_flight !=
+					     engine->append.next_sequence);
 	else
 		place_in_log(engine, request);
 	return true;
