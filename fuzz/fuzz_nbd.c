@@ -3,7 +3,8 @@
  * fuzz_nbd.c - a client's bytes against the NBD server.
  *
  * Each input is one client on a real socket, served by the real loop over a
- * pipeline of memory that asserts what it is handed. The first byte of the
+ * pipeline of memory that asserts what it is handed. Where the handshake is
+ * known, the replies are checked for keeping in step. The first byte of the
  * input says how it is delivered, the rest is what the client sends:
  *
  *   bit 0    a good handshake comes before it
@@ -28,14 +29,26 @@
 
 #define DISK_BYTES (256u << 10)
 #define INPUT_MAX (64u << 10)
+/* What the server says to put_handshake() with structured replies. */
+#define HANDSHAKE_ANSWER_BYTES \
+	(NBD_GREETING_BYTES + 4 * NBD_OPTION_REPLY_BYTES + 12 + 14)
 
 struct server {
 	struct pipeline *pipeline;
 	struct nbd_export *export;
 };
 
+/* Follows the replies of a session with structured reads. */
+struct follower {
+	bool on;
+	size_t skip; /* bytes to pass over before the next head */
+	size_t head_bytes;
+	uint8_t head[NBD_STRUCTURED_REPLY_BYTES];
+};
+
 struct client {
 	int fd;
+	struct follower follower;
 	bool lazy;
 	size_t piece;
 	const uint8_t *bytes;
@@ -105,14 +118,76 @@ static void send_piece(struct client *client)
 		shutdown(client->fd, SHUT_WR);
 }
 
-static void take_replies(const struct client *client)
+/* Returns: bytes that the head, as far as it is there, must have. */
+static size_t head_wanted(const struct follower *follower)
+{
+	uint32_t magic;
+
+	if (follower->head_bytes < 4)
+		return 4;
+	magic = nbd_get_u32(follower->head);
+	assert(magic == NBD_SIMPLE_REPLY_MAGIC ||
+	       magic == NBD_STRUCTURED_REPLY_MAGIC);
+	return magic == NBD_SIMPLE_REPLY_MAGIC ? NBD_SIMPLE_REPLY_BYTES
+					       : NBD_STRUCTURED_REPLY_BYTES;
+}
+
+/* A whole head: what follows it? */
+static size_t head_check(const uint8_t *head)
+{
+	uint32_t length;
+	uint16_t type;
+
+	if (nbd_get_u32(head) == NBD_SIMPLE_REPLY_MAGIC) {
+		assert(nbd_get_u32(head + 4) <= NBD_ESHUTDOWN);
+		return 0;
+	}
+	type = nbd_get_u16(head + 6);
+	length = nbd_get_u32(head + 16);
+	assert(nbd_get_u16(head + 4) == NBD_STRUCTURED_FLAG_DONE);
+	if (type == NBD_STRUCTURED_ERROR)
+		assert(length == 6);
+	else
+		assert(type == NBD_STRUCTURED_OFFSET_DATA &&
+		       length % 512 == 8 && length <= DISK_BYTES + 8);
+	return length;
+}
+
+static void follow(struct follower *follower, const uint8_t *bytes,
+		   size_t count)
+{
+	while (count > 0) {
+		size_t part = follower->skip < count ? follower->skip : count;
+		size_t wanted;
+
+		follower->skip -= part;
+		bytes += part;
+		count -= part;
+		wanted = head_wanted(follower);
+		if (count == 0)
+			return;
+		follower->head[follower->head_bytes++] = *bytes++;
+		count--;
+		if (follower->head_bytes < wanted ||
+		    follower->head_bytes < head_wanted(follower))
+			continue;
+		follower->skip = head_check(follower->head);
+		follower->head_bytes = 0;
+	}
+}
+
+static void take_replies(struct client *client)
 {
 	static uint8_t replies[64 << 10];
+	ssize_t count;
 
 	if (client->lazy)
 		return;
-	while (recv(client->fd, replies, sizeof(replies), MSG_DONTWAIT) > 0)
-		;
+	while ((count = recv(client->fd, replies, sizeof(replies),
+			     MSG_DONTWAIT)) > 0) {
+		if (client->follower.on)
+			follow(&client->follower, replies, (size_t)count);
+	}
 }
 
 /* The client's part of every turn of the loop. */
@@ -183,6 +258,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	client.lazy = (how & 128) != 0;
 	if (how & 1)
 		client.left = put_handshake(stream, (how & 2) != 0);
+	client.follower.on = (how & 3) == 3;
+	client.follower.skip = HANDSHAKE_ANSWER_BYTES;
 	memcpy(stream + client.left, data + 1, size - 1);
 	client.bytes = stream;
 	client.left += size - 1;
