@@ -4,10 +4,8 @@
  */
 #include "backend.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "driver.h"
@@ -55,43 +53,33 @@ static const struct backend_driver *driver_of(const char *uri,
 	return NULL;
 }
 
-/* An open that fails before it reaches a driver. */
-struct refused_open {
-	struct loop_deferred deferred;
-	struct backend_open_request *request;
-	struct error error;
-};
-
 static void answer_refused(struct loop_deferred *deferred)
 {
-	struct refused_open *refused = deferred->owner;
-	struct backend_open_request *request = refused->request;
-	struct error error = refused->error;
+	struct backend_open_request *request = deferred->owner;
 
-	free(refused);
-	request->done(request, error.code, NULL, &error);
+	request->done(request, request->error.code, NULL, &request->error);
+}
+
+void backend_refuse(struct loop *loop, struct backend_open_request *request)
+{
+	request->answer = (struct loop_deferred){
+		.run = answer_refused,
+		.owner = request,
+	};
+	loop_defer(loop, &request->answer);
 }
 
 void backend_open(struct loop *loop, struct backend_open_request *request)
 {
 	const struct backend_driver *driver;
-	struct refused_open *refused;
 	const char *location;
-	struct error error;
 
-	driver = driver_of(request->uri, &location, &error);
-	if (driver) {
+	request->error = (struct error){0};
+	driver = driver_of(request->uri, &location, &request->error);
+	if (driver)
 		driver->open(loop, request, location);
-		return;
-	}
-	refused = calloc(1, sizeof(*refused));
-	/* At start, before any guest: there is nothing to keep alive. */
-	assert(refused);
-	refused->request = request;
-	refused->error = error;
-	refused->deferred.run = answer_refused;
-	refused->deferred.owner = refused;
-	loop_defer(loop, &refused->deferred);
+	else
+		backend_refuse(loop, request);
 }
 
 const struct backend_info *backend_info(const struct backend *backend)

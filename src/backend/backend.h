@@ -87,6 +87,9 @@ struct backend_open_request {
 	void (*done)(struct backend_open_request *request, int status,
 		     struct backend *backend, const struct error *error);
 	void *owner;
+	/* The driver's: */
+	struct loop_deferred answer;
+	struct error error;
 };
 
 /* Starts an open; @request lives until its done(). */

@@ -30,6 +30,9 @@ struct backend_driver {
 	int (*remove)(const char *location, struct error *error);
 };
 
+/* Answers an open that has failed with request->error, a turn later. */
+void backend_refuse(struct loop *loop, struct backend_open_request *request);
+
 extern const struct backend_driver file_driver;
 
 #endif

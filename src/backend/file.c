@@ -36,26 +36,31 @@ static void file_free(struct file *file)
 	free(file);
 }
 
-static void answer_open(struct loop_deferred *deferred)
+static void answer_opened(struct loop_deferred *deferred)
 {
 	struct file *file = deferred->owner;
 	struct backend_open_request *request = file->request;
-	struct error error = file->error;
-	int status = file->status;
 
 	file->request = NULL;
-	if (status == 0) {
-		request->done(request, 0, &file->backend, &error);
-		return;
-	}
-	file_free(file);
-	request->done(request, status, NULL, &error);
+	request->done(request, 0, &file->backend, &request->error);
 }
 
+/* The words for a failure are in request->error. */
 static void end_open(struct file *file, int status)
 {
-	file->status = status;
-	loop_defer(file->loop, &file->answer);
+	struct backend_open_request *request = file->request;
+	struct loop *loop = file->loop;
+
+	if (status < 0) {
+		file_free(file);
+		backend_refuse(loop, request);
+		return;
+	}
+	request->answer = (struct loop_deferred){
+		.run = answer_opened,
+		.owner = file,
+	};
+	loop_defer(loop, &request->answer);
 }
 
 /*
@@ -84,7 +89,7 @@ static int open_direct(struct file *file)
 static void tell_waiting(struct file *file)
 {
 	struct backend_open_request *request = file->request;
-	char reason[sizeof(file->error.message)];
+	char reason[sizeof(request->error.message)];
 	char holder[HOLDER_BYTES];
 
 	if (file->told_waiting)
@@ -169,8 +174,9 @@ static int take_locks(struct file *file)
 		}
 	}
 	if (status < 0 && status != -EBUSY)
-		error_set(&file->error, status, "image %s: can't be locked: %s",
-			  file->path, strerror(-status));
+		error_set(&file->request->error, status,
+			  "image %s: can't be locked: %s", file->path,
+			  strerror(-status));
 	return status;
 }
 
@@ -184,7 +190,8 @@ static void try_open(struct file *file)
 		return;
 	}
 	if (status == -EBUSY)
-		explain_busy(file->path, file->buffered_fd, &file->error);
+		explain_busy(file->path, file->buffered_fd,
+			     &file->request->error);
 	if (status == 0)
 		fill_info(file);
 	end_open(file, status);
@@ -201,8 +208,12 @@ static void file_open(struct loop *loop, struct backend_open_request *request,
 	struct file *file = calloc(1, sizeof(*file) + strlen(location) + 1);
 	struct image_facts facts = {0};
 
-	/* At start, before any guest: there is nothing to keep alive. */
-	assert(file);
+	if (!file) {
+		error_set(&request->error, -ENOMEM, "image %s: no memory",
+			  location);
+		backend_refuse(loop, request);
+		return;
+	}
 	file->backend.driver = &file_driver;
 	file->loop = loop;
 	file->request = request;
@@ -210,14 +221,15 @@ static void file_open(struct loop *loop, struct backend_open_request *request,
 	file->direct_fd = -1;
 	file->retry.expired = retry_open;
 	file->retry.owner = file;
-	file->answer.run = answer_open;
-	file->answer.owner = file;
-	file->deadline_ns = clock_monotonic_ns() + request->lock_timeout_ns;
+	if (__builtin_add_overflow(clock_monotonic_ns(),
+				   request->lock_timeout_ns,
+				   &file->deadline_ns))
+		file->deadline_ns = UINT64_MAX;
 	memcpy(file->path, location, strlen(location) + 1);
 	file_prepare_zeros(file);
 	file->buffered_fd =
 		image_open(location, request->read_only ? O_RDONLY : O_RDWR,
-			   &facts, &file->error);
+			   &facts, &request->error);
 	if (file->buffered_fd < 0) {
 		end_open(file, file->buffered_fd);
 		return;

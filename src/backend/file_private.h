@@ -33,11 +33,8 @@ struct file {
 	/* While it is being opened. */
 	struct backend_open_request *request;
 	struct loop_timer retry;
-	struct loop_deferred answer;
 	uint64_t deadline_ns;
 	bool told_waiting;
-	int status;
-	struct error error;
 	char path[];
 };
 
