@@ -20,6 +20,12 @@
 #define COMPLETION_ENTRIES 4096u
 #define IDLE_SPIN_NS (50 * NS_PER_US)
 #define IN_FLIGHT_SPIN_NS (100 * NS_PER_US)
+/*
+ * How long loop_destroy() asks before it leaves the rest to the end of the
+ * ring: kernels before 5.19 can't cancel everything, and an owner might start
+ * again for ever.
+ */
+#define DESTROY_NS (500 * NS_PER_MS)
 /* How soon a submission that the kernel refused is tried again. */
 #define SUBMIT_RETRY_NS NS_PER_MS
 
@@ -463,13 +469,15 @@ static int cancel_all(struct loop *loop)
 
 void loop_destroy(struct loop *loop)
 {
+	uint64_t deadline_ns = clock_monotonic_ns() + DESTROY_NS;
 	int status = 0;
 
 	if (!loop)
 		return;
 	assert(loop->in_flight[LOOP_TAG_FILE] == 0);
 	run_deferred(loop);
-	while (unfinished(loop) > 0 && status == 0) {
+	while (unfinished(loop) > 0 && status == 0 &&
+	       clock_monotonic_ns() < deadline_ns) {
 		status = cancel_all(loop);
 		run_completions(loop);
 		run_deferred(loop);

@@ -86,6 +86,7 @@ struct actor {
 	char letter;
 	unsigned int times;
 	int result;
+	int fd;
 	struct loop_io io;
 	struct loop_timer timer;
 	struct loop_deferred deferred;
@@ -560,6 +561,30 @@ static void destroying_a_loop_ends_polls_and_lets_go_of_their_files(
 	close(pair[1]);
 }
 
+static void poll_again(struct loop_io *io, int result)
+{
+	struct actor *actor = io->owner;
+
+	actor->result = result;
+	loop_poll(actor->scene->loop, io, actor->fd, POLLIN);
+}
+
+static void an_owner_that_never_stops_does_not_stop_the_end(void **state)
+{
+	struct scene scene = {0};
+	struct actor stubborn;
+	_cleanup_fd_ int fd = eventfd(0, EFD_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(loop_create(&scene.loop), 0);
+	actor_init(&stubborn, &scene, 's');
+	stubborn.fd = fd;
+	stubborn.io.done = poll_again;
+	poll_again(&stubborn.io, 0);
+	loop_destroy(scene.loop);
+	assert_int_equal(stubborn.result, -ECANCELED);
+}
+
 static void an_idle_loop_uses_no_cpu(void **state)
 {
 	struct scene *scene = *state;
@@ -606,6 +631,8 @@ int main(void)
 		SCENE_TEST(a_stop_before_the_run_allows_one_turn),
 		cmocka_unit_test(
 			destroying_a_loop_ends_polls_and_lets_go_of_their_files),
+		cmocka_unit_test(
+			an_owner_that_never_stops_does_not_stop_the_end),
 		SCENE_TEST(an_idle_loop_uses_no_cpu),
 	};
 
