@@ -53,11 +53,16 @@ class AgentHost:
         if os.path.exists(self.socket):
             os.unlink(self.socket)
         self.daemon = Process(
-            [os.path.join(BUILD, 'src/agent/forebayd'), '--root', self.root,
+            [*self.wrapper(),
+             os.path.join(BUILD, 'src/agent/forebayd'), '--root', self.root,
              '--libexec-dir', self.programs, '--filter-dir', self.filters,
              '--log-level', 'debug'],
             os.path.join(self.root, 'forebayd.out'))
         self.daemon.wait_for_file(self.socket)
+
+    def wrapper(self):
+        """A command that forebayd is run by."""
+        return []
 
     def children(self):
         """Pids of the processes that hold the lock of a folder."""
@@ -79,9 +84,11 @@ class AgentHost:
 
     def clean_up(self):
         # forebayd first: it would start them again.
-        self.daemon.stop()
+        code = self.daemon.stop()
         for pid in self.children():
             os.kill(pid, signal.SIGKILL)
+        # A sanitizer's findings end it with another status.
+        assert code in (0, -signal.SIGKILL), self.daemon.output()
 
     def behave(self, program, **how):
         """Says how a neighbour behaves from now on."""

@@ -199,6 +199,44 @@ class Pools(WithHost):
         self.refuse('no-such-pool', 'GET', '/pools/none', detail='none')
 
 
+class MountHost(AgentHost):
+    """Sees a small and a read-only file system; nobody else does."""
+
+    def wrapper(self):
+        for name in ('small', 'ro'):
+            os.makedirs(os.path.join(self.root, name), exist_ok=True)
+        script = ('mount -t tmpfs -o size=1m small "$0/small" && '
+                  'mount -t tmpfs -o ro ro "$0/ro" && exec "$@"')
+        return ['unshare', '-m', 'sh', '-c', script, self.root]
+
+
+@unittest.skipIf(subprocess.run(['unshare', '-m', 'true'], check=False,
+                                stderr=subprocess.DEVNULL).returncode != 0,
+                 'may not mount')
+class FileSystems(WithHost):
+    def setUp(self):
+        self.host = MountHost(self)
+
+    def test_a_pool_needs_space(self):
+        problem = self.refuse(
+            'no-space', 'POST', '/pools',
+            {'name': 'ssd', 'paths': [self.host.root + '/small']},
+            detail='at least 64MiB')
+        self.assertEqual(problem['object'],
+                         f'directory {self.host.root}/small')
+
+    def test_a_pool_needs_to_be_writable(self):
+        self.refuse('bad-path', 'POST', '/pools',
+                    {'name': 'ssd', 'paths': [self.host.root + '/ro']},
+                    detail='Read-only file system', hint='writable')
+
+    def test_an_image_needs_to_be_writable(self):
+        self.refuse('bad-backend', 'POST', '/disks',
+                    {'name': 'd1', 'size_bytes': 512,
+                     'backend': f'file:{self.host.root}/ro/d1.img'},
+                    detail='Read-only file system')
+
+
 class WithoutDataPlane(WithHost):
     NEIGHBOURS = False
 

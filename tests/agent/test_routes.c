@@ -84,11 +84,10 @@ static void every_route_is_in_the_api_document(void **state)
 	(void)state;
 	for (const struct route *route = routes; route->method; route++) {
 		yaml_node_t *path = member(paths, route->path);
-		char method[8];
+		char method[8] = "";
 
-		for (size_t i = 0; i < sizeof(method); i++)
+		for (size_t i = 0; i < strlen(route->method); i++)
 			method[i] = (char)(route->method[i] | 0x20);
-		method[strlen(route->method)] = '\0';
 		if (!path || !member(path, method))
 			fail_msg("%s %s", route->method, route->path);
 	}
