@@ -252,10 +252,10 @@ static void below_written(struct engine *engine, struct engine_io *io,
 
 static void add_iov(struct destage_io *own, uint8_t *base, size_t bytes)
 {
-	struct iovec *last = &own->iov[own->io.iov_count - 1];
+	uint32_t count = own->io.iov_count;
+	struct iovec *last = count > 0 ? &own->iov[count - 1] : NULL;
 
-	if (own->io.iov_count > 0 &&
-	    (uint8_t *)last->iov_base + last->iov_len == base)
+	if (last && (uint8_t *)last->iov_base + last->iov_len == base)
 		last->iov_len += bytes;
 	else
 		own->iov[own->io.iov_count++] = (struct iovec){base, bytes};
