@@ -22,6 +22,7 @@
 #include "forebay/filter.h"
 #include "log_format.h"
 #include "runner.h"
+#include "settings.h"
 #include "status.h"
 
 #define CACHE_EPOCH 1u
@@ -105,30 +106,6 @@ static const struct runner_host cache_runner_host = {
 	.count_copied = host_count_copied,
 };
 
-static enum engine_mode mode_property(struct cache *cache)
-{
-	const char *mode = "";
-
-	cache->host->property_string(cache->instance, "mode", &mode);
-	if (strcmp(mode, "write-through") == 0)
-		return ENGINE_WRITE_THROUGH;
-	if (strcmp(mode, "write-around") == 0)
-		return ENGINE_WRITE_AROUND;
-	return ENGINE_WRITE_BACK;
-}
-
-static uint64_t max_dirty_age_property(struct cache *cache)
-{
-	int64_t age_ns = 0;
-
-	/* Below takes no writes: what is dirty stays where it is. */
-	if (cache->disk->read_only)
-		return INT64_MAX;
-	cache->host->property_integer(cache->instance, "max_dirty_age",
-				      &age_ns);
-	return (uint64_t)age_ns;
-}
-
 /* The open failed: the file goes, and with it the lock. */
 static void open_fail(struct cache *cache)
 {
@@ -195,9 +172,11 @@ static void attached(struct attach *attach, int status)
 				.disk_bytes = cache->disk->size_bytes,
 				.file_bytes = attach->file_bytes,
 				.epoch = CACHE_EPOCH,
-				.max_dirty_age_ns =
-					max_dirty_age_property(cache),
-				.mode = mode_property(cache),
+				.max_dirty_age_ns = settings_max_dirty_age_ns(
+					cache->host, cache->instance,
+					cache->disk),
+				.mode = settings_mode(cache->host,
+						      cache->instance),
 				.segment_blocks = LOG_SEGMENT_BLOCKS_DEFAULT,
 				.records_in_flight_max =
 					CACHE_RECORDS_IN_FLIGHT,
@@ -309,8 +288,12 @@ static void cache_properties_changed(void *state)
 
 	if (!cache->runner)
 		return;
-	runner_set_mode(cache->runner, mode_property(cache));
-	runner_set_max_dirty_age(cache->runner, max_dirty_age_property(cache));
+	runner_set_mode(cache->runner,
+			settings_mode(cache->host, cache->instance));
+	runner_set_max_dirty_age(cache->runner,
+				 settings_max_dirty_age_ns(cache->host,
+							   cache->instance,
+							   cache->disk));
 }
 
 static void cache_channel_state(void *state, bool connected)
@@ -374,53 +357,6 @@ static void cache_action(void *state, const char *name,
 	runner_drain(cache->runner, &action->drain);
 }
 
-static const char *const cache_modes[] = {
-	"write-back",
-	"write-through",
-	"write-around",
-	NULL,
-};
-
-static const struct forebay_property cache_properties[] = {
-	{
-		.name = "mode",
-		.description = "When a write is acknowledged: in the log on "
-			       "the SSD, there and on the backend, or on the "
-			       "backend alone.",
-		.type = FOREBAY_PROPERTY_STRING,
-		.choices = cache_modes,
-		.default_string = "write-back",
-		.online = true,
-	},
-	{
-		.name = "limit",
-		.description = "Space of this disk's cache file on the SSD.",
-		.type = FOREBAY_PROPERTY_SIZE,
-		.default_integer = INT64_C(1) << 30,
-		.minimum = INT64_C(64) << 20,
-		.maximum = INT64_C(16) << 40,
-	},
-	{
-		.name = "max_dirty_age",
-		.description = "Longest time that a write waits on the SSD "
-			       "while the backend answers.",
-		.type = FOREBAY_PROPERTY_DURATION,
-		.default_integer = INT64_C(60) * 1000 * 1000 * 1000,
-		.minimum = INT64_C(100) * 1000 * 1000,
-		.maximum = INT64_C(7) * 24 * 3600 * 1000 * 1000 * 1000,
-		.online = true,
-	},
-	{
-		.name = "pool",
-		.description = "Pool that the cache file is made in; empty "
-			       "means whichever has most free space.",
-		.type = FOREBAY_PROPERTY_STRING,
-		.default_string = "",
-	},
-	{.name = NULL},
-};
-
-__attribute__((visibility("default")))
 const struct forebay_filter forebay_filter = {
 	.abi_version = FOREBAY_FILTER_ABI,
 	.struct_size = sizeof(struct forebay_filter),
@@ -433,7 +369,7 @@ const struct forebay_filter forebay_filter = {
 		      FOREBAY_OPERATION_BIT(FOREBAY_WRITE) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_FLUSH),
 	.request_context_bytes = sizeof(struct cache_request),
-	.properties = cache_properties,
+	.properties = settings_properties,
 	.open = cache_open,
 	.close = cache_close,
 	.submit = cache_submit,

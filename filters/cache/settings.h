@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* settings.h - the cache filter's properties, and what they mean to the engine.
+ */
+#ifndef FOREBAY_CACHE_SETTINGS_H
+#define FOREBAY_CACHE_SETTINGS_H
+
+#include <stdint.h>
+
+#include "engine.h"
+#include "forebay/filter.h"
+
+extern const struct forebay_property settings_properties[];
+
+enum engine_mode settings_mode(const struct forebay_host *host,
+			       struct forebay_instance *instance);
+uint64_t settings_max_dirty_age_ns(const struct forebay_host *host,
+				   struct forebay_instance *instance,
+				   const struct forebay_disk *disk);
+
+#endif
