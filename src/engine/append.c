@@ -35,11 +35,8 @@ void append_init(struct engine *engine)
 	list_init(&append->meta);
 	list_init(&append->data);
 	list_init(&append->free_items);
-	list_init(&append->amending);
-	for (uint32_t i = 0; i < ITEMS_COUNT; i++) {
-		list_init(&append->items[i].amend_link);
+	for (uint32_t i = 0; i < ITEMS_COUNT; i++)
 		list_append(&append->free_items, &append->items[i].link);
-	}
 	append->free_item_count = ITEMS_COUNT;
 }
 
@@ -55,13 +52,11 @@ struct append_item *append_item_get(struct engine *engine, bool reserve)
 	append->free_item_count--;
 	memset(item, 0, sizeof(*item));
 	list_init(&item->link);
-	list_init(&item->amend_link);
 	return item;
 }
 
 void append_item_put(struct engine *engine, struct append_item *item)
 {
-	list_remove(&item->amend_link);
 	list_append(&engine->append.free_items, &item->link);
 	engine->append.free_item_count++;
 	engine->progress = true;
@@ -74,9 +69,11 @@ void append_queue(struct engine *engine, struct append_item *item)
 		item->type == LOG_FILL ||
 		(item->type == LOG_WRITE && !(item->flags & LOG_ENTRY_AMENDS));
 
+	/* What the oldest record waits for goes first. */
 	if (item->flags & LOG_ENTRY_AMENDS)
-		list_append(&append->amending, &item->amend_link);
-	list_append(guest ? &append->data : &append->meta, &item->link);
+		list_prepend(&append->meta, &item->link);
+	else
+		list_append(guest ? &append->data : &append->meta, &item->link);
 	engine->progress = true;
 }
 
@@ -100,30 +97,6 @@ bool append_admits(struct engine *engine, uint64_t blocks)
 	       engine->dirty_blocks + blocks <= most;
 }
 
-uint64_t append_durable_limit(const struct engine *engine, uint64_t flushed)
-{
-	const struct append *append = &engine->append;
-	uint64_t limit = flushed;
-
-	/*
-	 * A record with a bad entry must not be called durable before the
-	 * record that amends it is: recovery would take the entry for damage.
-	 */
-	list_for_each (node, &append->amending) {
-		const struct append_item *item =
-			list_entry(node, struct append_item, amend_link);
-
-		if (item->upto <= limit)
-			limit = item->upto - 1;
-	}
-	for (uint32_t i = 0; i < append->mend_count; i++) {
-		if (append->mends[i].good > flushed &&
-		    append->mends[i].bad <= limit)
-			limit = append->mends[i].bad - 1;
-	}
-	return limit;
-}
-
 static void record_written(struct engine *engine, struct engine_io *io,
 			   int status)
 {
@@ -136,7 +109,10 @@ static void record_written(struct engine *engine, struct engine_io *io,
 	}
 	record->written = true;
 	record->status = status;
-	if (status < 0)
+	engine->progress = true;
+	if (status == 0)
+		retire_amended(engine, record);
+	else
 		engine_fail(engine, status,
 			    "writing record %llu to the SSD failed",
 			    (unsigned long long)record->sequence);
@@ -335,8 +311,7 @@ static void draft_start(struct engine *engine, struct draft *draft)
 	const struct segment *segment =
 		&engine->segments.segments[append->active];
 	struct record *record =
-		&append->records[append->next_sequence %
-				 engine->config.records_in_flight_max];
+		&append->records[append->next_sequence % append->ring];
 	struct log_record_header *header = record->header;
 	bool first = segment->used_blocks == 1;
 
@@ -357,6 +332,13 @@ static void draft_start(struct engine *engine, struct draft *draft)
 	record->attempts = 0;
 	record->status = 0;
 	record->written = false;
+	record->checked = false;
+	record->amends = 0;
+	record->amended_by = 0;
+	record->apply = (struct apply){
+		.header = header,
+		.location = record->location,
+	};
 	draft->record = record;
 	draft->seed = log_check_seed(engine->identity.uuid, record->sequence);
 	draft->room = segment_room(engine) - 1;
@@ -418,22 +400,40 @@ static uint32_t first_need(const struct append *append, bool meta)
 	return item->type == LOG_WRITE ? 2 : 1;
 }
 
+static bool amends_wait(const struct append *append)
+{
+	const struct append_item *item =
+		list_entry(append->meta.next, struct append_item, link);
+
+	return !list_is_empty(&append->meta) && item->type == LOG_WRITE;
+}
+
+/* Amendments may go beyond the limit: older records wait for them. */
+static bool may_send(const struct engine *engine)
+{
+	const struct append *append = &engine->append;
+	uint64_t in_flight = append->next_sequence - append->first_in_flight;
+
+	return in_flight < engine->config.records_in_flight_max ||
+	       (in_flight < append->ring && amends_wait(append));
+}
+
 static bool append_record(struct engine *engine)
 {
 	struct append *append = &engine->append;
+	bool amends = amends_wait(append);
 	bool meta = !list_is_empty(&append->meta) || append->carry_tail;
 	bool data = !list_is_empty(&append->data) &&
 		    engine->segments.free >= engine->reserve_segments;
 	struct draft draft = {0};
 
-	if ((!meta && !data) ||
-	    append->next_sequence - append->first_in_flight >=
-		    engine->config.records_in_flight_max ||
+	if ((!meta && !data) || !may_send(engine) ||
 	    !make_room(engine, first_need(append, meta), meta))
 		return false;
 	draft_start(engine, &draft);
 	draft_take_queue(engine, &draft, &append->meta);
-	if (engine->segments.free >= engine->reserve_segments)
+	/* A record that amends is itself never to be amended. */
+	if (!amends && engine->segments.free >= engine->reserve_segments)
 		draft_take_queue(engine, &draft, &append->data);
 	/* All that was queued may have been fills that were overtaken. */
 	if (draft.record->header->entry_count == 0 && !append->carry_tail)

@@ -35,11 +35,13 @@ struct iov_cursor {
 /* Entries of a record that have data, at most: one block and its check each. */
 #define RECORD_ENTRIES_MAX (LOG_ENTRIES_BYTES / sizeof(struct log_entry))
 
+struct record;
+
 /* Something that wants a place in the log; it may take several records. */
 struct append_item {
 	struct list link; /* in a queue, or free */
-	struct list amend_link; /* in append.amending */
 	struct engine_request *request; /* NULL: CLEAN */
+	struct record *amends; /* that waits for it, until it is written */
 	enum log_entry_type type;
 	uint8_t flags;
 	uint8_t mask; /* 0: whole blocks */
@@ -50,6 +52,8 @@ struct append_item {
 	struct iov_cursor cursor; /* in the request's iovec */
 	uint8_t *buffer; /* or the data are here: one block */
 	uint64_t generation; /* FILL: hazards when its read was issued */
+	uint64_t fill_block; /* FILL: all of it, for the hazards */
+	uint64_t fill_count;
 	uint64_t last_sequence; /* of its last record */
 	uint32_t placed; /* entries in records that aren't retired */
 };
@@ -57,6 +61,14 @@ struct append_item {
 /* Enough for the requests in flight, and the half of it kept for amendments. */
 #define ITEMS_COUNT 4096u
 #define ITEMS_RESERVE 1024u
+
+/* A record to be applied to the index. */
+struct apply {
+	const struct log_record_header *header;
+	uint32_t location; /* of the header */
+	/* Bit a data block: its check value was wrong, leave it out. */
+	uint64_t bad[LOG_RECORD_DATA_BLOCKS_MAX / 64];
+};
 
 /* A record between its sequence number and its retirement. */
 struct record {
@@ -66,19 +78,19 @@ struct record {
 	uint64_t sequence;
 	uint32_t location; /* of the header */
 	uint32_t first_data_iov;
+	struct apply apply;
 	uint32_t attempts;
+	uint32_t amends; /* items that must be written before it retires */
+	uint64_t amended_by; /* newest record that has such an item */
 	int status;
 	bool written;
+	bool checked; /* against what the guest did meanwhile */
 	struct append_item *items[RECORD_ENTRIES_MAX];
 	struct iovec iov[ENGINE_IOV_MAX];
 };
 
-/* Record @bad has a bad entry which record @good replaces. */
-struct mend {
-	uint64_t bad;
-	uint64_t good;
-};
-#define MENDS_MAX 64u
+/* A record may need so many others to amend it. */
+#define AMEND_RECORDS_MAX 4u
 
 struct append {
 	struct list meta; /* items that may use the reserve */
@@ -86,7 +98,8 @@ struct append {
 	struct list free_items;
 	uint32_t free_item_count;
 	struct append_item *items;
-	struct record *records; /* ring of config.records_in_flight_max */
+	struct record *records; /* ring */
+	uint32_t ring; /* its size */
 	uint64_t first_in_flight; /* sequence */
 	uint64_t next_sequence;
 	uint64_t completed_sequence; /* retired: in the index, acked */
@@ -97,9 +110,6 @@ struct append {
 	uint64_t throttled_since_ns; /* 0: writes don't wait for space */
 	uint32_t active; /* segment, when has_active */
 	uint32_t previous_crc;
-	struct list amending; /* items that amend a bad entry */
-	struct mend mends[MENDS_MAX]; /* that have, but aren't durable */
-	uint32_t mend_count;
 	bool has_active;
 	bool carry_tail; /* write a record even if it has no entries */
 };
@@ -137,7 +147,9 @@ struct io_slot {
 	struct iovec iov[SLOT_IOV_MAX];
 };
 
-#define BUFFERS_COUNT 128u
+#define BUFFERS_COUNT (128u + BUFFERS_RESERVE)
+/* For amendments: as many blocks as a record has. */
+#define BUFFERS_RESERVE 256u
 
 struct io_pool {
 	struct list out; /* actions to give out */
@@ -178,7 +190,6 @@ struct flusher {
 	uint64_t durable_tail; /* segments below may be reused */
 	uint64_t covers_sequence; /* of the flush in flight */
 	uint64_t covers_tail;
-	uint64_t covered_sequence; /* of the last finished flush */
 	uint64_t wanted_sequence;
 	uint64_t below_writes; /* guest writes that ended below */
 	uint64_t below_flushed; /* of these, flushed */
@@ -349,7 +360,9 @@ void io_init(struct engine *engine);
 void io_out(struct engine *engine, struct engine_io *io);
 struct io_slot *io_slot_get(struct engine *engine);
 void io_slot_put(struct engine *engine, struct io_slot *slot);
-uint8_t *io_buffer_get(struct engine *engine);
+/* @reserve: may take what is kept for amendments. Returns: NULL if none. */
+uint8_t *io_buffer_get(struct engine *engine, bool reserve);
+bool io_buffers_free(const struct engine *engine, uint32_t count);
 void io_buffer_put(struct engine *engine, uint8_t *buffer);
 void io_request_done(struct engine *engine, struct engine_request *request,
 		     int status);
@@ -383,8 +396,6 @@ void append_advance(struct engine *engine);
 bool append_idle(const struct engine *engine);
 /* May a guest's write begin now? Otherwise it waits. */
 bool append_admits(struct engine *engine, uint64_t blocks);
-/* Sequence up to which a finished flush makes the log durable. */
-uint64_t append_durable_limit(const struct engine *engine, uint64_t flushed);
 bool append_has_room(const struct engine *engine);
 void append_spill_cleans(struct engine *engine);
 void append_fail_all(struct engine *engine);
@@ -393,14 +404,10 @@ void append_fail_all(struct engine *engine);
 /* The item has its place, or never will: its owner is told, it is free. */
 void retire_item(struct engine *engine, struct append_item *item);
 void retire_advance(struct engine *engine);
+/* The record is on the SSD: those that its items amend needn't wait for it. */
+void retire_amended(struct engine *engine, struct record *record);
 
 /* apply.c */
-struct apply {
-	const struct log_record_header *header;
-	uint32_t location; /* of the header */
-	/* Bit a data block: its check value was wrong, leave it out. */
-	uint64_t bad[LOG_RECORD_DATA_BLOCKS_MAX / 64];
-};
 void apply_entry(struct engine *engine, const struct apply *apply,
 		 const struct log_entry_cursor *cursor);
 void apply_clean(struct engine *engine, const struct log_entry *entry);

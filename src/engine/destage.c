@@ -61,28 +61,35 @@ void destage_read_segment(struct engine *engine, uint32_t segment,
 	io_out(engine, &destage->read_io);
 }
 
-/* Oldest segment with dirty blocks that can be read. NULL: there is none. */
-static struct segment *oldest_dirty(struct engine *engine)
+/*
+ * Finds the oldest segment with dirty blocks that can be read. `oldest` is
+ * where to begin: every segment before it has retired all its records and is
+ * clean, and stays so.
+ */
+static const struct segment *oldest_dirty(struct engine *engine,
+					  uint32_t *ret_number)
 {
 	struct segment_table *table = &engine->segments;
 	struct destage *destage = &engine->destage;
 	uint32_t held = segments_held(table);
 	uint32_t behind =
 		(destage->oldest + table->count - table->tail) % table->count;
+	bool retired = true;
 
-	/* What was found clean stays clean: nothing is added to old segments.
-	 */
-	if (behind >= held) {
-		destage->oldest = table->tail;
+	if (behind >= held)
 		behind = 0;
-	}
 	for (uint32_t i = behind; i < held; i++) {
 		uint32_t at = (table->tail + i) % table->count;
-		struct segment *segment = &table->segments[at];
+		const struct segment *segment = &table->segments[at];
 
-		destage->oldest = at;
+		if (retired)
+			destage->oldest = at;
+		*ret_number = at;
 		if (segment->dirty > segment->lost)
 			return segment;
+		retired &=
+			segment->dirty == 0 &&
+			segment->last_sequence < engine->append.first_in_flight;
 	}
 	return NULL;
 }
@@ -99,10 +106,11 @@ static bool due(struct engine *engine, const struct segment *oldest)
 uint64_t destage_next_ns(struct engine *engine)
 {
 	const struct segment *oldest;
+	uint32_t number;
 	uint64_t next;
 
 	if (engine->destage.quiesced || engine->destage.state != DESTAGE_IDLE ||
-	    !(oldest = oldest_dirty(engine)))
+	    !(oldest = oldest_dirty(engine, &number)))
 		return UINT64_MAX;
 	next = due(engine, oldest)
 		       ? engine->now_ns
@@ -115,10 +123,11 @@ static void begin(struct engine *engine)
 {
 	struct destage *destage = &engine->destage;
 	const struct segment *segment;
+	uint32_t number;
 
 	if (destage->quiesced || engine->now_ns < destage->retry_at_ns)
 		return;
-	segment = oldest_dirty(engine);
+	segment = oldest_dirty(engine, &number);
 	if (!segment || !due(engine, segment))
 		return;
 	destage->upto = engine->append.completed_sequence;
@@ -126,7 +135,7 @@ static void begin(struct engine *engine)
 		destage->upto = segment->last_sequence;
 	flush_want(engine, destage->upto);
 	destage->state = DESTAGE_READ;
-	destage_read_segment(engine, destage->oldest, segment->retired_blocks);
+	destage_read_segment(engine, number, segment->retired_blocks);
 }
 
 static void give_up(struct engine *engine)

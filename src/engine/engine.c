@@ -74,6 +74,12 @@ static int check_config(const struct engine_config *config, struct error *error)
 	return 0;
 }
 
+/* Each record in flight may have to be amended by some more. */
+static uint32_t ring_size(const struct engine_config *config)
+{
+	return config->records_in_flight_max * (1 + AMEND_RECORDS_MAX);
+}
+
 static struct layout lay_out(const struct engine_config *config)
 {
 	struct layout layout = {0};
@@ -100,12 +106,12 @@ static struct layout lay_out(const struct engine_config *config)
 	layout.surveys =
 		place(&layout, layout.segment_count, sizeof(struct survey));
 	layout.items = place(&layout, ITEMS_COUNT, sizeof(struct append_item));
-	layout.records = place(&layout, config->records_in_flight_max,
-			       sizeof(struct record));
+	layout.records =
+		place(&layout, ring_size(config), sizeof(struct record));
 	layout.slots = place(&layout, SLOTS_COUNT, sizeof(struct io_slot));
 	layout.blocks = place(&layout, blocks, sizeof(struct destage_block));
-	layout.headers = place(&layout, config->records_in_flight_max * 2ull,
-			       LOG_BLOCK_BYTES);
+	layout.headers =
+		place(&layout, ring_size(config) * 2ull, LOG_BLOCK_BYTES);
 	layout.buffers = place(&layout, BUFFERS_COUNT, LOG_BLOCK_BYTES);
 	layout.superblocks = place(
 		&layout, (LOG_SUPERBLOCK_COPIES + 1) * LOG_SUPERBLOCK_BLOCKS,
@@ -140,12 +146,13 @@ static void init_parts(struct engine *engine, uint8_t *memory,
 		      (void *)(memory + layout->segments));
 	engine->recovery.surveys = (void *)(memory + layout->surveys);
 	engine->append.items = (void *)(memory + layout->items);
+	engine->append.ring = ring_size(&engine->config);
 	engine->append.records = (void *)(memory + layout->records);
 	engine->io.slots = (void *)(memory + layout->slots);
 	engine->io.buffers = memory + layout->buffers;
 	engine->destage.blocks = (void *)(memory + layout->blocks);
 	engine->destage.buffer = memory + layout->segment_buffer;
-	for (uint32_t i = 0; i < engine->config.records_in_flight_max; i++) {
+	for (uint32_t i = 0; i < engine->append.ring; i++) {
 		struct record *record = &engine->append.records[i];
 		uint8_t *at = memory + layout->headers +
 			      (size_t)i * 2 * LOG_BLOCK_BYTES;

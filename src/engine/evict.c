@@ -82,6 +82,8 @@ static void pass_tail(struct engine *engine)
 {
 	struct segment_table *table = &engine->segments;
 
+	if (engine->destage.oldest == table->tail)
+		engine->destage.oldest = segments_after(table, table->tail);
 	segments_pass_tail(table);
 	engine_set_tail(engine,
 			segments_held(table) > 0

@@ -86,23 +86,6 @@ static void complete_waiting(struct engine *engine)
 	}
 }
 
-static void publish_durable(struct engine *engine)
-{
-	struct flusher *flusher = &engine->flusher;
-	struct append *append = &engine->append;
-	uint64_t limit =
-		append_durable_limit(engine, flusher->covered_sequence);
-	uint32_t kept = 0;
-
-	if (limit > flusher->durable_sequence)
-		flusher->durable_sequence = limit;
-	for (uint32_t i = 0; i < append->mend_count; i++) {
-		if (append->mends[i].good > flusher->covered_sequence)
-			append->mends[kept++] = append->mends[i];
-	}
-	append->mend_count = kept;
-}
-
 static void ssd_flushed(struct engine *engine, struct engine_io *io, int status)
 {
 	struct flusher *flusher = &engine->flusher;
@@ -117,8 +100,7 @@ static void ssd_flushed(struct engine *engine, struct engine_io *io, int status)
 		return;
 	}
 	engine->stats.ssd_flushes++;
-	flusher->covered_sequence = flusher->covers_sequence;
-	publish_durable(engine);
+	flusher->durable_sequence = flusher->covers_sequence;
 	if (flusher->covers_tail > flusher->durable_tail)
 		flusher->durable_tail = flusher->covers_tail;
 }
@@ -128,7 +110,7 @@ static bool ssd_flush_due(const struct engine *engine)
 	const struct flusher *flusher = &engine->flusher;
 	const struct append *append = &engine->append;
 
-	if (append->completed_sequence <= flusher->covered_sequence)
+	if (append->completed_sequence <= flusher->durable_sequence)
 		return false;
 	if (flusher->wanted_sequence > flusher->durable_sequence &&
 	    append->completed_sequence >= flusher->wanted_sequence)
@@ -209,6 +191,8 @@ static bool below_flush_due(const struct engine *engine)
 	const struct flusher *flusher = &engine->flusher;
 
 	return flusher->below_wanted > flusher->below_flushed ||
+	       (engine->destage.draining &&
+		flusher->below_writes > flusher->below_flushed) ||
 	       flusher->below_destage_wanted > flusher->below_destage_done;
 }
 
@@ -231,7 +215,6 @@ void flush_advance(struct engine *engine)
 {
 	struct flusher *flusher = &engine->flusher;
 
-	publish_durable(engine);
 	complete_waiting(engine);
 	if (!flusher->ssd_busy && !flusher->broken && ssd_flush_due(engine))
 		start_ssd_flush(engine);

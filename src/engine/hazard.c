@@ -64,6 +64,40 @@ uint64_t hazard_generation(const struct hazards *hazards, uint64_t first,
 	return sum;
 }
 
+void hazard_fill_begin(struct hazards *hazards, uint64_t first, uint64_t count)
+{
+	for (uint64_t unit = unit_of(first); unit < units_end(first, count);
+	     unit++) {
+		struct hazard_bucket *bucket =
+			&hazards->buckets[unit % HAZARD_BUCKETS];
+
+		assert(bucket->fills < UINT16_MAX);
+		bucket->fills++;
+	}
+}
+
+void hazard_fill_end(struct hazards *hazards, uint64_t first, uint64_t count)
+{
+	for (uint64_t unit = unit_of(first); unit < units_end(first, count);
+	     unit++) {
+		struct hazard_bucket *bucket =
+			&hazards->buckets[unit % HAZARD_BUCKETS];
+
+		assert(bucket->fills > 0);
+		bucket->fills--;
+	}
+}
+
+bool hazard_fills(const struct hazards *hazards, uint64_t first, uint64_t count)
+{
+	for (uint64_t unit = unit_of(first); unit < units_end(first, count);
+	     unit++) {
+		if (hazards->buckets[unit % HAZARD_BUCKETS].fills > 0)
+			return true;
+	}
+	return false;
+}
+
 void hazard_block(struct hazards *hazards, uint64_t block)
 {
 	hazards->buckets[unit_of(block) % HAZARD_BUCKETS].blocked++;

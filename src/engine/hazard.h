@@ -33,6 +33,7 @@ enum hazard_below {
 struct hazard_bucket {
 	uint32_t generation;
 	uint16_t writes;
+	uint16_t fills;
 	uint16_t blocked;
 	uint8_t below; /* enum hazard_below */
 };
@@ -50,6 +51,11 @@ bool hazard_writes(const struct hazards *hazards, uint64_t first,
 /* Sum over the range: equal later means that nothing was submitted there. */
 uint64_t hazard_generation(const struct hazards *hazards, uint64_t first,
 			   uint64_t count);
+
+void hazard_fill_begin(struct hazards *hazards, uint64_t first, uint64_t count);
+void hazard_fill_end(struct hazards *hazards, uint64_t first, uint64_t count);
+bool hazard_fills(const struct hazards *hazards, uint64_t first,
+		  uint64_t count);
 
 void hazard_block(struct hazards *hazards, uint64_t block);
 void hazard_unblock(struct hazards *hazards, uint64_t block);

@@ -53,11 +53,16 @@ void io_slot_put(struct engine *engine, struct io_slot *slot)
 	engine->progress = true;
 }
 
-uint8_t *io_buffer_get(struct engine *engine)
+bool io_buffers_free(const struct engine *engine, uint32_t count)
+{
+	return engine->io.free_buffer_count >= BUFFERS_RESERVE + count;
+}
+
+uint8_t *io_buffer_get(struct engine *engine, bool reserve)
 {
 	struct io_pool *pool = &engine->io;
 
-	if (pool->free_buffer_count == 0)
+	if (pool->free_buffer_count <= (reserve ? 0 : BUFFERS_RESERVE))
 		return NULL;
 	pool->free_buffer_count--;
 	return pool->buffers +

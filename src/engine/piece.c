@@ -199,7 +199,7 @@ static void look(struct engine *engine, struct io_slot *slot)
 	} else if (slot->piece.lost) {
 		end(engine, slot, -EIO);
 	} else if (!slot->direct && !slot->buffer &&
-		   !(slot->buffer = io_buffer_get(engine))) {
+		   !(slot->buffer = io_buffer_get(engine, false))) {
 		/* It looks again when there is one. */
 		list_append(&engine->reads.pieces, &slot->link);
 	} else if ((wanted(slot) & ~slot->piece.mask) != 0) {
@@ -222,7 +222,7 @@ void piece_advance(struct engine *engine)
 {
 	struct list *pieces = &engine->reads.pieces;
 
-	while (!list_is_empty(pieces) && engine->io.free_buffer_count > 0) {
+	while (!list_is_empty(pieces) && io_buffers_free(engine, 1)) {
 		struct io_slot *slot =
 			list_entry(pieces->next, struct io_slot, link);
 

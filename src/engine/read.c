@@ -190,6 +190,9 @@ static bool fill(struct engine *engine, struct io_slot *slot)
 	item->type = LOG_FILL;
 	item->block = first;
 	item->block_count = end - first;
+	item->fill_block = first;
+	item->fill_count = end - first;
+	hazard_fill_begin(engine->hazards, first, end - first);
 	item->generation =
 		hazard_generation(engine->hazards, first, end - first);
 	item->cursor = io_seek(

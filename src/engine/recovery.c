@@ -81,7 +81,7 @@ static void read_head(struct engine *engine, uint32_t segment)
 
 	assert(slot);
 	slot->segment = segment;
-	slot->buffer = io_buffer_get(engine);
+	slot->buffer = io_buffer_get(engine, false);
 	slot->iov[0] = (struct iovec){slot->buffer, LOG_BLOCK_BYTES};
 	slot->io = (struct engine_io){
 		.type = ENGINE_SSD_READ,
@@ -474,6 +474,7 @@ static void place_circle(struct engine *engine)
 	table->limbo = 0;
 	if (recovery->first < recovery->end) {
 		table->tail = recovery->surveys[recovery->first].segment;
+		engine->destage.oldest = table->tail;
 		table->next = segments_after(
 			table, recovery->surveys[recovery->end - 1].segment);
 	}
@@ -526,8 +527,10 @@ static void running(struct engine *engine)
 	append->acked_write_sequence = cut;
 	append->completed_tail = engine->tail_sequence;
 	flusher->durable_sequence = cut;
-	flusher->covered_sequence = cut;
 	flusher->durable_tail = engine->tail_sequence;
+	/* A predecessor may have written below what nobody has flushed yet. */
+	flusher->below_writes = 1;
+	flusher->below_flushed = 0;
 	engine->tail_guard = cut;
 	engine->recovery.state = RECOVERY_OFF;
 	engine->state = ENGINE_RUNNING;

@@ -2,11 +2,14 @@
 /*
  * retire.c - records that are on the SSD leave in sequence order.
  *
- * Retiring a record checks that the guest left its buffers alone while they
- * were written, applies the record to the index, and tells the owners of its
- * items. A block that the guest changed has a wrong check value on the SSD: it
- * isn't applied, and is appended again as an amendment before its write is
- * acknowledged. A changed fill is merely left out.
+ * Before a record retires, its data are checked: did the guest leave its
+ * buffers alone while they were written? A block that it changed has a wrong
+ * check value on the SSD, and recovery would end the log there. It is appended
+ * again from a copy, and the record retires only together with all others up to
+ * the one that amends it: so nothing is acknowledged that recovery would not
+ * accept. A changed fill is merely left out.
+ *
+ * Retiring applies the record to the index and tells the owners of its items.
  */
 #include "core.h"
 
@@ -23,6 +26,9 @@ void retire_item(struct engine *engine, struct append_item *item)
 
 	if (item->buffer)
 		io_buffer_put(engine, item->buffer);
+	if (type == LOG_FILL)
+		hazard_fill_end(engine->hazards, item->fill_block,
+				item->fill_count);
 	if (request && item->last_sequence > request->target_sequence)
 		request->target_sequence = item->last_sequence;
 	append_item_put(engine, item);
@@ -38,24 +44,6 @@ void retire_item(struct engine *engine, struct append_item *item)
 	assert(request->parts > 0);
 	if (--request->parts == 0)
 		write_in_log(engine, request);
-}
-
-/* Notes that the bad entry of record @bad is replaced in record @good. */
-static void mend_note(struct append *append, uint64_t bad, uint64_t good)
-{
-	struct mend *mend = &append->mends[append->mend_count];
-
-	if (append->mend_count < MENDS_MAX) {
-		append->mend_count++;
-		*mend = (struct mend){bad, good};
-		return;
-	}
-	/* No room: one that stands for both. It only delays durability. */
-	mend--;
-	if (bad < mend->bad)
-		mend->bad = bad;
-	if (good > mend->good)
-		mend->good = good;
 }
 
 /* Which data blocks of an entry are not what was to be written? */
@@ -78,115 +66,177 @@ static bool entry_changed(const struct record *record, uint32_t seed,
 	return changed;
 }
 
-/* Appends the bad blocks of a guest's write again. */
-static void amend(struct engine *engine, const struct record *record,
-		  const struct log_entry_cursor *cursor,
-		  const struct apply *apply)
+/* Appends one changed block of a guest's write again. */
+static void amend_block(struct engine *engine, struct record *record,
+			const struct log_entry_cursor *cursor, uint32_t index)
 {
 	const struct log_entry *entry = cursor->entry;
-	struct append_item *item = append_item_get(engine, true);
 	struct append_item *from = record->items[cursor->index];
-	uint32_t end = cursor->data_block + entry->block_count;
-	uint32_t first =
-		(uint32_t)bitmap_find_set(apply->bad, end, cursor->data_block);
-	uint32_t last = end - 1;
-	uint64_t offset;
+	struct append_item *item = append_item_get(engine, true);
 
-	while (!bitmap_test(apply->bad, last))
-		last--;
-	assert(item && first <= last);
+	assert(item);
 	item->request = from->request;
+	item->amends = record;
 	item->type = LOG_WRITE;
 	item->flags = LOG_ENTRY_AMENDS;
-	item->upto = entry->flags & LOG_ENTRY_AMENDS ? entry->upto
-						     : record->sequence;
-	item->block = entry->first_block + first - cursor->data_block;
-	item->block_count = last - first + 1;
-	offset = (item->block * LOG_SECTORS_PER_BLOCK - from->request->sector) *
-		 LOG_SECTOR_BYTES;
-	item->cursor = io_seek(from->request, offset);
-	/* One block is copied, so that it can't change again. */
-	if (item->block_count == 1 && (item->buffer = io_buffer_get(engine)))
-		io_copy_in(engine, from->request, offset, item->buffer,
-			   LOG_BLOCK_BYTES);
+	item->upto = record->sequence;
+	item->block = entry->first_block + index;
+	item->block_count = 1;
+	item->buffer = io_buffer_get(engine, true);
+	assert(item->buffer);
+	io_copy_in(
+		engine, from->request,
+		(item->block * LOG_SECTORS_PER_BLOCK - from->request->sector) *
+			LOG_SECTOR_BYTES,
+		item->buffer, LOG_BLOCK_BYTES);
 	from->request->parts++;
+	record->amends++;
 	engine->stats.guest_changed_buffers++;
 	append_queue(engine, item);
 }
 
-static void release_items(struct engine *engine, struct record *record)
+/* Looks once at what was written; true when nothing is left to amend. */
+static bool record_good(struct engine *engine, struct record *record)
 {
+	struct apply *apply = &record->apply;
+	struct iov_cursor data = {.index = record->first_data_iov};
+	uint32_t seed = log_check_seed(engine->identity.uuid, record->sequence);
 	struct log_entry_cursor cursor;
 
+	if (record->checked)
+		return record->amends == 0;
+	/* The reserves hold what one record can need. */
+	if (engine->append.free_item_count < LOG_RECORD_DATA_BLOCKS_MAX ||
+	    engine->io.free_buffer_count < LOG_RECORD_DATA_BLOCKS_MAX)
+		return false;
+	record->checked = true;
 	log_entries_start(&cursor, record->header);
 	while (log_entries_next(&cursor)) {
-		struct append_item *item = record->items[cursor.index];
+		if (!entry_changed(record, seed, &cursor, &data, apply) ||
+		    cursor.entry->type != LOG_WRITE)
+			continue;
+		for (uint32_t i = 0; i < cursor.entry->block_count; i++) {
+			if (bitmap_test(apply->bad, cursor.data_block + i))
+				amend_block(engine, record, &cursor, i);
+		}
+	}
+	return record->amends == 0;
+}
+
+static void apply_record(struct engine *engine, struct record *record)
+{
+	struct append *append = &engine->append;
+	struct segment_table *table = &engine->segments;
+	struct log_entry_cursor cursor;
+	uint32_t offset =
+		(record->location - table->first_block) % table->segment_blocks;
+
+	log_entries_start(&cursor, record->header);
+	while (log_entries_next(&cursor))
+		apply_entry(engine, &record->apply, &cursor);
+	table->segments[segments_of(table, record->location)].retired_blocks =
+		offset + 1 + record->header->data_blocks;
+	append->completed_sequence = record->sequence;
+	append->completed_tail = record->header->tail_sequence;
+	if (append->unflushed_bytes == 0)
+		append->unflushed_since_ns = engine->now_ns;
+	append->unflushed_bytes += record->io.length;
+}
+
+static void release_items(struct engine *engine, struct record *record)
+{
+	for (uint32_t i = 0; i < record->header->entry_count; i++) {
+		struct append_item *item = record->items[i];
 
 		assert(item->placed > 0);
 		item->placed--;
-		if (item->flags & LOG_ENTRY_AMENDS && item->placed == 0 &&
-		    item->block_count == 0)
-			mend_note(&engine->append, item->upto,
-				  record->sequence);
 		if (item->placed == 0 && item->block_count == 0)
 			retire_item(engine, item);
 	}
 }
 
-static void apply_record(struct engine *engine, struct record *record)
+void retire_amended(struct engine *engine, struct record *record)
 {
-	struct apply apply = {.header = record->header,
-			      .location = record->location};
-	struct iov_cursor data = {.index = record->first_data_iov};
-	uint32_t seed = log_check_seed(engine->identity.uuid, record->sequence);
-	struct log_entry_cursor cursor;
+	for (uint32_t i = 0; i < record->header->entry_count; i++) {
+		struct append_item *item = record->items[i];
 
-	log_entries_start(&cursor, record->header);
-	while (log_entries_next(&cursor)) {
-		if (entry_changed(record, seed, &cursor, &data, &apply) &&
-		    cursor.entry->type == LOG_WRITE)
-			amend(engine, record, &cursor, &apply);
-		apply_entry(engine, &apply, &cursor);
+		if (!item->amends)
+			continue;
+		/* Its data are copies of ours; the guest can't change them. */
+		record->checked = true;
+		item->amends->amends--;
+		item->amends->amended_by = record->sequence;
+		item->amends = NULL;
+		io_buffer_put(engine, item->buffer);
+		item->buffer = NULL;
 	}
 }
 
-static bool retire_record(struct engine *engine)
+static struct record *record_at(struct engine *engine, uint64_t sequence)
 {
 	struct append *append = &engine->append;
-	struct record *record =
-		&append->records[append->first_in_flight %
-				 engine->config.records_in_flight_max];
-	uint32_t offset;
-	struct segment *segment;
 
-	if (append->first_in_flight == append->next_sequence ||
-	    !record->written)
-		return false;
-	/* Amendments come from the reserve, which is that large. */
-	if (append->free_item_count < RECORD_ENTRIES_MAX)
-		return false;
-	segment = &engine->segments.segments[segments_of(&engine->segments,
-							 record->location)];
-	offset = (record->location - engine->segments.first_block) %
-		 engine->segments.segment_blocks;
-	append->first_in_flight++;
-	engine->progress = true;
-	if (engine->state == ENGINE_RUNNING) {
-		apply_record(engine, record);
-		segment->retired_blocks =
-			offset + 1 + record->header->data_blocks;
-		append->completed_sequence = record->sequence;
-		append->completed_tail = record->header->tail_sequence;
-		if (append->unflushed_bytes == 0)
-			append->unflushed_since_ns = engine->now_ns;
-		append->unflushed_bytes += record->io.length;
+	return sequence < append->next_sequence
+		       ? &append->records[sequence % append->ring]
+		       : NULL;
+}
+
+/*
+ * The oldest record, and those that must retire with it. Returns: the last
+ * sequence of the group, or 0 while one of them isn't ready.
+ */
+static uint64_t group_ready(struct engine *engine)
+{
+	uint64_t sequence = engine->append.first_in_flight;
+	uint64_t last = sequence;
+
+	for (; sequence <= last; sequence++) {
+		struct record *record = record_at(engine, sequence);
+
+		if (!record || !record->written || !record_good(engine, record))
+			return 0;
+		if (record->amended_by > last)
+			last = record->amended_by;
 	}
+	return last;
+}
+
+static bool retire_group(struct engine *engine)
+{
+	struct append *append = &engine->append;
+	uint64_t last = group_ready(engine);
+
+	if (last == 0)
+		return false;
+	while (append->first_in_flight <= last) {
+		struct record *record =
+			record_at(engine, append->first_in_flight);
+
+		append->first_in_flight++;
+		apply_record(engine, record);
+		release_items(engine, record);
+	}
+	engine->progress = true;
+	return true;
+}
+
+/* After a failure nothing is applied: the records' owners are told. */
+static bool retire_failed(struct engine *engine)
+{
+	struct append *append = &engine->append;
+	struct record *record = record_at(engine, append->first_in_flight);
+
+	if (!record || !record->written)
+		return false;
+	append->first_in_flight++;
 	release_items(engine, record);
+	engine->progress = true;
 	return true;
 }
 
 void retire_advance(struct engine *engine)
 {
-	while (retire_record(engine))
+	while (engine->state == ENGINE_RUNNING ? retire_group(engine)
+					       : retire_failed(engine))
 		;
 }

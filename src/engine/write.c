@@ -200,7 +200,7 @@ static void add_part_block(struct engine *engine,
 	struct index_copy copy = index_get(&engine->index, block);
 
 	item->mask = mask_at(request, block);
-	item->buffer = io_buffer_get(engine);
+	item->buffer = io_buffer_get(engine, false);
 	memset(item->buffer, 0, LOG_BLOCK_BYTES);
 	if (copy.location == 0 || (copy.mask & ~item->mask) == 0) {
 		overlay(engine, item);
@@ -285,7 +285,7 @@ static bool part_blocks_may_start(const struct engine *engine,
 
 	if (count == 0)
 		return true;
-	if (engine->io.free_buffer_count < count ||
+	if (!io_buffers_free(engine, count) ||
 	    list_is_empty(&engine->io.free_slots) ||
 	    engine->io.free_slots.next->next == &engine->io.free_slots)
 		return false;
@@ -331,10 +331,10 @@ static bool admit(struct engine *engine, struct engine_request *request)
 		 * A copy in limbo would come back if we crashed now, and so
 		 * would a fill whose record is on its way.
 		 */
-		place_around(engine, request,
-			     state.cached || engine->segments.limbo > 0 ||
-				     engine->append.first_in_flight !=
-					     engine->append.next_sequence);
+		place_around(
+			engine, request,
+			state.cached || engine->segments.limbo > 0 ||
+				hazard_fills(engine->hazards, first, count));
 	else
 		place_in_log(engine, request);
 	return true;

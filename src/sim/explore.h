@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * explore.h - runs one seed: a guest's life, and what crashes would leave of
+ * it.
+ */
+#ifndef FOREBAY_SIM_EXPLORE_H
+#define FOREBAY_SIM_EXPLORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine.h"
+
+struct explore_result {
+	uint64_t crash_states; /* recovered and read whole */
+	uint64_t events;
+	uint32_t trace;
+	char failure[320]; /* "" if all held */
+};
+
+/*
+ * Looks at about as many crash states as planned. The same plan gives the same
+ * trace.
+ */
+struct explore_plan {
+	uint64_t seed;
+	uint64_t crash_states;
+	enum engine_planted_bug bug;
+	bool verbose; /* print every event */
+};
+
+void explore_seed(const struct explore_plan *plan, struct explore_result *ret);
+
+#endif

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * oracle.c - see oracle.h.
+ */
+#include "oracle.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORDS (ORACLE_SECTOR_BYTES / sizeof(uint64_t))
+
+void oracle_init(struct oracle *oracle, uint64_t sector_count)
+{
+	*oracle = (struct oracle){
+		.sectors = calloc(sector_count, sizeof(struct oracle_sector)),
+		.sector_count = sector_count,
+		.time = 1,
+		.next_version = 1,
+	};
+	assert(oracle->sectors);
+}
+
+void oracle_free(struct oracle *oracle)
+{
+	for (uint64_t i = 0; i < oracle->sector_count; i++)
+		free(oracle->sectors[i].versions);
+	free(oracle->sectors);
+	*oracle = (struct oracle){0};
+}
+
+uint64_t oracle_tick(struct oracle *oracle)
+{
+	return ++oracle->time;
+}
+
+/* Every word of a sector says which sector and version it is. */
+static void stamp(void *bytes, uint64_t sector, uint64_t version)
+{
+	uint64_t words[WORDS];
+
+	for (size_t i = 0; i < WORDS; i++)
+		words[i] = i % 2 ? version : sector * 0x10001ull + 1;
+	memcpy(bytes, words, sizeof(words));
+}
+
+/* Newest submission among what had been acked at @time. */
+static uint64_t acked_floor(const struct oracle_sector *sector, uint64_t time)
+{
+	uint64_t floor = 0;
+
+	for (uint32_t i = 0; i < sector->count; i++) {
+		const struct oracle_version *version = &sector->versions[i];
+
+		if (version->acked != 0 && version->acked <= time &&
+		    version->submitted > floor)
+			floor = version->submitted;
+	}
+	return floor;
+}
+
+/* Forgets versions that neither a crash nor a read under way may show. */
+static void prune(const struct oracle *oracle, struct oracle_sector *sector)
+{
+	uint64_t floor = acked_floor(sector, oracle->oldest_read);
+	uint32_t kept = 0;
+
+	if (sector->durable_floor < floor)
+		floor = sector->durable_floor;
+	for (uint32_t i = 0; i < sector->count; i++) {
+		const struct oracle_version *version = &sector->versions[i];
+
+		if (version->acked == 0 || version->acked >= floor)
+			sector->versions[kept++] = *version;
+	}
+	sector->count = kept;
+}
+
+uint64_t oracle_write(struct oracle *oracle, uint64_t sector_number,
+		      void *bytes)
+{
+	struct oracle_sector *sector = &oracle->sectors[sector_number];
+	uint64_t version = oracle->next_version++;
+
+	if (sector->count == sector->capacity) {
+		prune(oracle, sector);
+		sector->capacity = sector->count * 2 + 8;
+		sector->versions =
+			realloc(sector->versions,
+				sector->capacity * sizeof(*sector->versions));
+		assert(sector->versions);
+	}
+	sector->versions[sector->count++] = (struct oracle_version){
+		.version = version,
+		.submitted = oracle_tick(oracle),
+	};
+	stamp(bytes, sector_number, version);
+	return version;
+}
+
+static struct oracle_version *find(const struct oracle_sector *sector,
+				   uint64_t version)
+{
+	for (uint32_t i = sector->count; i > 0; i--) {
+		if (sector->versions[i - 1].version == version)
+			return &sector->versions[i - 1];
+	}
+	return NULL;
+}
+
+uint64_t oracle_change(struct oracle *oracle, uint64_t sector_number,
+		       uint64_t of, void *bytes)
+{
+	struct oracle_sector *sector = &oracle->sectors[sector_number];
+	uint64_t version = oracle_write(oracle, sector_number, bytes);
+	const struct oracle_version *original = find(sector, of);
+
+	/* It is the same write, so it began when that began. */
+	if (original)
+		sector->versions[sector->count - 1].submitted =
+			original->submitted;
+	return version;
+}
+
+void oracle_acked(struct oracle *oracle, uint64_t sector_number,
+		  uint64_t version_number, bool durable)
+{
+	struct oracle_sector *sector = &oracle->sectors[sector_number];
+	struct oracle_version *version = find(sector, version_number);
+
+	if (!version)
+		return;
+	version->acked = oracle->time;
+	if (durable && version->submitted > sector->durable_floor)
+		sector->durable_floor = version->submitted;
+}
+
+uint64_t oracle_floor(const struct oracle *oracle, uint64_t sector_number,
+		      uint64_t time)
+{
+	const struct oracle_sector *sector = &oracle->sectors[sector_number];
+	uint64_t floor = acked_floor(sector, time);
+
+	return floor > sector->durable_floor ? floor : sector->durable_floor;
+}
+
+void oracle_flushed(struct oracle *oracle, uint64_t submitted)
+{
+	for (uint64_t i = 0; i < oracle->sector_count; i++)
+		oracle->sectors[i].durable_floor =
+			oracle_floor(oracle, i, submitted);
+}
+
+uint64_t oracle_check(const struct oracle *oracle, uint64_t sector_number,
+		      const void *bytes, uint64_t floor, char *message,
+		      size_t message_bytes)
+{
+	const struct oracle_sector *sector = &oracle->sectors[sector_number];
+	const struct oracle_version *version;
+	uint8_t expected[ORACLE_SECTOR_BYTES] = {0};
+	uint64_t words[WORDS];
+
+	memcpy(words, bytes, sizeof(words));
+	if (words[1] != 0)
+		stamp(expected, sector_number, words[1]);
+	if (memcmp(bytes, expected, sizeof(expected)) != 0) {
+		snprintf(message, message_bytes,
+			 "sector %llu: not a version of it (%llx %llx)",
+			 (unsigned long long)sector_number,
+			 (unsigned long long)words[0],
+			 (unsigned long long)words[1]);
+		return UINT64_MAX;
+	}
+	/* Never written: older than everything. */
+	if (words[1] == 0 && floor == 0)
+		return 0;
+	version = words[1] ? find(sector, words[1]) : NULL;
+	if (version && (version->acked == 0 || version->acked >= floor))
+		return words[1];
+	snprintf(message, message_bytes,
+		 "sector %llu: version %llu is too old: one submitted at %llu "
+		 "must hold",
+		 (unsigned long long)sector_number,
+		 (unsigned long long)words[1], (unsigned long long)floor);
+	return UINT64_MAX;
+}
+
+void oracle_settle(struct oracle *oracle, uint64_t sector_number,
+		   uint64_t version_number)
+{
+	struct oracle_sector *sector = &oracle->sectors[sector_number];
+	struct oracle_version *version = find(sector, version_number);
+
+	if (!version) {
+		sector->count = 0;
+		return;
+	}
+	sector->versions[0] = *version;
+	sector->versions[0].acked = oracle->time;
+	sector->durable_floor = version->submitted;
+	sector->count = 1;
+}
+
+void oracle_seen(struct oracle *oracle, uint64_t sector_number,
+		 uint64_t version_number)
+{
+	struct oracle_version *version =
+		find(&oracle->sectors[sector_number], version_number);
+
+	if (version && version->acked == 0)
+		version->acked = oracle->time;
+}

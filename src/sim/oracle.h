@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oracle.h - which versions of each 512-byte sector may be read.
+ *
+ * Each sector of each write is a version, and its bytes say which. Time is a
+ * counter of the oracle's calls. Version v is too old if some version that must
+ * hold was submitted after v had been acknowledged; two writes whose times
+ * overlap may end either way. What must hold is, for a read, every write acked
+ * before it was submitted; after a power failure, every write acked before a
+ * FLUSH was submitted that was acked, and every acked FUA.
+ */
+#ifndef FOREBAY_SIM_ORACLE_H
+#define FOREBAY_SIM_ORACLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ORACLE_SECTOR_BYTES 512u
+
+struct oracle_version {
+	uint64_t version;
+	uint64_t submitted;
+	uint64_t acked; /* 0: not */
+};
+
+struct oracle_sector {
+	struct oracle_version *versions;
+	uint32_t count;
+	uint32_t capacity;
+	uint64_t durable_floor; /* newest submission that must hold */
+};
+
+struct oracle {
+	struct oracle_sector *sectors;
+	uint64_t sector_count;
+	uint64_t time;
+	uint64_t next_version;
+	uint64_t oldest_read; /* submission of the oldest read under way */
+};
+
+void oracle_init(struct oracle *oracle, uint64_t sector_count);
+void oracle_free(struct oracle *oracle);
+
+uint64_t oracle_tick(struct oracle *oracle);
+/* A sector of a write begins: fills @bytes with its new version. */
+uint64_t oracle_write(struct oracle *oracle, uint64_t sector, void *bytes);
+/* The guest changes what @of is writing: either may be read afterwards. */
+uint64_t oracle_change(struct oracle *oracle, uint64_t sector, uint64_t of,
+		       void *bytes);
+void oracle_acked(struct oracle *oracle, uint64_t sector, uint64_t version,
+		  bool durable);
+/* A FLUSH that was submitted at @submitted has been acked. */
+void oracle_flushed(struct oracle *oracle, uint64_t submitted);
+
+/* Newest submission among what had been acked at @time. */
+uint64_t oracle_floor(const struct oracle *oracle, uint64_t sector,
+		      uint64_t time);
+/*
+ * Checks that @bytes are a version of @sector that isn't too old for @floor.
+ * Returns: its version, or UINT64_MAX with the reason in @message.
+ */
+uint64_t oracle_check(const struct oracle *oracle, uint64_t sector,
+		      const void *bytes, uint64_t floor, char *message,
+		      size_t message_bytes);
+/* After a power failure that was survived: @version is what stands there. */
+void oracle_settle(struct oracle *oracle, uint64_t sector, uint64_t version);
+/* After a kill: @version was seen, so nothing older may be read any more. */
+void oracle_seen(struct oracle *oracle, uint64_t sector, uint64_t version);
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * world.h - one engine with its SSD, its backend, a guest and an oracle.
+ *
+ * A world advances by one event at a time: the guest submits something, an I/O
+ * that is under way ends (any of them: order is chance), or time passes. Every
+ * event boundary may be a crash. What is checked: every read against the
+ * oracle, and after a crash every sector of the disk.
+ */
+#ifndef FOREBAY_SIM_WORLD_H
+#define FOREBAY_SIM_WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine.h"
+#include "medium.h"
+#include "oracle.h"
+#include "random.h"
+
+/* Chosen by the seed: each run tries another corner. */
+struct world_options {
+	uint64_t disk_bytes;
+	uint64_t file_bytes;
+	uint32_t segment_blocks;
+	uint32_t records_in_flight;
+	uint32_t queue_depth;
+	uint32_t write_blocks_max;
+	uint32_t part_percent; /* writes that aren't whole blocks */
+	uint32_t read_percent;
+	uint32_t flush_percent;
+	uint32_t fua_percent;
+	uint32_t mutate_percent; /* buffers that change in flight */
+	uint32_t mode_percent; /* switch mode */
+	uint32_t drain_percent; /* toggle draining */
+	uint32_t complete_percent; /* end an I/O rather than submit */
+	uint64_t hot_blocks; /* most writes go here */
+	enum engine_mode mode;
+	enum engine_planted_bug bug;
+	bool verbose; /* print every event of the world that lives */
+};
+
+#define WORLD_REQUESTS_MAX 24u
+#define WORLD_IOS_MAX 1024u
+#define WORLD_REQUEST_SECTORS_MAX 256u
+
+struct world_request {
+	struct engine_request engine;
+	struct iovec iov[2];
+	uint8_t *bytes;
+	uint64_t submitted;
+	uint64_t floors[WORLD_REQUEST_SECTORS_MAX]; /* what a read must see */
+	uint64_t versions[WORLD_REQUEST_SECTORS_MAX];
+	uint64_t changed[WORLD_REQUEST_SECTORS_MAX]; /* by the guest, in flight
+						      */
+	bool busy;
+};
+
+struct world_io {
+	struct engine_io *io;
+	size_t ssd_writes; /* that a flush covers */
+	size_t below_writes;
+};
+
+struct world {
+	struct world_options options;
+	struct random random;
+	struct medium ssd;
+	struct medium below;
+	struct oracle *oracle;
+	struct engine *engine;
+	void *memory;
+	size_t memory_bytes;
+	uint8_t *request_memory;
+	struct world_request requests[WORLD_REQUESTS_MAX];
+	struct world_io ios[WORLD_IOS_MAX];
+	uint32_t io_count;
+	uint64_t now_ns;
+	uint32_t trace; /* hash of all that happened */
+	bool drained;
+	bool witness; /* looks at a crash: what it does isn't history */
+	bool guest; /* submits by itself; off while a crash is looked at */
+	char failure[256]; /* the first thing that was wrong */
+};
+
+void world_options_draw(struct world_options *options, struct random *random);
+void world_init(struct world *world, const struct world_options *options,
+		uint64_t seed, struct oracle *oracle);
+/* Another world for looking at crashes, with the same sizes. */
+void world_init_like(struct world *world, const struct world *model);
+void world_free(struct world *world);
+
+/* A fresh engine on what the media hold. */
+void world_boot(struct world *world, bool may_format);
+/* One event. Returns: false if there was nothing to do. */
+bool world_step(struct world *world);
+/* Steps until the engine runs. Returns: false if it doesn't get there. */
+bool world_recover(struct world *world);
+/* Lets everything that was submitted end. */
+bool world_settle(struct world *world);
+/* Destages everything and lets it end. */
+bool world_drain(struct world *world);
+
+enum world_crash { WORLD_POWER_FAILURE, WORLD_PROCESS_KILLED };
+
+/*
+ * Puts into @to what is left of @from after a crash now. @from goes on as if
+ * nothing had happened.
+ */
+void world_crash(struct world *to, const struct world *from,
+		 enum world_crash kind);
+/*
+ * Reads the whole disk and checks it against what must hold after @kind at
+ * @time. With @settle the oracle takes what it read as the truth.
+ */
+bool world_check_all(struct world *world, enum world_crash kind, uint64_t time,
+		     bool settle);
+/* After a drain: the backend alone holds the disk. */
+bool world_check_backend(struct world *world);
+
+void world_fail(struct world *world, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif
