@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulator itself: one seed decides everything, and bad words are refused."""
+
+import os
+import re
+import subprocess
+import unittest
+
+import tap
+
+SIM = os.path.join(os.environ['FOREBAY_BUILD'], 'src', 'sim', 'forebay-sim')
+
+
+def run(*arguments):
+    return subprocess.run([SIM, *arguments], capture_output=True, text=True,
+                          timeout=60, check=False)
+
+
+def trace(*arguments):
+    output = run(*arguments).stdout
+    return re.search(r'trace ([0-9a-f]{8})', output).group(1)
+
+
+class Simulator(unittest.TestCase):
+    def test_the_same_seed_gives_the_same_trace(self):
+        first = trace('--first', '77', '--seeds', '5', '--states', '40')
+        second = trace('--first', '77', '--seeds', '5', '--states', '40')
+        self.assertEqual(first, second)
+
+    def test_another_seed_gives_another_trace(self):
+        self.assertNotEqual(trace('--first', '77', '--seeds', '1'),
+                            trace('--first', '78', '--seeds', '1'))
+
+    def test_every_event_of_a_seed_can_be_printed(self):
+        result = run('--first', '3', '--seeds', '1', '--states', '20',
+                     '--verbose')
+        self.assertEqual(result.returncode, 0)
+        for event in ('-> write', 'ssd write', 'ssd flush', 'io ends'):
+            self.assertIn(event, result.stdout)
+
+    def test_bad_arguments_are_refused(self):
+        for arguments in (['--seeds', 'many'], ['--bug', '99'], ['extra'],
+                          ['--unknown']):
+            with self.subTest(arguments=arguments):
+                self.assertEqual(run(*arguments).returncode, 2)
+
+
+if __name__ == '__main__':
+    tap.main()
