@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@
 
 #define IDLE_TIMEOUT_S 60u
 #define BACKLOG 64
+#define SOCKET_MODE 0660
 
 struct rest {
 	struct agent *agent;
@@ -234,28 +236,44 @@ static void on_completed(void *owner, struct MHD_Connection *connection,
 
 /* -- life --------------------------------------------------------------- */
 
-/* The host's lock is ours, so a socket that is there is a dead forebayd's. */
-static int listen_at(const char *path)
+/* A socket that nobody listens on yet. Returns: descriptor or -errno. */
+static int bind_to(const char *path)
 {
 	_cleanup_fd_ int fd = -1;
 	struct sockaddr_un address;
-	mode_t before;
 	int result = unix_address(path, &address);
 
 	if (result < 0)
 		return result;
-	unlink(path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
+	if (fd < 0 ||
+	    bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    chmod(path, SOCKET_MODE) < 0)
 		return -errno;
-	before = umask(0117);
-	result = bind(fd, (struct sockaddr *)&address, sizeof(address));
-	if (result < 0)
-		result = -errno;
-	umask(before);
-	if (result == 0 && listen(fd, BACKLOG) < 0)
-		result = -errno;
-	return result < 0 ? result : take_fd(&fd);
+	return take_fd(&fd);
+}
+
+/*
+ * Who finds the socket's file can connect: it gets its name when somebody
+ * listens. The host's lock is ours, so one that is there is a dead forebayd's.
+ */
+static int listen_at(const char *path)
+{
+	char next[HOST_PATH_BYTES + 8];
+	_cleanup_fd_ int fd = -1;
+
+	(void)snprintf(next, sizeof(next), "%s.next", path);
+	unlink(next);
+	fd = bind_to(next);
+	if (fd < 0)
+		return fd;
+	if (listen(fd, BACKLOG) < 0 || rename(next, path) < 0) {
+		int result = -errno;
+
+		unlink(next);
+		return result;
+	}
+	return take_fd(&fd);
 }
 
 int rest_start(struct agent *agent, const char *path, struct rest **ret_rest,
