@@ -4,6 +4,7 @@
  */
 #include "gate.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -107,6 +108,7 @@ int gate_name(const json_t *object, const char *kind, const char **ret_name,
 
 	if (result < 0)
 		return result;
+	assert(name);
 	if (!gate_is_name(name)) {
 		problem_set(problem, PROBLEM_BAD_NAME,
 			    "\"%.80s\" can't be the name of a %s", name, kind);

@@ -193,8 +193,11 @@ static void take_body(struct exchange *exchange, const char *bytes,
 	exchange->body_bytes += count;
 }
 
-/* libmicrohttpd: once for the head, once for each part of the body, and once
- * more with nothing. */
+/*
+ * libmicrohttpd: once for the head, once for each part of the body, and once
+ * more with nothing. The parameters are its own.
+ */
+/* NOLINTNEXTLINE(readability-function-size) */
 static enum MHD_Result on_request(void *owner,
 				  struct MHD_Connection *connection,
 				  const char *url, const char *method,

@@ -265,6 +265,7 @@ static size_t fill_polls(struct supervisor *supervisor, struct poll_set *set)
 		set->polls = polls;
 		set->room = count;
 	}
+	assert(set->polls);
 	set->polls[0] = (struct pollfd){supervisor->wake_fd, POLLIN, 0};
 	list_for_each (node, &supervisor->units) {
 		struct watched *watched = watched_of(node);

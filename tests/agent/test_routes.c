@@ -93,6 +93,20 @@ static void every_route_is_in_the_api_document(void **state)
 	}
 }
 
+static void check_methods(const char *path, yaml_node_t *item)
+{
+	yaml_node_pair_t *pair = item->data.mapping.pairs.start;
+
+	for (; pair < item->data.mapping.pairs.top; pair++) {
+		yaml_node_t *key = yaml_document_get_node(&api, pair->key);
+		const char *method = (char *)key->data.scalar.value;
+
+		if (strcmp(method, "parameters") != 0 &&
+		    !has_route(method, path))
+			fail_msg("%s %s", method, path);
+	}
+}
+
 static void everything_in_the_api_document_is_a_route(void **state)
 {
 	static const char *const where[] = {"paths", NULL};
@@ -102,20 +116,9 @@ static void everything_in_the_api_document_is_a_route(void **state)
 	(void)state;
 	for (; path < paths->data.mapping.pairs.top; path++) {
 		yaml_node_t *key = yaml_document_get_node(&api, path->key);
-		yaml_node_t *item = yaml_document_get_node(&api, path->value);
-		yaml_node_pair_t *pair = item->data.mapping.pairs.start;
 
-		for (; pair < item->data.mapping.pairs.top; pair++) {
-			const char *method =
-				(char *)yaml_document_get_node(&api, pair->key)
-					->data.scalar.value;
-
-			if (strcmp(method, "parameters") == 0)
-				continue;
-			if (!has_route(method, (char *)key->data.scalar.value))
-				fail_msg("%s %s", method,
-					 key->data.scalar.value);
-		}
+		check_methods((char *)key->data.scalar.value,
+			      yaml_document_get_node(&api, path->value));
 	}
 }
 
