@@ -29,6 +29,8 @@ void medium_init(struct medium *medium, uint64_t bytes)
 
 static void forget_writes(struct medium *medium, size_t count)
 {
+	if (count == 0)
+		return;
 	for (size_t i = 0; i < count; i++)
 		free(medium->writes[i].data);
 	medium->write_count -= count;
@@ -38,8 +40,7 @@ static void forget_writes(struct medium *medium, size_t count)
 
 void medium_free(struct medium *medium)
 {
-	if (medium->write_count > 0)
-		forget_writes(medium, medium->write_count);
+	forget_writes(medium, medium->write_count);
 	free(medium->writes);
 	free(medium->visible);
 	free(medium->durable);
@@ -71,8 +72,7 @@ static struct medium_write *add_write(struct medium *medium, uint64_t offset,
 void medium_copy(struct medium *to, const struct medium *from)
 {
 	assert(to->bytes == from->bytes);
-	if (to->write_count > 0)
-		forget_writes(to, to->write_count);
+	forget_writes(to, to->write_count);
 	memcpy(to->visible, from->visible, from->bytes);
 	memcpy(to->durable, from->durable, from->bytes);
 	for (size_t i = 0; i < from->write_count; i++) {
@@ -190,7 +190,6 @@ void medium_power_failure(struct medium *medium, struct random *random)
 		else if (random_percent(random, 30))
 			apply_torn(medium->durable, random, write);
 	}
-	if (count > 0)
-		forget_writes(medium, count);
+	forget_writes(medium, count);
 	memcpy(medium->visible, medium->durable, medium->bytes);
 }
