@@ -15,6 +15,7 @@ import nbd
 from sector_journal import SECTOR, Journal, stamp
 
 RECONNECT_SECONDS = 30
+STALL_SECONDS = 30
 REQUEST_SECTORS_MAX = 128
 READ_SECTORS = 2048
 
@@ -50,6 +51,7 @@ class Load:
         self.requests = []
         self.busy = set()
         self.done = {'write': 0, 'read': 0, 'flush': 0}
+        self.progress = time.monotonic()
 
     def connect(self):
         """Connects again and again until somebody listens."""
@@ -59,6 +61,7 @@ class Load:
             try:
                 handle.connect_uri(self.uri)
                 self.handles.append(handle)
+                self.progress = time.monotonic()
             except nbd.Error:
                 if time.monotonic() > deadline:
                     raise
@@ -154,7 +157,14 @@ class Load:
                 self.finish(request)
             else:
                 left.append(request)
+        if len(left) < len(self.requests) or not left:
+            self.progress = time.monotonic()
         self.requests = left
+        if time.monotonic() > self.progress + STALL_SECONDS:
+            kinds = sorted({request.kind for request in left})
+            raise TimeoutError(f'nothing of {len(left)} requests '
+                               f'({", ".join(kinds)}) was answered within '
+                               f'{STALL_SECONDS} s')
 
     def broken(self):
         return any(handle.aio_is_dead() or handle.aio_is_closed()
