@@ -171,6 +171,9 @@ def main():
     print(f'{about["cpu"]}, {about["cpus"]} CPUs, Linux {about["kernel"]}, '
           f'load {about["load_average"]:.1f}, device: {kind}')
     print_table(results, style)
+    if about['load_average'] > about['cpus'] / 2:
+        print(style.verdict(False, 'the machine was busy with other work: '
+                            'believe the ratios of CPU time at most'))
     print(style.dim(f'{seconds:.0f} s'))
     if arguments.json:
         with open(arguments.json, 'w', encoding='utf-8') as file:

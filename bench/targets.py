@@ -200,20 +200,29 @@ class CacheDaemon:
     """forebay-cached with one pool."""
 
     def __init__(self, build, work, pool):
+        self.work = work
+        self.pool = pool
         self.socket = os.path.join(work, 'cached.sock')
         self.control = os.path.join(work, 'cached.control')
-        program = find_built(build, 'src/cached/forebay-cached')
+        self.program = find_built(build, 'src/cached/forebay-cached')
+        self.process = None
         find_built(build, 'filters/cache/cache.so')
         os.makedirs(pool, exist_ok=True)
+        self.start()
+
+    def start(self):
+        for path in (self.socket, self.control):
+            if os.path.exists(path):
+                os.unlink(path)
         self.process = spawn.Process(
-            [program, '--config', os.path.join(work, 'cached.json'),
+            [self.program, '--config', os.path.join(self.work, 'cached.json'),
              '--socket', self.socket, '--control-socket', self.control],
-            os.path.join(work, 'cached.log'))
+            os.path.join(self.work, 'cached.log'))
         try:
             self.process.wait_for_file(self.control)
             self.process.wait_for_file(self.socket)
             control(self.control, 'pools',
-                    pools=[{'name': 'bench', 'paths': [pool]}])
+                    pools=[{'name': 'bench', 'paths': [self.pool]}])
         except BaseException:
             self.process.stop()
             raise
