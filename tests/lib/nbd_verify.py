@@ -51,6 +51,7 @@ class Writer(threading.Thread):
         self.count = count
         self.random = random.Random(seed)
         self.acked = [0] * count
+        self.found = set()  # whose generation was found, not acknowledged
         self.handle = None
         self.ending = threading.Event()
         self.error = None
@@ -92,6 +93,8 @@ class Writer(threading.Thread):
                     raise
         for generation in (tried, self.acked[index]):
             if data == stamp(self.first + index, generation):
+                if generation == tried:
+                    self.found.add(index)
                 self.acked[index] = generation
                 return
         raise Lost(f'block {self.first + index}: neither generation '
@@ -106,6 +109,7 @@ class Writer(threading.Thread):
             self.handle.pwrite(data, (self.first + index) * BLOCK)
             for i in range(index, index + count):
                 self.acked[i] += 1
+                self.found.discard(i)
         except nbd.Error:
             if not self.broken():
                 raise
@@ -190,9 +194,12 @@ class Writers:
                 raise TimeoutError('a writer is stuck')
         self.check()
 
-    def expected(self):
-        """(byte offset, bytes) of every block, for a look from elsewhere."""
+    def expected(self, found=True):
+        """(byte offset, bytes) of every block, for a look from elsewhere;
+        without @found only of blocks whose last write was acknowledged."""
         for writer in self.writers:
             for index, generation in enumerate(writer.acked):
+                if index in writer.found and not found:
+                    continue
                 block = writer.first + index
                 yield block * BLOCK, stamp(block, generation)
