@@ -332,8 +332,8 @@ struct forebay_filter {
 		     const struct forebay_host *host,
 		     const struct forebay_disk *disk, void **ret_state);
 	/*
-	 * Ends the instance with host->close_done(). No request is in flight;
-	 * the layers below are still open.
+	 * Ends the instance with host->close_done(). No request and no action
+	 * is under way; the layers below are still open.
 	 */
 	void (*close)(void *state);
 	/* A request arrives: forward, complete or hold it. */
@@ -360,7 +360,8 @@ struct forebay_filter {
 			     uint64_t bytes, int status);
 	/*
 	 * * Writes a JSON object of counters and states into @buffer, with its
-	 * ending NUL. Returns: its length without the NUL, or -ENOSPC.
+	 * ending NUL. Returns: its length without the NUL, or -ENOSPC: then it
+	 * is called again with a larger buffer, of 32 KiB at most.
 	 */
 	int (*status)(void *state, char *buffer, size_t buffer_bytes);
 	/*

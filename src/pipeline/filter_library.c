@@ -9,6 +9,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,8 +19,10 @@
 
 #define SYMBOL "forebay_filter"
 
-/* Size of the table in the first version of the API. */
-#define STRUCT_SIZE_MIN sizeof(struct forebay_filter)
+/* Size of the table in the first version of the ABI: it ended with action. */
+#define STRUCT_SIZE_MIN                            \
+	(offsetof(struct forebay_filter, action) + \
+	 sizeof(((struct forebay_filter *)0)->action))
 
 const char *filter_class_name(enum forebay_class filter_class)
 {
@@ -92,6 +95,7 @@ static int adopt(struct filter_library *library, const char *path,
 		 struct error *error)
 {
 	const struct forebay_filter *exported = dlsym(library->handle, SYMBOL);
+	size_t bytes;
 
 	if (!exported)
 		return error_set(error, -ENOEXEC,
@@ -109,9 +113,12 @@ static int adopt(struct filter_library *library, const char *path,
 				 "%s exports a filter table of %u bytes, less "
 				 "than the %zu of the first version",
 				 path, exported->struct_size, STRUCT_SIZE_MIN);
-	/* A newer filter's table may be longer: what we don't know we don't
-	 * call. */
-	memcpy(&library->filter, exported, sizeof(library->filter));
+	/* An older filter's table may be shorter, and the rest stays NULL; what
+	 * a newer one has beyond ours we don't call. */
+	bytes = sizeof(library->filter);
+	if (exported->struct_size < bytes)
+		bytes = exported->struct_size;
+	memcpy(&library->filter, exported, bytes);
 	return check(&library->filter, path, error);
 }
 

@@ -18,7 +18,7 @@
 
 /* Room for a filter's status document: first try, last try. */
 #define STATUS_BYTES_MIN 4096u
-#define STATUS_BYTES_MAX (1u << 20)
+#define STATUS_BYTES_MAX 32768u
 
 void instance_misuse(const struct forebay_instance *instance, const char *rule)
 {
@@ -237,7 +237,7 @@ static json_t *filter_document(const struct forebay_instance *instance)
 	int length = -ENOSPC;
 
 	for (size_t bytes = STATUS_BYTES_MIN;
-	     length == -ENOSPC && bytes <= STATUS_BYTES_MAX; bytes *= 4) {
+	     length == -ENOSPC && bytes <= STATUS_BYTES_MAX; bytes *= 2) {
 		char *buffer = malloc(bytes);
 
 		if (!buffer)

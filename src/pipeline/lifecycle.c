@@ -98,7 +98,8 @@ static void close_next(struct pipeline *pipeline)
 void pipeline_close(struct pipeline *pipeline,
 		    void (*done)(void *context, int status), void *context)
 {
-	assert(!pipeline->opening && pipeline->in_flight == 0);
+	assert(!pipeline->opening && pipeline->in_flight == 0 &&
+	       pipeline->actions == 0);
 	pipeline->closed = done;
 	pipeline->closed_context = context;
 	close_next(pipeline);

@@ -138,137 +138,23 @@ json_t *pipeline_stats(const struct pipeline *pipeline)
 			 filters);
 }
 
-static struct forebay_instance *find(const struct pipeline *pipeline,
-				     const char *filter)
+uint32_t pipeline_find(const struct pipeline *pipeline, const char *filter)
 {
-	for (uint32_t i = 0; i < pipeline->instance_count; i++)
-		if (strcmp(pipeline->instances[i]->filter->name, filter) == 0)
-			return pipeline->instances[i];
-	return NULL;
+	uint32_t index = 0;
+
+	while (index < pipeline->instance_count &&
+	       strcmp(pipeline->instances[index]->filter->name, filter) != 0)
+		index++;
+	return index;
 }
 
 int pipeline_set_properties(struct pipeline *pipeline, const char *filter,
 			    const json_t *properties, struct error *error)
 {
-	struct forebay_instance *instance = find(pipeline, filter);
+	uint32_t index = pipeline_find(pipeline, filter);
 
-	if (!instance)
+	if (index == pipeline->instance_count)
 		return error_set(error, -ENOENT, "disk %s has no filter '%s'",
 				 pipeline->name, filter);
-	return instance_change(instance, properties, error);
-}
-
-/* An action that is asked of every filter, one after the other. */
-struct action_round {
-	struct pipeline *pipeline;
-	uint32_t next; /* the filter to ask */
-	bool known; /* by one of them */
-	int status; /* the first failure */
-	bool flush; /* the backend's flush follows */
-	void (*done)(void *context, int status);
-	void *context;
-	char name[32];
-};
-
-static void round_end(struct action_round *round)
-{
-	int status = round->status;
-
-	if (status == 0 && !round->known)
-		status = -ENOTSUP;
-	round->done(round->context, status);
-	free(round);
-}
-
-static void on_flushed(struct pipeline_request *user, int status)
-{
-	struct action_round *round = user->owner;
-
-	pipeline_request_put(round->pipeline, user);
-	round->known = true;
-	if (round->status == 0)
-		round->status = status;
-	round_end(round);
-}
-
-static void round_flush(struct action_round *round)
-{
-	struct pipeline *pipeline = round->pipeline;
-	struct forebay_request *request = request_pool_get(&pipeline->pool);
-
-	if (!request) {
-		round->status = -EBUSY;
-		round_end(round);
-		return;
-	}
-	request->user = (struct pipeline_request){
-		.operation = FOREBAY_FLUSH,
-		.done = on_flushed,
-		.owner = round,
-		.submitted_ns = loop_now_ns(pipeline->home.loop),
-	};
-	request->ended = on_ended;
-	pipeline->in_flight++;
-	/* The filters have had their turn: straight to the backend. */
-	chain_submit(request, pipeline->chain.layer_count - 1);
-}
-
-static void round_next(struct action_round *round);
-
-static void on_action(void *context, int status)
-{
-	struct action_round *round = context;
-
-	if (status != -ENOTSUP) {
-		round->known = true;
-		if (round->status == 0)
-			round->status = status;
-	}
-	round_next(round);
-}
-
-static void round_next(struct action_round *round)
-{
-	struct pipeline *pipeline = round->pipeline;
-
-	if (round->next < pipeline->instance_count)
-		instance_action(pipeline->instances[round->next++], round->name,
-				on_action, round);
-	else if (round->flush && round->status == 0)
-		round_flush(round);
-	else
-		round_end(round);
-}
-
-void pipeline_action(struct pipeline *pipeline, const char *filter,
-		     const char *action,
-		     void (*done)(void *context, int status), void *context)
-{
-	struct forebay_instance *instance =
-		filter ? find(pipeline, filter) : NULL;
-	struct action_round *round;
-
-	if (filter) {
-		if (instance)
-			instance_action(instance, action, done, context);
-		else
-			done(context, -ENOENT);
-		return;
-	}
-	if (strlen(action) >= sizeof(round->name)) {
-		done(context, -ENOTSUP);
-		return;
-	}
-	round = calloc(1, sizeof(*round));
-	if (!round) {
-		done(context, -ENOMEM);
-		return;
-	}
-	round->pipeline = pipeline;
-	round->done = done;
-	round->context = context;
-	round->flush = strcmp(action, PIPELINE_ACTION_FLUSH) == 0 &&
-		       !pipeline->home.disk.read_only;
-	memcpy(round->name, action, strlen(action) + 1);
-	round_next(round);
+	return instance_change(pipeline->instances[index], properties, error);
 }

@@ -78,8 +78,9 @@ struct pipeline_open_request {
  */
 void pipeline_open(struct loop *loop, struct pipeline_open_request *request);
 /*
- * Closes the filters from the top down, then the backend. No request may be
- * in flight. done() comes with 0 or the first failure; the pipeline is gone.
+ * Closes the filters from the top down, then the backend. No request and no
+ * action may be under way. done() comes with 0 or the first failure; the
+ * pipeline is gone.
  */
 void pipeline_close(struct pipeline *pipeline,
 		    void (*done)(void *context, int status), void *context);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pipeline_object.h - what pipeline.c (requests) and lifecycle.c share. */
+/* pipeline_object.h - what pipeline.c, lifecycle.c and action.c share. */
 #ifndef FOREBAY_PIPELINE_PIPELINE_OBJECT_H
 #define FOREBAY_PIPELINE_PIPELINE_OBJECT_H
 
@@ -20,7 +20,8 @@ struct operation_counters {
 struct pipeline {
 	struct chain chain;
 	struct request_pool pool;
-	uint32_t in_flight;
+	uint32_t in_flight; /* requests of the exports */
+	uint32_t actions; /* under way */
 	struct operation_counters counters[OPERATION_COUNT];
 
 	struct instance_home home;
@@ -42,5 +43,9 @@ struct pipeline {
 	void *closed_context;
 	int close_status;
 };
+
+/* Returns: the filter's place in instances, or instance_count if it isn't one.
+ */
+uint32_t pipeline_find(const struct pipeline *pipeline, const char *filter);
 
 #endif

@@ -167,7 +167,7 @@ class Start(unittest.TestCase):
         second.config['backend'] = first.config['backend']
         message = second.start_failing()
         self.assertIn(first.image, message)
-        self.assertIn('opening', [s['state'] for s in second.states])
+        self.assertRegex(second.states[1]['reason'], 'waiting for .* image')
         first.nbd().pread(512, 0)
 
     def test_a_successor_starts_when_its_predecessor_was_killed(self):
@@ -249,6 +249,15 @@ class End(unittest.TestCase):
         disk.nbd().pread(512, 0)
         self.assertEqual(disk.call('close', drain=False), {})
         self.assertEqual(disk.process.wait(SECONDS), 0)
+
+
+    def test_a_filter_that_leaves_a_timer_armed_is_named(self):
+        disk = Disk(self, [filter_entry('probe-bottom',
+                                        untidy=True)]).start_ready()
+        disk.process.popen.terminate()
+        self.assertEqual(disk.process.wait(SECONDS), -signal.SIGABRT)
+        self.assertIn('filter probe-bottom ended with a timer armed',
+                      disk.process.output())
 
 
 class Control(unittest.TestCase):

@@ -90,9 +90,14 @@ static void probe_close(void *state)
 	struct probe *probe = state;
 	struct forebay_instance *instance = probe->instance;
 	const struct forebay_host *host = probe->host;
+	bool untidy = false;
 
 	note(probe, "close");
-	free(probe);
+	host->property_boolean(instance, "untidy", &untidy);
+	if (untidy)
+		host->timer_arm(instance, &probe->timer, 1000000000);
+	else
+		free(probe);
 	host->close_done(instance, 0);
 }
 
@@ -295,6 +300,11 @@ static const struct forebay_property probe_properties[] = {
 		.type = FOREBAY_PROPERTY_DURATION,
 		.maximum = INT64_MAX,
 		.online = true,
+	},
+	{
+		.name = "untidy",
+		.description = "close() leaves a timer armed.",
+		.type = FOREBAY_PROPERTY_BOOLEAN,
 	},
 	{
 		.name = "stuck",

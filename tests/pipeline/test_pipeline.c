@@ -292,7 +292,7 @@ static void an_invalid_property_is_refused(void **state)
 	expect_refused(scene, -EINVAL,
 		       "filter probe-top has no property 'fial': did you mean "
 		       "'fail'? It knows fail, late, "
-		       "stuck");
+		       "untidy, stuck");
 }
 
 static void a_disk_must_have_its_backends_size(void **state)

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_filter_abi.c - what filters that were built long ago rely on.
+ *
+ * Sizes and offsets of the first version of the ABI, on a 64-bit machine. A
+ * line here never changes; a table that grew gets another line for its new end.
+ */
+#include <assert.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <forebay/filter.h>
+
+#define AT(type, member, offset) \
+	static_assert(offsetof(struct type, member) == (offset), "ABI")
+
+static_assert(sizeof(void *) == 8, "the figures are of 64-bit machines");
+
+AT(forebay_disk, struct_size, 0);
+AT(forebay_disk, size_bytes, 8);
+AT(forebay_disk, uuid, 16);
+AT(forebay_disk, name, 32);
+AT(forebay_disk, read_only, 40);
+
+AT(forebay_io, operation, 0);
+AT(forebay_io, file, 8);
+AT(forebay_io, iov, 16);
+AT(forebay_io, offset, 24);
+AT(forebay_io, done, 40);
+AT(forebay_io, host_private, 56);
+/* Filters embed these: they can't grow. */
+static_assert(sizeof(struct forebay_io) == 248, "ABI");
+static_assert(sizeof(struct forebay_timer) == 144, "ABI");
+static_assert(sizeof(struct forebay_deferred) == 80, "ABI");
+/* Filters have arrays of these: they can't grow either. */
+static_assert(sizeof(struct forebay_property) == 64, "ABI");
+AT(forebay_property, choices, 16);
+AT(forebay_property, default_integer, 32);
+AT(forebay_property, type, 56);
+AT(forebay_property, online, 60);
+
+AT(forebay_host, struct_size, 4);
+AT(forebay_host, request_operation, 8);
+AT(forebay_host, request_forward, 56);
+AT(forebay_host, io_submit, 72);
+AT(forebay_host, now_ns, 80);
+AT(forebay_host, defer, 104);
+AT(forebay_host, channel_open, 112);
+AT(forebay_host, open_done, 136);
+AT(forebay_host, explain, 152);
+AT(forebay_host, log, 160);
+AT(forebay_host, property_integer, 176);
+AT(forebay_host, property_boolean, 192);
+
+AT(forebay_filter, struct_size, 4);
+AT(forebay_filter, name, 8);
+AT(forebay_filter, filter_class, 32);
+AT(forebay_filter, operations, 36);
+AT(forebay_filter, properties, 48);
+AT(forebay_filter, open, 56);
+AT(forebay_filter, completed, 80);
+AT(forebay_filter, channel_message, 104);
+AT(forebay_filter, action, 128);
+
+/* The compiler has done the work. */
+int main(void)
+{
+	puts("1..1\nok 1 - what_old_filters_rely_on_is_where_it_was");
+	return 0;
+}
