@@ -321,6 +321,7 @@ struct superblock {
 	struct engine_io io;
 	struct iovec iov;
 	uint32_t reads_busy;
+	bool below_noted; /* LOG_SUPERBLOCK_BELOW_UNFLUSHED is on the SSD */
 	void (*done)(struct engine *engine);
 };
 
@@ -463,6 +464,8 @@ void destage_advance(struct engine *engine);
 void destage_clean_done(struct engine *engine);
 /* When it wants to look again without an event; UINT64_MAX = never. */
 uint64_t destage_next_ns(struct engine *engine);
+/* Everything below it is clean. UINT64_MAX: nothing is dirty. */
+uint64_t destage_oldest_sequence(struct engine *engine);
 /* Reads @segment up to @blocks into the destager's buffer. */
 void destage_read_segment(struct engine *engine, uint32_t segment,
 			  uint32_t blocks);
@@ -481,8 +484,14 @@ void superblock_read(struct engine *engine);
 int superblock_choose(struct engine *engine, struct error *error);
 /* Closes the last row at @cut and begins the one of this incarnation. */
 void superblock_add_row(struct engine *engine, uint64_t cut);
-/* Writes the image with the current tail, flushes, calls @done. */
-void superblock_write(struct engine *engine, void (*done)(struct engine *));
+/* Writes the image with @tail, flushes, calls @done. */
+void superblock_write(struct engine *engine, uint64_t tail,
+		      void (*done)(struct engine *));
+/*
+ * Sees that the superblock says that writes may be acknowledged which are below
+ * only. Returns: true when it does; until then such a write waits.
+ */
+bool superblock_note_below(struct engine *engine);
 
 /* recovery.c, survey.c */
 void recovery_start(struct engine *engine);

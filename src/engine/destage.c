@@ -94,6 +94,17 @@ static const struct segment *oldest_dirty(struct engine *engine,
 	return NULL;
 }
 
+uint64_t destage_oldest_sequence(struct engine *engine)
+{
+	uint32_t number;
+	const struct segment *segment = oldest_dirty(engine, &number);
+
+	/* Dirty blocks that can't be read never become clean. */
+	if (engine->lost_blocks > 0)
+		return 0;
+	return segment ? segment->first_sequence : UINT64_MAX;
+}
+
 static bool due(struct engine *engine, const struct segment *oldest)
 {
 	return engine->destage.draining || evict_wanted(engine) ||

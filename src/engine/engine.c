@@ -395,6 +395,21 @@ void engine_set_draining(struct engine *engine, bool draining)
 	engine->progress = true;
 }
 
+struct engine_point engine_now(const struct engine *engine)
+{
+	return (struct engine_point){
+		.sequence = engine->append.completed_sequence,
+		.below_writes = engine->flusher.below_writes,
+	};
+}
+
+bool engine_drained(struct engine *engine, const struct engine_point *point)
+{
+	return engine->state == ENGINE_RUNNING &&
+	       destage_oldest_sequence(engine) > point->sequence &&
+	       engine->flusher.below_flushed >= point->below_writes;
+}
+
 bool engine_clean(const struct engine *engine)
 {
 	return engine->state == ENGINE_RUNNING && engine->dirty_blocks == 0 &&

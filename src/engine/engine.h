@@ -160,11 +160,19 @@ uint64_t engine_next_poll_ns(struct engine *engine);
 void engine_set_mode(struct engine *engine, enum engine_mode mode);
 void engine_set_max_dirty_age(struct engine *engine, uint64_t max_dirty_age_ns);
 /*
- * While draining, dirty blocks are destaged without waiting for their age. The
- * disk is clean when engine_clean() is true.
+ * While draining, dirty blocks are destaged without waiting for their age, and
+ * below is flushed.
  */
 void engine_set_draining(struct engine *engine, bool draining);
-/* Nothing dirty is left, and below has been flushed. */
+/* What had been acknowledged at some moment. */
+struct engine_point {
+	uint64_t sequence;
+	uint64_t below_writes;
+};
+struct engine_point engine_now(const struct engine *engine);
+/* All that had been acknowledged at @point is below, and below was flushed. */
+bool engine_drained(struct engine *engine, const struct engine_point *point);
+/* Nothing dirty is left at all, nothing is on its way, below was flushed. */
 bool engine_clean(const struct engine *engine);
 /* It can't become clean: what is left dirty can't be read from the SSD. */
 bool engine_drain_failed(const struct engine *engine);

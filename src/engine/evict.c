@@ -160,7 +160,8 @@ static void carry_tail(struct engine *engine)
 		return;
 	}
 	if (engine->superblock.state == SUPERBLOCK_IDLE)
-		superblock_write(engine, tail_in_superblock);
+		superblock_write(engine, engine->tail_sequence,
+				 tail_in_superblock);
 }
 
 void evict_advance(struct engine *engine)

@@ -78,13 +78,20 @@ struct log_superblock {
 	uint64_t tail_sequence; /* nothing below it counts */
 	uint32_t segment_blocks;
 	uint32_t row_count;
-	uint8_t reserved[256 - 72];
+	uint32_t flags;
+	uint8_t reserved[256 - 76];
 	struct log_row rows[];
 };
 static_assert(offsetof(struct log_superblock, uuid) == 16, "stored layout");
 static_assert(offsetof(struct log_superblock, segment_blocks) == 64,
 	      "stored layout");
 static_assert(sizeof(struct log_superblock) == 256, "stored layout");
+
+/*
+ * Writes may have been acknowledged that are below only, and not flushed there:
+ * write-through and write-around. Set before the first of them.
+ */
+#define LOG_SUPERBLOCK_BELOW_UNFLUSHED 0x01u
 
 #define LOG_ROWS_MAX                                \
 	((LOG_SUPERBLOCK_BLOCKS * LOG_BLOCK_BYTES - \

@@ -528,8 +528,10 @@ static void running(struct engine *engine)
 	append->completed_tail = engine->tail_sequence;
 	flusher->durable_sequence = cut;
 	flusher->durable_tail = engine->tail_sequence;
-	/* A predecessor may have written below what nobody has flushed yet. */
-	flusher->below_writes = 1;
+	/* A predecessor may have acknowledged what nobody has flushed below. */
+	engine->superblock.below_noted = (engine->superblock.image->flags &
+					  LOG_SUPERBLOCK_BELOW_UNFLUSHED) != 0;
+	flusher->below_writes = engine->superblock.below_noted;
 	flusher->below_flushed = 0;
 	engine->tail_guard = cut;
 	engine->recovery.state = RECOVERY_OFF;
@@ -545,7 +547,7 @@ static void accepted_durable(struct engine *engine, struct engine_io *io,
 		engine_fail(engine, status, "flushing the SSD failed");
 		return;
 	}
-	superblock_write(engine, running);
+	superblock_write(engine, engine->tail_sequence, running);
 }
 
 /* Else a power failure could take what the closed row then vouches for. */

@@ -174,6 +174,8 @@ void superblock_add_row(struct engine *engine, uint64_t cut)
 	}
 	/* The generation that brings the row in names it: never used before. */
 	engine->identity.incarnation = image->generation + 1;
+	if (engine->config.mode != ENGINE_WRITE_BACK)
+		image->flags |= LOG_SUPERBLOCK_BELOW_UNFLUSHED;
 	image->rows[image->row_count++] = (struct log_row){
 		.epoch = engine->identity.epoch,
 		.incarnation = engine->identity.incarnation,
@@ -182,14 +184,15 @@ void superblock_add_row(struct engine *engine, uint64_t cut)
 	};
 }
 
-void superblock_write(struct engine *engine, void (*done)(struct engine *))
+void superblock_write(struct engine *engine, uint64_t tail,
+		      void (*done)(struct engine *))
 {
 	struct superblock *superblock = &engine->superblock;
 	struct log_superblock *image = superblock->image;
 
 	assert(superblock->state == SUPERBLOCK_IDLE);
 	image->generation++;
-	image->tail_sequence = engine->tail_sequence;
+	image->tail_sequence = tail;
 	prune_rows(image);
 	log_superblock_seal(image);
 	superblock->done = done;
@@ -206,4 +209,23 @@ void superblock_write(struct engine *engine, void (*done)(struct engine *))
 	};
 	engine->stats.ssd_written_bytes += COPY_BYTES;
 	io_out(engine, &superblock->io);
+}
+
+static void below_noted(struct engine *engine)
+{
+	engine->superblock.below_noted = true;
+}
+
+bool superblock_note_below(struct engine *engine)
+{
+	struct superblock *superblock = &engine->superblock;
+
+	if (superblock->below_noted)
+		return true;
+	if (superblock->state == SUPERBLOCK_IDLE) {
+		superblock->image->flags |= LOG_SUPERBLOCK_BELOW_UNFLUSHED;
+		superblock_write(engine, superblock->image->tail_sequence,
+				 below_noted);
+	}
+	return false;
 }

@@ -307,6 +307,9 @@ static bool admit(struct engine *engine, struct engine_request *request)
 	    hazard_blocked(engine->hazards, first, count) ||
 	    !part_blocks_may_start(engine, request))
 		return false;
+	if (engine->config.mode != ENGINE_WRITE_BACK &&
+	    !superblock_note_below(engine))
+		return false;
 	if (engine->config.mode == ENGINE_WRITE_THROUGH)
 		path = PATH_THROUGH;
 	if (engine->config.mode == ENGINE_WRITE_AROUND) {

@@ -176,24 +176,23 @@ static void state_tell(struct runner *runner)
 			      engine_failure(runner->engine));
 }
 
+/* A later drain never ends before an earlier one, so the first decides. */
 static void drains_end(struct runner *runner)
 {
 	bool failed = engine_state(runner->engine) == ENGINE_FAILED ||
 		      engine_drain_failed(runner->engine);
-	struct list *node;
 
-	if (list_is_empty(&runner->drains) ||
-	    (!failed && !engine_clean(runner->engine)))
-		return;
-	engine_set_draining(runner->engine, false);
-	while ((node = list_take_first(&runner->drains))) {
-		struct runner_drain *drain =
-			list_entry(node, struct runner_drain, node);
+	while (!list_is_empty(&runner->drains)) {
+		struct runner_drain *drain = list_entry(
+			runner->drains.next, struct runner_drain, node);
 
+		if (!failed && !engine_drained(runner->engine, &drain->point))
+			return;
+		list_remove(&drain->node);
+		if (list_is_empty(&runner->drains))
+			engine_set_draining(runner->engine, false);
 		drain->done(drain, failed ? -EIO : 0);
 	}
-	/* A done() may have asked for the next one. */
-	engine_set_draining(runner->engine, !list_is_empty(&runner->drains));
 }
 
 static void timer_set(struct runner *runner, uint64_t now_ns)
@@ -355,6 +354,7 @@ void runner_submit(struct runner *runner, struct engine_request *request)
 
 void runner_drain(struct runner *runner, struct runner_drain *drain)
 {
+	drain->point = engine_now(runner->engine);
 	list_append(&runner->drains, &drain->node);
 	engine_set_draining(runner->engine, true);
 	pump_soon(runner);

@@ -79,16 +79,17 @@ void runner_destroy(struct runner *runner);
 void runner_submit(struct runner *runner, struct engine_request *request);
 
 /*
- * A wish to have everything destaged. Owns: the caller owns it until done(),
- * which comes with 0 as soon as nothing dirty is left and the layers below were
- * flushed, or with -EIO when the engine has failed or can't read what it should
- * bring down.
+ * A wish to have all that is acknowledged now destaged. Owns: the caller owns
+ * it until done(), which comes with 0 as soon as that is below and below has
+ * been flushed, or with -EIO when the engine has failed or can't read what it
+ * should bring down. Writes that come later don't delay it.
  */
 struct runner_drain {
 	void (*done)(struct runner_drain *drain, int status);
 	void *owner;
 	/* The runner's: */
 	struct list node;
+	struct engine_point point;
 };
 void runner_drain(struct runner *runner, struct runner_drain *drain);
 
