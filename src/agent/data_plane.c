@@ -18,6 +18,7 @@
 #include "channel.h"
 #include "clock.h"
 #include "fd.h"
+#include "text.h"
 
 static int connect_to(const char *path)
 {
@@ -78,8 +79,10 @@ static int parse_answer(const char *bytes, size_t count, json_t **ret_result,
 	if (code >= 0 || code < -4095)
 		return error_set(error, -EBADMSG,
 				 "the process answered with nonsense");
-	return error_set(error, (int)code, "%s",
-			 message ? message : strerror((int)-code));
+	error_set(error, (int)code, "%s",
+		  message ? message : strerror((int)-code));
+	text_clean(error->message);
+	return (int)code;
 }
 
 int data_plane_receive(int fd, json_t **ret_result, struct error *error)

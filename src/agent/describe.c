@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "text.h"
 
 static int spawn(const char *program, const char *library, int out_fd,
 		 int error_fd, pid_t *ret_pid)
@@ -82,6 +83,7 @@ static int complain(int error_fd, const char *library, int status,
 		text[--length] = '\0';
 	line = strrchr(text, '\n');
 	line = line ? line + 1 : text;
+	text_clean(line);
 	if (line[0])
 		return error_set(error, -ENOEXEC, "%s", line);
 	if (WIFSIGNALED(status))

@@ -18,6 +18,7 @@
 
 #include "fd.h"
 #include "file.h"
+#include "text.h"
 #include "unix_address.h"
 
 /* The longest path of a socket under run/. */
@@ -155,6 +156,9 @@ static int choose_folders(const char *root, struct host *host,
 		return error_set(error, result < 0 ? result : -errno,
 				 "--root %s can't be made: %s", root,
 				 strerror(result < 0 ? -result : errno));
+	if (!text_is_clean(whole))
+		return error_set(error, -EILSEQ,
+				 "--root: its path is not plain text");
 	if (strlen(whole) + strlen("/run" LONGEST_SOCKET) >
 	    UNIX_PATH_LENGTH_MAX)
 		return error_set(error, -ENAMETOOLONG,

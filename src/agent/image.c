@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "text.h"
 
 static int refuse(struct problem *problem, const char *path, const char *why,
 		  const char *hint)
@@ -84,6 +85,21 @@ static int check_size(const char *path, uint64_t wanted, uint64_t found,
 	return problem_hint(problem, "leave the size out to adopt it as it is");
 }
 
+/* Names the image as the store shall know it. */
+static int keep(const char *path, struct image *image, struct image *ret_image,
+		struct problem *problem)
+{
+	image->path = realpath(path, NULL);
+	if (!image->path)
+		return refuse_errno(problem, path, -errno);
+	if (!text_is_clean(image->path)) {
+		image_free(image);
+		return refuse_errno(problem, path, -EILSEQ);
+	}
+	*ret_image = *image;
+	return 0;
+}
+
 static int adopt(const char *path, uint64_t size_bytes, struct image *ret_image,
 		 struct problem *problem)
 {
@@ -111,11 +127,7 @@ static int adopt(const char *path, uint64_t size_bytes, struct image *ret_image,
 	result = check_size(path, size_bytes, image.size_bytes, problem);
 	if (result < 0)
 		return result;
-	image.path = realpath(path, NULL);
-	if (!image.path)
-		return refuse_errno(problem, path, -errno);
-	*ret_image = image;
-	return 0;
+	return keep(path, &image, ret_image, problem);
 }
 
 static int make_file(const char *path, uint64_t size_bytes)
@@ -165,11 +177,7 @@ static int make(const char *path, uint64_t size_bytes, struct image *ret_image,
 	}
 	if (result < 0)
 		return refuse_errno(problem, path, result);
-	image.path = realpath(path, NULL);
-	if (!image.path)
-		return refuse_errno(problem, path, -errno);
-	*ret_image = image;
-	return 0;
+	return keep(path, &image, ret_image, problem);
 }
 
 int image_provide(const char *path, uint64_t size_bytes,

@@ -21,6 +21,7 @@
 #include "fd.h"
 #include "gate.h"
 #include "quantity.h"
+#include "text.h"
 
 #define PROBE_BYTES 4096u
 
@@ -162,7 +163,10 @@ int pool_directory_check(const char *path, char **ret_path,
 	}
 	if (!whole)
 		return refuse(problem, path, -errno);
-	result = check_whole(whole, problem);
+	if (text_is_clean(whole))
+		result = check_whole(whole, problem);
+	else
+		result = refuse(problem, path, -EILSEQ);
 	if (result < 0) {
 		free(whole);
 		return result;

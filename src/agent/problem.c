@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "text.h"
+
 static const struct {
 	const char *code;
 	int http_status;
@@ -159,14 +161,19 @@ const char *problem_code_text(enum problem_code code)
 json_t *problem_document(const struct problem *problem)
 {
 	const char *code = kinds[problem->code].code;
+	/* Words of the request are in it, and cut off where it's full. */
+	struct problem clean = *problem;
 	char type[64];
 
+	text_clean(clean.detail);
+	text_clean(clean.object);
+	text_clean(clean.hint);
 	snprintf(type, sizeof(type), "urn:forebay:problem:%s", code);
 	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s?, s:s?, s:s*}", "type",
 			 type, "title", kinds[problem->code].title, "status",
 			 kinds[problem->code].http_status, "code", code,
-			 "detail", problem->detail, "object",
-			 problem->object[0] ? problem->object : NULL, "hint",
-			 problem->hint[0] ? problem->hint : NULL, "pointer",
-			 problem->pointer[0] ? problem->pointer : NULL);
+			 "detail", clean.detail, "object",
+			 clean.object[0] ? clean.object : NULL, "hint",
+			 clean.hint[0] ? clean.hint : NULL, "pointer",
+			 clean.pointer[0] ? clean.pointer : NULL);
 }

@@ -12,9 +12,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "text.h"
+
 static void say(struct unit *unit, const char *text)
 {
 	snprintf(unit->reason, sizeof(unit->reason), "%s", text);
+	text_clean(unit->reason);
 }
 
 void unit_init(struct unit *unit, bool drains)

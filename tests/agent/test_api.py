@@ -39,6 +39,11 @@ class Http(WithHost):
     def test_a_path_that_is_not_there_is_told_so(self):
         self.refuse('no-such-route', 'GET', '/nothing')
 
+    def test_bytes_that_are_no_text_are_answered_too(self):
+        answer, text = self.host.raw('GET', '/v1/disks/%ff%0a')
+        self.assertEqual(answer.status, 404)
+        self.assertEqual(json.loads(text)['object'], 'disk ??')
+
     def test_a_wrong_method_is_answered_with_the_right_ones(self):
         answer, _ = self.host.raw('PUT', '/v1/pools', '{}')
         self.assertEqual(answer.status, 405)
@@ -402,6 +407,15 @@ class Disks(WithHost):
             self.refuse('bad-backend', 'POST', '/disks',
                         self.create(backend=backend))
         self.assertEqual(self.host.get('/disks')['items'], [])
+
+    def test_a_path_that_is_no_text_is_refused(self):
+        path = os.fsencode(self.host.root) + b'/\xff.img'
+        with open(path, 'wb') as file:
+            file.truncate(512)
+        link = self.host.root + '/link'
+        os.symlink(path, link)
+        self.refuse('bad-backend', 'POST', '/disks',
+                    self.create(backend='file:' + link), detail=link)
 
     def test_an_odd_image_is_refused(self):
         for size in (0, 1000):

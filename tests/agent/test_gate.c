@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "gate.h"
 #include "libvirt_xml.h"
 #include "properties.h"
+#include "text.h"
 
 static json_t *parse(const char *text)
 {
@@ -241,6 +243,51 @@ static void wrong_values_are_told_the_right_ones(void **state)
 	}
 }
 
+/* -- text --------------------------------------------------------------- */
+
+static void check_clean(const char *given, const char *expected)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s", given);
+	assert_int_equal(text_is_clean(text), strcmp(given, expected) == 0);
+	assert_string_equal(text_clean(text), expected);
+	assert_true(text_is_clean(text));
+}
+
+static void what_is_no_text_becomes_question_marks(void **state)
+{
+	(void)state;
+	check_clean("", "");
+	check_clean("plain ~", "plain ~");
+	check_clean("\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80",
+		    "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80");
+	check_clean("two\nlines\x7f", "two?lines?");
+	check_clean("cut \xe2\x82", "cut ??");
+	check_clean("\xff\x80"
+		    "a",
+		    "??a");
+	/* Longer than needed, a surrogate, beyond the last one, C1. */
+	check_clean("\xc0\xaf", "??");
+	check_clean("\xed\xa0\x80", "???");
+	check_clean("\xf4\x90\x80\x80", "????");
+	check_clean("\xc2\x85", "??");
+}
+
+static void a_problem_is_a_document_whatever_is_in_it(void **state)
+{
+	struct problem problem = {0};
+	json_auto_t *document = NULL;
+
+	(void)state;
+	problem_set(&problem, PROBLEM_BAD_NAME, "%s\n", "\xff");
+	problem_about(&problem, "disk", "\xe2\x82");
+	document = problem_document(&problem);
+	assert_non_null(document);
+	assert_string_equal(
+		json_string_value(json_object_get(document, "detail")), "??");
+}
+
 /* -- libvirt ------------------------------------------------------------ */
 
 static const char disk[] =
@@ -293,6 +340,8 @@ int main(void)
 		cmocka_unit_test(no_properties_are_fine),
 		cmocka_unit_test(an_unknown_property_is_told_the_known_ones),
 		cmocka_unit_test(wrong_values_are_told_the_right_ones),
+		cmocka_unit_test(what_is_no_text_becomes_question_marks),
+		cmocka_unit_test(a_problem_is_a_document_whatever_is_in_it),
 		cmocka_unit_test(xml_escapes_what_it_is_given),
 		cmocka_unit_test(xml_refuses_what_the_disk_has_not),
 	};
