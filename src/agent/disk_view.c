@@ -191,7 +191,7 @@ static const char *find_reason(const struct view *view)
 		return view->unit.reason;
 	if (strcmp(desired, "deleted") == 0)
 		return "deleting it was interrupted: delete it again";
-	if (view->unit.state == UNIT_DOWN &&
+	if (strcmp(desired, "closed") == 0 && view->unit.state == UNIT_DOWN &&
 	    !json_is_true(json_object_get(view->disk, "clean")))
 		return "dirty data is still in its cache: open and close it to "
 		       "write that back";

@@ -129,10 +129,9 @@ class OpenAndClose(WithDisk):
         self.host.behave(DISK, start='opening')
         thread = threading.Thread(target=self.open)
         thread.start()
-        wait_until(lambda: self.host.disk()['reason'], 20, 'a reason')
-        disk = self.host.disk()
-        self.assertEqual(disk['state'], 'opening')
-        self.assertEqual(disk['reason'], 'waits for its predecessor')
+        wait_until(lambda: self.host.disk()['reason'] ==
+                   'waits for its predecessor', 20, 'a reason')
+        self.assertEqual(self.host.disk()['state'], 'opening')
         self.host.behave(DISK)
         thread.join()
         self.assertEqual(self.host.disk()['state'], 'open')
