@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_index.c - what stands at a block, and leaves that come and go. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "index.h"
+
+#define LEAVES 4u
+#define DISK_BLOCKS (100u * INDEX_LEAF_BLOCKS)
+
+struct memory {
+	struct index index;
+	uint32_t directory[DISK_BLOCKS / INDEX_LEAF_BLOCKS];
+	struct index_leaf leaves[LEAVES];
+};
+
+static int empty(void **state)
+{
+	static struct memory memory;
+
+	memset(&memory, 0, sizeof(memory));
+	index_init(&memory.index, DISK_BLOCKS, LEAVES, memory.directory,
+		   memory.leaves);
+	*state = &memory;
+	return 0;
+}
+
+static void set(struct index *index, uint64_t block, uint32_t location,
+		bool dirty)
+{
+	struct index_copy copy = {
+		.location = location,
+		.check = location * 3,
+		.mask = 0xff,
+		.dirty = dirty,
+	};
+
+	index_set(index, block, &copy);
+}
+
+static void an_empty_index_has_no_copy(void **state)
+{
+	struct memory *memory = *state;
+	uint64_t block = 0;
+
+	assert_int_equal(index_get(&memory->index, 0).location, 0);
+	assert_int_equal(index_get(&memory->index, DISK_BLOCKS - 1).location,
+			 0);
+	assert_false(index_next(&memory->index, &block));
+}
+
+static void a_copy_comes_back_as_it_was_set(void **state)
+{
+	struct memory *memory = *state;
+	struct index_copy copy = {
+		.location = 77, .check = 88, .mask = 0x3c, .dirty = true};
+
+	index_set(&memory->index, 513, &copy);
+	copy = index_get(&memory->index, 513);
+	assert_int_equal(copy.location, 77);
+	assert_int_equal(copy.check, 88);
+	assert_int_equal(copy.mask, 0x3c);
+	assert_true(copy.dirty);
+	assert_false(copy.lost);
+	assert_int_equal(index_get(&memory->index, 512).location, 0);
+	assert_int_equal(index_get(&memory->index, 514).location, 0);
+}
+
+static void the_last_copy_set_holds(void **state)
+{
+	struct memory *memory = *state;
+
+	set(&memory->index, 5, 10, true);
+	set(&memory->index, 5, 20, false);
+	assert_int_equal(index_get(&memory->index, 5).location, 20);
+	assert_false(index_get(&memory->index, 5).dirty);
+	index_unmap(&memory->index, 5);
+	assert_int_equal(index_get(&memory->index, 5).location, 0);
+}
+
+static void a_clean_copy_stays_where_it_is(void **state)
+{
+	struct memory *memory = *state;
+
+	set(&memory->index, 5, 10, true);
+	index_set_clean(&memory->index, 5);
+	assert_false(index_get(&memory->index, 5).dirty);
+	assert_int_equal(index_get(&memory->index, 5).location, 10);
+}
+
+static void what_is_lost_is_so_until_it_is_overwritten(void **state)
+{
+	struct memory *memory = *state;
+
+	set(&memory->index, 5, 10, true);
+	index_set_lost(&memory->index, 5);
+	assert_true(index_get(&memory->index, 5).lost);
+	assert_true(index_get(&memory->index, 5).dirty);
+	set(&memory->index, 5, 20, true);
+	assert_false(index_get(&memory->index, 5).lost);
+}
+
+static void an_unmapped_block_leaves_no_mark_behind(void **state)
+{
+	struct memory *memory = *state;
+	struct index_copy copy;
+
+	set(&memory->index, 6, 9, false);
+	set(&memory->index, 5, 10, true);
+	index_set_lost(&memory->index, 5);
+	index_unmap(&memory->index, 5);
+	set(&memory->index, 5, 11, false);
+	copy = index_get(&memory->index, 5);
+	assert_false(copy.dirty);
+	assert_false(copy.lost);
+}
+
+static void cached_blocks_are_found_in_order(void **state)
+{
+	struct memory *memory = *state;
+	static const uint64_t blocks[] = {3, 511, 512, 20000, DISK_BLOCKS - 1};
+	uint64_t at = 0;
+
+	for (size_t i = 0; i < 5; i++)
+		set(&memory->index, blocks[i], 1, false);
+	for (size_t i = 0; i < 5; i++) {
+		assert_true(index_next(&memory->index, &at));
+		assert_int_equal(at, blocks[i]);
+		at++;
+	}
+	assert_false(index_next(&memory->index, &at));
+}
+
+static void an_empty_leaf_serves_another_place(void **state)
+{
+	struct memory *memory = *state;
+
+	/* More places than leaves, never more than that at once. */
+	for (uint64_t leaf = 0; leaf + LEAVES <= 100; leaf++) {
+		for (uint64_t i = 0; i < LEAVES; i++)
+			set(&memory->index, (leaf + i) * INDEX_LEAF_BLOCKS, 1,
+			    true);
+		for (uint64_t i = 0; i < LEAVES; i++)
+			index_unmap(&memory->index,
+				    (leaf + i) * INDEX_LEAF_BLOCKS);
+	}
+	set(&memory->index, 7, 1, false);
+	/* A leaf that served before remembers nothing. */
+	assert_int_equal(index_get(&memory->index, 0).location, 0);
+	assert_false(index_get(&memory->index, 7).dirty);
+}
+
+static void a_pool_has_a_leaf_for_each_block_or_each_place(void **state)
+{
+	(void)state;
+	assert_int_equal(index_leaves_needed(INDEX_LEAF_BLOCKS, 1000), 1);
+	assert_int_equal(index_leaves_needed(INDEX_LEAF_BLOCKS + 1, 1000), 2);
+	assert_int_equal(index_leaves_needed(UINT64_C(1) << 40, 1000), 1000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(an_empty_index_has_no_copy, empty),
+		cmocka_unit_test_setup(a_copy_comes_back_as_it_was_set, empty),
+		cmocka_unit_test_setup(the_last_copy_set_holds, empty),
+		cmocka_unit_test_setup(a_clean_copy_stays_where_it_is, empty),
+		cmocka_unit_test_setup(
+			what_is_lost_is_so_until_it_is_overwritten, empty),
+		cmocka_unit_test_setup(an_unmapped_block_leaves_no_mark_behind,
+				       empty),
+		cmocka_unit_test_setup(cached_blocks_are_found_in_order, empty),
+		cmocka_unit_test_setup(an_empty_leaf_serves_another_place,
+				       empty),
+		cmocka_unit_test(
+			a_pool_has_a_leaf_for_each_block_or_each_place),
+	};
+
+	return cmocka_run_group_tests_name("index", tests, NULL, NULL);
+}
