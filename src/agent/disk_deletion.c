@@ -96,32 +96,33 @@ static int refuse_busy(struct problem *problem, const struct disk *disk)
 	return problem_about(problem, "disk", disk->name);
 }
 
-/* From here on nobody opens it. Takes it from the supervisor. */
-static int condemn(struct agent *agent, struct disk *disk,
-		   struct problem *problem)
-{
-	int result = supervisor_remove(agent->supervisor, disk->id);
-	struct error ignored;
-
-	if (result == -EBUSY)
-		return refuse_open(problem, disk);
-	result = disk_store(agent, disk, DISK_DESIRED_DELETED, disk->clean);
-	if (result == 0)
-		return 0;
-	disk_register(agent, disk, &ignored);
-	if (result == -ESTALE || result == -ENOENT)
-		return refuse_busy(problem, disk);
-	return problem_internal(problem, "store", result);
-}
-
 /* It stays, closed, as before. */
-static int reprieve(struct agent *agent, struct disk *disk, int result)
+static void reprieve(struct agent *agent, struct disk *disk)
 {
 	struct error ignored;
 
 	disk_store(agent, disk, DISK_DESIRED_CLOSED, disk->clean);
+	/* -EEXIST: it never left. */
 	disk_register(agent, disk, &ignored);
-	return result;
+}
+
+/*
+ * From here on nobody opens it. The store first: who opens it at the same
+ * time is either seen there, or finds it condemned.
+ */
+static int condemn(struct agent *agent, struct disk *disk,
+		   struct problem *problem)
+{
+	int result = disk_store(agent, disk, DISK_DESIRED_DELETED, disk->clean);
+
+	if (result == -ESTALE || result == -ENOENT)
+		return refuse_busy(problem, disk);
+	if (result < 0)
+		return problem_internal(problem, "store", result);
+	if (supervisor_remove(agent->supervisor, disk->id) != -EBUSY)
+		return 0;
+	reprieve(agent, disk);
+	return refuse_open(problem, disk);
 }
 
 static int delete_cache(struct agent *agent, const struct disk *disk,
@@ -217,8 +218,10 @@ int disk_delete(struct agent *agent, const char *reference,
 	result = delete_cache(agent, &disk, problem);
 	if (result == 0 && options->delete_backend)
 		result = image_delete(disk.backend + strlen("file:"), problem);
-	if (result < 0)
-		return reprieve(agent, &disk, result);
+	if (result < 0) {
+		reprieve(agent, &disk);
+		return result;
+	}
 	result = delete_record(agent, &disk, problem);
 	if (result < 0)
 		return result;

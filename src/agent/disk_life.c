@@ -59,20 +59,24 @@ static int store(struct agent *agent, struct disk *disk,
 
 /* -- open --------------------------------------------------------------- */
 
-/* A disk that couldn't be opened is as it was before. */
-static int fail_open(struct agent *agent, struct disk *disk, bool was_open,
-		     bool was_clean, struct problem *problem)
-{
-	struct unit unit = {0};
+/* How a disk was before somebody tried to open it. */
+struct before {
+	bool open;
+	bool clean;
+};
 
-	supervisor_look(agent->supervisor, disk->id, &unit);
+/* A disk that couldn't be opened is as it was before. */
+static int fail_open(struct agent *agent, struct disk *disk,
+		     struct before before, const struct unit *unit,
+		     struct problem *problem)
+{
 	problem_set(problem, PROBLEM_OPEN_FAILED, "disk %s can't be opened: %s",
-		    disk->name, unit.reason);
+		    disk->name, unit->reason);
 	problem_about(problem, "disk", disk->name);
 	problem_hint(problem, "see disk-%s.log in %s", disk->name,
 		     agent->host.log);
-	if (!was_open &&
-	    disk_store(agent, disk, DISK_DESIRED_CLOSED, was_clean) == 0)
+	if (!before.open &&
+	    disk_store(agent, disk, DISK_DESIRED_CLOSED, before.clean) == 0)
 		supervisor_want_down(agent->supervisor, disk->id);
 	return -EPROTO;
 }
@@ -102,16 +106,16 @@ int disk_open(struct agent *agent, const char *reference, bool *ret_done,
 {
 	_cleanup_disk_ struct disk disk = {0};
 	struct unit unit = {0};
-	bool was_open, was_clean;
+	struct before before;
 	int result = disk_load(agent, reference, &disk, problem);
 
 	if (result < 0)
 		return result;
 	if (disk.desired == DISK_DESIRED_DELETED)
 		return refuse_deleted(problem, &disk);
-	was_open = disk.desired == DISK_DESIRED_OPEN;
-	was_clean = disk.clean;
-	if (!was_open) {
+	before.open = disk.desired == DISK_DESIRED_OPEN;
+	before.clean = disk.clean;
+	if (!before.open) {
 		result = prepare_open(agent, &disk, problem);
 		if (result < 0)
 			return result;
@@ -124,7 +128,7 @@ int disk_open(struct agent *agent, const char *reference, bool *ret_done,
 	if (result == -ENOENT)
 		return refuse_busy(problem, &disk);
 	if (result == 0 && unit.state == UNIT_GAVE_UP)
-		return fail_open(agent, &disk, was_open, was_clean, problem);
+		return fail_open(agent, &disk, before, &unit, problem);
 	if (result == 0 && unit.state == UNIT_DOWN)
 		return refuse_busy(problem, &disk);
 	*ret_done = result == 0 && unit.state == UNIT_UP;

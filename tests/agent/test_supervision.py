@@ -295,6 +295,45 @@ class Hangs(WithDisk):
         thread.join()
 
 
+class Contention(WithDisk):
+    CODES = {'disk-busy', 'disk-open', 'disk-not-open', 'close-failed',
+             'no-such-disk', 'disk-exists', 'backend-in-use', 'disk-dirty'}
+
+    def quarrel(self, words, trouble):
+        for number in range(40):
+            verb = words[number % len(words)]
+            if verb == 'delete':
+                status, answer = self.host.request('DELETE', '/disks/d1')
+            elif verb == 'create':
+                status, answer = self.host.request('POST', '/disks', {
+                    'name': 'd1', 'size_bytes': 1 << 20, 'policy': 'gold',
+                    'backend': f'file:{self.host.root}/d1.img'})
+            else:
+                status, answer = self.host.request('POST',
+                                                   '/disks/d1/' + verb)
+            if status >= 400 and answer['code'] not in self.CODES:
+                trouble.append(answer)
+
+    def test_verbs_that_quarrel_leave_one_disk_and_one_process(self):
+        trouble = []
+        threads = [threading.Thread(target=self.quarrel,
+                                    args=(words, trouble))
+                   for words in (('open', 'close'), ('close', 'open'),
+                                 ('flush', 'open'), ('delete', 'create'))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(trouble, [])
+        if not self.host.get('/disks')['items']:
+            self.host.make_disk(policy='gold')
+        self.open()
+        # One for the disk, one for the cache.
+        self.assertEqual(len(self.host.children()), 2)
+        self.host.post('/disks/d1/close')
+        self.assertEqual(len(self.host.children()), 1)
+
+
 class Adoption(WithDisk):
     def test_disks_run_on_without_forebayd_and_are_found_again(self):
         pid = self.open()['pid']
