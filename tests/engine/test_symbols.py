@@ -12,7 +12,7 @@ import unittest
 import tap
 
 PURE = {
-    'memcpy', 'memmove', 'memset', 'memcmp', 'memchr', 'strlen', 'strcmp',
+    'memcpy', 'memmove', 'memset', 'memcmp', 'bcmp', 'memchr', 'strlen', 'strcmp',
     'strncmp', 'strchr', 'strnlen', 'snprintf', 'vsnprintf',
     '__snprintf_chk', '__vsnprintf_chk', '__memcpy_chk', '__memset_chk',
     '__memmove_chk', '__assert_fail', '__stack_chk_fail', 'crc32_iscsi',
