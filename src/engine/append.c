@@ -263,7 +263,10 @@ static void draft_take_queue(struct engine *engine, struct draft *draft,
 
 		if (fill_overtaken(engine, item)) {
 			list_remove(&item->link);
-			retire_item(engine, item);
+			item->block_count = 0;
+			/* What is in a record already retires with it. */
+			if (item->placed == 0)
+				retire_item(engine, item);
 			continue;
 		}
 		if (!draft_place(draft, item))
