@@ -250,8 +250,18 @@ static bool draft_place(struct draft *draft, struct append_item *item)
 static bool fill_overtaken(struct engine *engine, struct append_item *item)
 {
 	return item->type == LOG_FILL &&
-	       hazard_generation(engine->hazards, item->block,
-				 item->block_count) != item->generation;
+	       hazard_generation(engine->hazards, item->fill_block,
+				 item->fill_count) != item->generation;
+}
+
+/* What of it is in a record already ends with that record. */
+static void cut_off(struct engine *engine, struct append_item *item)
+{
+	list_remove(&item->link);
+	list_init(&item->link);
+	item->block_count = 0;
+	if (item->placed == 0)
+		retire_item(engine, item);
 }
 
 static void draft_take_queue(struct engine *engine, struct draft *draft,
@@ -262,11 +272,7 @@ static void draft_take_queue(struct engine *engine, struct draft *draft,
 			list_entry(queue->next, struct append_item, link);
 
 		if (fill_overtaken(engine, item)) {
-			list_remove(&item->link);
-			item->block_count = 0;
-			/* What is in a record already retires with it. */
-			if (item->placed == 0)
-				retire_item(engine, item);
+			cut_off(engine, item);
 			continue;
 		}
 		if (!draft_place(draft, item))
@@ -470,16 +476,8 @@ void append_advance(struct engine *engine)
 
 static void fail_queue(struct engine *engine, struct list *queue)
 {
-	list_for_each_safe (node, queue) {
-		struct append_item *item =
-			list_entry(node, struct append_item, link);
-
-		list_remove(&item->link);
-		list_init(&item->link);
-		item->block_count = 0;
-		if (item->placed == 0)
-			retire_item(engine, item);
-	}
+	list_for_each_safe (node, queue)
+		cut_off(engine, list_entry(node, struct append_item, link));
 }
 
 /*

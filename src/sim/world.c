@@ -75,6 +75,7 @@ void world_options_draw(struct world_options *options, struct random *random)
 		.records_in_flight = 1 + (uint32_t)random_below(random, 4),
 		.queue_depth = 1 + (uint32_t)random_below(random, 12),
 		.write_blocks_max = 1 + (uint32_t)random_below(random, 6),
+		.read_blocks_max = 1 + (uint32_t)random_below(random, 16),
 		.part_percent = (uint32_t)random_below(random, 3) * 20,
 		.read_percent = 10 + (uint32_t)random_below(random, 40),
 		.flush_percent = 2 + (uint32_t)random_below(random, 15),
@@ -204,9 +205,33 @@ static void acknowledge(struct world *world, struct world_request *request)
 	}
 }
 
+/* Is a completed request's memory still used by an I/O under way? */
+static void check_memory_free(struct world *world,
+			      const struct world_request *request)
+{
+	const uint8_t *begin = request->bytes;
+	const uint8_t *end =
+		begin + WORLD_REQUEST_SECTORS_MAX * ORACLE_SECTOR_BYTES;
+
+	for (uint32_t i = 0; i < world->io_count; i++) {
+		const struct engine_io *io = world->ios[i].io;
+
+		for (uint32_t j = 0; j < io->iov_count; j++) {
+			const uint8_t *at = io->iov[j].iov_base;
+
+			if (at >= begin && at < end)
+				world_fail(world, "an I/O uses the memory of a "
+						  "completed request");
+		}
+	}
+}
+
 static void complete(struct world *world, struct world_request *request)
 {
+	if (!request->busy)
+		world_fail(world, "a request completed twice");
 	request->busy = false;
+	check_memory_free(world, request);
 	trace(world, "<- request", (uint64_t)(request - world->requests),
 	      (uint64_t)-request->engine.status);
 	if (request->engine.status < 0) {
@@ -350,7 +375,8 @@ static void choose_range(struct world *world, bool write, uint64_t *ret_sector,
 	uint64_t sector = random_below(random, near < blocks ? near : blocks) *
 			  SECTORS_PER_BLOCK;
 	uint64_t sectors =
-		(1 + random_below(random, options->write_blocks_max)) *
+		(1 + random_below(random, write ? options->write_blocks_max
+						: options->read_blocks_max)) *
 		SECTORS_PER_BLOCK;
 
 	if (random_percent(random, options->part_percent) ||

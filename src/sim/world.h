@@ -26,6 +26,7 @@ struct world_options {
 	uint32_t records_in_flight;
 	uint32_t queue_depth;
 	uint32_t write_blocks_max;
+	uint32_t read_blocks_max;
 	uint32_t part_percent; /* writes that aren't whole blocks */
 	uint32_t read_percent;
 	uint32_t flush_percent;
