@@ -48,6 +48,11 @@ void log_superblock_seal(struct log_superblock *superblock)
 		SUPERBLOCK_BYTES);
 }
 
+static bool sequence_possible(uint64_t sequence)
+{
+	return sequence > 0 && sequence <= LOG_SEQUENCE_MAX;
+}
+
 static bool rows_possible(const struct log_superblock *superblock)
 {
 	uint64_t next = 0;
@@ -56,11 +61,14 @@ static bool rows_possible(const struct log_superblock *superblock)
 		const struct log_row *row = &superblock->rows[i];
 		bool last = i + 1 == superblock->row_count;
 
-		if (row->first_sequence == 0 || row->first_sequence < next ||
+		if (!sequence_possible(row->first_sequence) ||
+		    row->first_sequence < next ||
 		    row->last_sequence < row->first_sequence - 1)
 			return false;
 		if (row->last_sequence == LOG_ROW_OPEN)
 			return last;
+		if (row->last_sequence > LOG_SEQUENCE_MAX)
+			return false;
 		next = row->last_sequence + 1;
 	}
 	return true;
@@ -92,7 +100,9 @@ int log_superblock_check(const struct log_superblock *superblock,
 	if (blocks < LOG_SEGMENT_BLOCKS_MIN ||
 	    blocks > LOG_SEGMENT_BLOCKS_MAX || (blocks & (blocks - 1)) != 0 ||
 	    superblock->row_count > LOG_ROWS_MAX ||
-	    superblock->tail_sequence == 0 || !rows_possible(superblock))
+	    superblock->generation > LOG_SEQUENCE_MAX ||
+	    !sequence_possible(superblock->tail_sequence) ||
+	    !rows_possible(superblock))
 		return error_set(error, -EUCLEAN,
 				 "the superblock has impossible values");
 	return 0;
@@ -109,7 +119,8 @@ bool log_segment_head_valid(const struct log_segment_head *head,
 			    const uint8_t uuid[16])
 {
 	return head->magic == LOG_SEGMENT_MAGIC &&
-	       memcmp(head->uuid, uuid, 16) == 0 && head->first_sequence > 0 &&
+	       memcmp(head->uuid, uuid, 16) == 0 &&
+	       sequence_possible(head->first_sequence) &&
 	       head->crc == crc_without_itself(
 				    head,
 				    offsetof(struct log_segment_head, crc),
@@ -173,6 +184,11 @@ bool log_record_valid(const struct log_record_header *header,
 	       header->used_bytes >= sizeof(*header) &&
 	       header->used_bytes <= LOG_BLOCK_BYTES &&
 	       header->data_blocks < blocks_left &&
+	       header->data_blocks <= LOG_RECORD_DATA_BLOCKS_MAX &&
+	       sequence_possible(header->tail_sequence) &&
+	       header->tail_sequence <= header->sequence &&
+	       header->durable_sequence < header->sequence &&
+	       header->sequence <= LOG_SEQUENCE_MAX &&
 	       header->crc == crc_without_itself(
 				      header,
 				      offsetof(struct log_record_header, crc),

@@ -35,6 +35,8 @@
 
 /* Most data blocks in one record: 1 MiB. */
 #define LOG_RECORD_DATA_BLOCKS_MAX 256u
+/* Sequences and generations begin at 1 and never come near this. */
+#define LOG_SEQUENCE_MAX (1ull << 62)
 
 #define LOG_SUPERBLOCK_MAGIC 0x3130534548434246ull /* "FBCHES01" */
 #define LOG_SEGMENT_MAGIC 0x3130544d47455346ull /* "FSEGMT01" */

@@ -50,26 +50,40 @@ static const struct log_row *row_of(const struct engine *engine,
 	return NULL;
 }
 
+static void head_take(struct engine *engine, uint32_t segment,
+		      const struct log_segment_head *head)
+{
+	struct recovery *recovery = &engine->recovery;
+	const struct log_row *row;
+
+	if (!log_segment_head_valid(head, engine->config.uuid))
+		return;
+	if (head->incarnation > engine->superblock.image->generation) {
+		/* Its own was durable before its first append. */
+		engine_fail(engine, -EUCLEAN,
+			    "the newer copy of its superblock is damaged");
+		return;
+	}
+	row = row_of(engine, head);
+	if (!row)
+		return;
+	recovery->surveys[recovery->survey_count++] = (struct survey){
+		.first_sequence = head->first_sequence,
+		.row_last = row->last_sequence,
+		.row_first = head->first_sequence == row->first_sequence,
+		.segment = segment,
+	};
+}
+
 static void head_read(struct engine *engine, struct engine_io *io, int status)
 {
 	struct io_slot *slot = io->owner;
-	struct recovery *recovery = &engine->recovery;
-	const struct log_segment_head *head = (const void *)slot->buffer;
-	const struct log_row *row;
 
-	recovery->heads_busy--;
-	if (status < 0) {
+	engine->recovery.heads_busy--;
+	if (status < 0)
 		engine_fail(engine, status, "reading the cache file failed");
-	} else if (log_segment_head_valid(head, engine->config.uuid) &&
-		   (row = row_of(engine, head)) != NULL) {
-		recovery->surveys[recovery->survey_count++] = (struct survey){
-			.first_sequence = head->first_sequence,
-			.row_last = row->last_sequence,
-			.row_first =
-				head->first_sequence == row->first_sequence,
-			.segment = slot->segment,
-		};
-	}
+	else
+		head_take(engine, slot->segment, (const void *)slot->buffer);
 	io_buffer_put(engine, slot->buffer);
 	slot->buffer = NULL;
 	io_slot_put(engine, slot);
@@ -155,7 +169,19 @@ static struct segment_walk walk_start(struct engine *engine,
 	};
 
 	segment_walk_start(&walk, engine->destage.buffer);
+	if (walk.sequence + 1 != survey->first_sequence)
+		walk.last_sequence = 0;
 	return walk;
+}
+
+/* A segment is read up to three times: it must say the same each time. */
+static void walked_to(struct engine *engine, const struct segment_walk *walk,
+		      uint64_t last_sequence)
+{
+	if (walk->sequence != last_sequence)
+		engine_fail(engine, -EUCLEAN,
+			    "record %llu of its log changed while it was read",
+			    (unsigned long long)walk->sequence + 1);
 }
 
 static void survey_segment(struct engine *engine, struct survey *survey)
@@ -334,6 +360,7 @@ static void verify_segment(struct engine *engine, const struct survey *survey)
 		if (walk.sequence > engine->recovery.durable)
 			verify_record(engine, &walk);
 	}
+	walked_to(engine, &walk, survey->last_sequence);
 }
 
 /* A cut may take an amendment away, and so make another suspect the cut. */
@@ -462,6 +489,9 @@ static void apply_segment(struct engine *engine, const struct survey *survey)
 			apply_entry(engine, &apply, &cursor);
 		engine->stats.recovered_records++;
 	}
+	walked_to(engine, &walk,
+		  survey->last_sequence < recovery->cut ? survey->last_sequence
+							: recovery->cut);
 }
 
 /* The circle as the log left it: what isn't in the chain is free. */

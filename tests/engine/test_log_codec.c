@@ -391,6 +391,37 @@ static void more_data_than_a_record_holds_are_refused(void **state)
 	assert_false(valid_when_sealed());
 }
 
+static void more_data_in_all_than_a_record_holds_are_refused(void **state)
+{
+	(void)state;
+	record_begin(&record, 5);
+	record_add(&record, LOG_WRITE, 0, LOG_RECORD_DATA_BLOCKS_MAX);
+	record_end(&record);
+	assert_true(valid(LOG_SEGMENT_BLOCKS_MAX));
+	record_add(&record, LOG_WRITE, 0, 1);
+	record_end(&record);
+	assert_false(valid(LOG_SEGMENT_BLOCKS_MAX));
+}
+
+static void a_record_knows_nothing_of_later_ones(void **state)
+{
+	(void)state;
+	record.header.tail_sequence = record.header.sequence + 1;
+	assert_false(valid_when_sealed());
+	record.header.tail_sequence = 1;
+	record.header.durable_sequence = record.header.sequence;
+	assert_false(valid_when_sealed());
+}
+
+static void a_sequence_that_could_overflow_is_refused(void **state)
+{
+	(void)state;
+	record.header.sequence = LOG_SEQUENCE_MAX;
+	assert_true(valid_when_sealed());
+	record.header.sequence++;
+	assert_false(valid_when_sealed());
+}
+
 static void an_entry_about_nothing_is_refused(void **state)
 {
 	(void)state;
@@ -520,6 +551,10 @@ int main(void)
 		     good_record),
 		TEST(data_blocks_that_no_entry_has_are_refused, good_record),
 		TEST(more_data_than_a_record_holds_are_refused, good_record),
+		TEST(more_data_in_all_than_a_record_holds_are_refused,
+		     good_record),
+		TEST(a_record_knows_nothing_of_later_ones, good_record),
+		TEST(a_sequence_that_could_overflow_is_refused, good_record),
 		TEST(an_entry_about_nothing_is_refused, good_record),
 		TEST(an_entry_so_far_out_that_it_would_overflow_is_refused,
 		     good_record),
