@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_engine_read.c - hits, misses, fills, and copies that went bad. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "scene.h"
+
+/* Misses twice, so that the block is cached. */
+static void cache(struct scene *scene, uint64_t block)
+{
+	scene_read_now(scene, block);
+	scene_read_now(scene, block);
+	assert_non_null(scene_copy(scene, block));
+}
+
+/* Reads @block and stops when its read waits. Returns: which it is. */
+static enum engine_io_type read_goes_to(struct scene *scene, uint64_t block,
+					struct guest **ret_guest)
+{
+	*ret_guest = scene_read(scene, block, 1);
+	scene_poll(scene);
+	assert_int_equal(scene->waiting_count, 1);
+	return scene->waiting[0]->type;
+}
+
+static void what_is_not_cached_is_read_from_below(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+
+	assert_int_equal(read_goes_to(scene, 3, &read), ENGINE_BELOW_READ);
+	scene_end(scene, ENGINE_BELOW_READ);
+	assert_true(read->done);
+	assert_block(read->bytes, 'o');
+	assert_int_equal(scene_stats(scene).read_miss_bytes, LOG_BLOCK_BYTES);
+}
+
+static void the_second_miss_admits_a_block(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+
+	scene_read_now(scene, 3);
+	assert_int_equal(scene_stats(scene).cached_bytes, 0);
+	scene_read_now(scene, 3);
+	assert_int_equal(scene_stats(scene).cached_bytes, LOG_BLOCK_BYTES);
+	assert_int_equal(scene_stats(scene).dirty_bytes, 0);
+	assert_int_equal(read_goes_to(scene, 3, &read), ENGINE_SSD_READ);
+	scene_end_all(scene);
+	assert_block(read->bytes, 'o');
+}
+
+static void a_read_completes_behind_its_fill(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+
+	scene_read_now(scene, 3);
+	read_goes_to(scene, 3, &read);
+	scene_end(scene, ENGINE_BELOW_READ);
+	/* Its memory is what the record is written from. */
+	assert_false(read->done);
+	assert_ptr_equal(scene_oldest(scene, ENGINE_SSD_WRITE)
+				 ->iov[scene->waiting[0]->iov_count - 1]
+				 .iov_base,
+			 read->bytes);
+	scene_end(scene, ENGINE_SSD_WRITE);
+	assert_true(read->done);
+}
+
+static void a_fill_that_the_guest_spoilt_is_left_out(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+
+	scene_read_now(scene, 3);
+	read_goes_to(scene, 3, &read);
+	scene_end(scene, ENGINE_BELOW_READ);
+	memset(read->bytes, 'x', LOG_BLOCK_BYTES);
+	scene_end(scene, ENGINE_SSD_WRITE);
+	assert_true(read->done);
+	assert_int_equal(scene_stats(scene).cached_bytes, 0);
+	scene_forget_guests(scene);
+	assert_int_equal(scene_read_now(scene, 3), 'o');
+}
+
+static void a_long_read_is_a_stream_and_not_kept(void **state)
+{
+	struct scene *scene = *state;
+
+	for (int i = 0; i < 3; i++) {
+		struct guest *read =
+			scene_read(scene, 100, SCENE_REQUEST_BLOCKS_MAX);
+
+		scene_end_all(scene);
+		assert_true(read->done);
+	}
+	/* As long as the limit is still kept, one more is not. */
+	assert_true(scene_stats(scene).fill_bytes <=
+		    SCENE_REQUEST_BLOCKS_MAX * LOG_BLOCK_BYTES);
+}
+
+/* A write comes while the read that would fill is at the backend. */
+static void a_read_fill_never_overtakes_a_write(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+	struct guest *write;
+
+	scene_read_now(scene, 3);
+	read_goes_to(scene, 3, &read);
+	write = scene_write(scene, 3, 1, 'n');
+	scene_poll(scene);
+	scene_end(scene, ENGINE_SSD_WRITE);
+	assert_true(write->done);
+	scene_end(scene, ENGINE_BELOW_READ);
+	assert_true(read->done);
+	assert_int_equal(scene->waiting_count, 0);
+	assert_int_equal(scene_read_now(scene, 3), 'n');
+}
+
+/* It comes while the fill waits for its record. */
+static void a_fill_that_waits_is_overtaken_too(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+	struct guest *write;
+
+	scene_read_now(scene, 3);
+	read_goes_to(scene, 3, &read);
+	for (uint64_t i = 0; i < 2; i++) {
+		scene_write(scene, 100 + 50 * i, 1, 'x');
+		scene_poll(scene);
+	}
+	scene_end(scene, ENGINE_BELOW_READ);
+	assert_int_equal(scene_waiting(scene, ENGINE_SSD_WRITE), 2);
+	write = scene_write(scene, 3, 1, 'n');
+	scene_poll(scene);
+	scene_end_all(scene);
+	assert_true(read->done);
+	assert_true(write->done);
+	assert_int_equal(scene_read_now(scene, 3), 'n');
+	scene_restart(scene);
+	assert_int_equal(scene_read_now(scene, 3), 'n');
+}
+
+static void a_read_that_began_beside_a_write_does_not_fill(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+
+	scene_read_now(scene, 3);
+	scene_write(scene, 3, 1, 'n');
+	scene_poll(scene);
+	read = scene_read(scene, 3, 1);
+	scene_poll(scene);
+	scene_end(scene, ENGINE_SSD_WRITE);
+	scene_end(scene, ENGINE_BELOW_READ);
+	/* Either version is right for it; the newer one stays. */
+	assert_true(read->done);
+	assert_int_equal(scene->waiting_count, 0);
+	scene_forget_guests(scene);
+	assert_int_equal(scene_read_now(scene, 3), 'n');
+}
+
+static void a_read_may_mix_hits_and_misses(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+
+	scene_write_now(scene, 11, 1, 'a');
+	scene_write_now(scene, 13, 2, 'b');
+	read = scene_read(scene, 10, 6);
+	scene_poll(scene);
+	assert_int_equal(scene_waiting(scene, ENGINE_BELOW_READ), 3);
+	assert_int_equal(scene_waiting(scene, ENGINE_SSD_READ), 2);
+	/* In any order. */
+	while (scene->waiting_count > 0)
+		scene_end_io(scene, scene->waiting[scene->waiting_count - 1],
+			     0);
+	assert_true(read->done);
+	for (uint32_t i = 0; i < 6; i++)
+		assert_block(read->bytes + i * LOG_BLOCK_BYTES, "oaobbo"[i]);
+}
+
+static void a_read_sees_the_write_that_was_acked_before_it(void **state)
+{
+	struct scene *scene = *state;
+
+	scene_write_now(scene, 3, 1, 'a');
+	scene_write_now(scene, 3, 1, 'b');
+	assert_int_equal(scene_read_now(scene, 3), 'b');
+}
+
+static void a_copy_overwritten_while_it_is_read_may_give_either(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+
+	scene_write_now(scene, 3, 1, 'a');
+	read_goes_to(scene, 3, &read);
+	scene_write(scene, 3, 1, 'b');
+	scene_poll(scene);
+	scene_end(scene, ENGINE_SSD_WRITE);
+	scene_end(scene, ENGINE_SSD_READ);
+	assert_true(read->done);
+	assert_int_equal(read->request.status, 0);
+	assert_block(read->bytes, 'a');
+}
+
+static void a_guest_that_writes_into_its_read_buffer_harms_only_itself(
+	void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+
+	scene_write_now(scene, 3, 1, 'a');
+	scene_copy(scene, 3)[5] ^= 1;
+	read_goes_to(scene, 3, &read);
+	scene_end(scene, ENGINE_SSD_READ);
+	scene_copy(scene, 3)[5] ^= 1;
+	scene_end_all(scene);
+	/* It came wrong once and right when it was read again. */
+	assert_int_equal(read->request.status, 0);
+	assert_block(read->bytes, 'a');
+	assert_int_equal(scene_stats(scene).bad_blocks, 0);
+}
+
+static void a_clean_block_with_a_wrong_check_value_is_read_from_below(
+	void **state)
+{
+	struct scene *scene = *state;
+
+	cache(scene, 3);
+	scene_copy(scene, 3)[100] ^= 1;
+	assert_int_equal(scene_read_now(scene, 3), 'o');
+	assert_int_equal(scene_stats(scene).bad_blocks, 1);
+	assert_int_equal(scene_stats(scene).lost_blocks, 0);
+}
+
+static void a_dirty_block_with_a_wrong_check_value_fails_the_read(void **state)
+{
+	struct scene *scene = *state;
+
+	scene_write_now(scene, 3, 1, 'a');
+	scene_write_now(scene, 3, 1, 'b');
+	scene_copy(scene, 3)[100] ^= 1;
+	assert_int_equal(scene_read_now(scene, 3), -EIO);
+	assert_int_equal(scene_read_now(scene, 3), -EIO);
+	assert_int_equal(scene_stats(scene).lost_blocks, 1);
+}
+
+static void nothing_older_comes_back_for_a_lost_block(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+
+	scene_write_now(scene, 3, 1, 'a');
+	scene_drain(scene);
+	scene_write_now(scene, 3, 1, 'b');
+	/* A later record says that it was durable: else it might be torn. */
+	scene_flush_now(scene);
+	scene_write_now(scene, 50, 1, 'x');
+	scene_copy(scene, 3)[100] ^= 1;
+	assert_int_equal(scene_read_now(scene, 3), -EIO);
+	engine_set_draining(scene->engine, true);
+	scene_end_all(scene);
+	assert_false(engine_clean(scene->engine));
+	assert_true(engine_drain_failed(scene->engine));
+	assert_below(scene, 3, 'a');
+	read = scene_read(scene, 2, 3);
+	scene_end_all(scene);
+	assert_int_equal(read->request.status, -EIO);
+	scene_forget_guests(scene);
+	scene_restart(scene);
+	assert_int_equal(scene_read_now(scene, 3), -EIO);
+}
+
+static void a_lost_block_is_well_again_when_it_is_overwritten(void **state)
+{
+	struct scene *scene = *state;
+
+	scene_write_now(scene, 3, 1, 'a');
+	scene_copy(scene, 3)[100] ^= 1;
+	assert_int_equal(scene_read_now(scene, 3), -EIO);
+	scene_write_now(scene, 3, 1, 'b');
+	assert_int_equal(scene_read_now(scene, 3), 'b');
+	scene_drain(scene);
+	assert_below(scene, 3, 'b');
+}
+
+static void a_part_written_into_a_lost_block_fails(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *write;
+
+	scene_write_now(scene, 3, 1, 'a');
+	scene_copy(scene, 3)[100] ^= 1;
+	write = scene_write_sectors(scene, 3 * 8, 1, 'b');
+	scene_end_all(scene);
+	assert_true(write->done);
+	assert_int_equal(write->request.status, -EIO);
+	scene_forget_guests(scene);
+	assert_int_equal(scene_read_now(scene, 3), -EIO);
+}
+
+static void a_block_in_anothers_place_is_not_taken_for_it(void **state)
+{
+	struct scene *scene = *state;
+
+	scene_write_now(scene, 3, 1, 'a');
+	scene_write_now(scene, 4, 1, 'b');
+	memcpy(scene_copy(scene, 3), scene_copy(scene, 4), LOG_BLOCK_BYTES);
+	assert_int_equal(scene_read_now(scene, 3), -EIO);
+}
+
+static void an_ssd_read_error_of_a_clean_block_is_read_from_below(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+
+	cache(scene, 3);
+	read_goes_to(scene, 3, &read);
+	while (scene_waiting(scene, ENGINE_SSD_READ) > 0)
+		scene_end_with(scene, ENGINE_SSD_READ, -EIO);
+	scene_end_all(scene);
+	assert_true(read->done);
+	assert_int_equal(read->request.status, 0);
+	assert_block(read->bytes, 'o');
+}
+
+static void an_ssd_read_error_of_a_dirty_block_fails_the_read(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+
+	scene_write_now(scene, 3, 1, 'a');
+	read_goes_to(scene, 3, &read);
+	while (scene_waiting(scene, ENGINE_SSD_READ) > 0)
+		scene_end_with(scene, ENGINE_SSD_READ, -EIO);
+	assert_true(read->done);
+	assert_int_equal(read->request.status, -EIO);
+	assert_int_equal(scene->waiting_count, 0);
+}
+
+static void a_read_error_of_below_is_the_guests(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read;
+
+	scene_read_now(scene, 3);
+	read_goes_to(scene, 3, &read);
+	scene_end_with(scene, ENGINE_BELOW_READ, -ETIMEDOUT);
+	assert_true(read->done);
+	assert_int_equal(read->request.status, -ETIMEDOUT);
+	assert_int_equal(scene->waiting_count, 0);
+	scene_forget_guests(scene);
+	assert_int_equal(scene_read_now(scene, 3), 'o');
+}
+
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, scene_set_up, scene_tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_is_not_cached_is_read_from_below),
+		TEST(the_second_miss_admits_a_block),
+		TEST(a_read_completes_behind_its_fill),
+		TEST(a_fill_that_the_guest_spoilt_is_left_out),
+		TEST(a_long_read_is_a_stream_and_not_kept),
+		TEST(a_read_fill_never_overtakes_a_write),
+		TEST(a_fill_that_waits_is_overtaken_too),
+		TEST(a_read_that_began_beside_a_write_does_not_fill),
+		TEST(a_read_may_mix_hits_and_misses),
+		TEST(a_read_sees_the_write_that_was_acked_before_it),
+		TEST(a_copy_overwritten_while_it_is_read_may_give_either),
+		TEST(a_guest_that_writes_into_its_read_buffer_harms_only_itself),
+		TEST(a_clean_block_with_a_wrong_check_value_is_read_from_below),
+		TEST(a_dirty_block_with_a_wrong_check_value_fails_the_read),
+		TEST(nothing_older_comes_back_for_a_lost_block),
+		TEST(a_lost_block_is_well_again_when_it_is_overwritten),
+		TEST(a_part_written_into_a_lost_block_fails),
+		TEST(a_block_in_anothers_place_is_not_taken_for_it),
+		TEST(an_ssd_read_error_of_a_clean_block_is_read_from_below),
+		TEST(an_ssd_read_error_of_a_dirty_block_fails_the_read),
+		TEST(a_read_error_of_below_is_the_guests),
+	};
+
+	return cmocka_run_group_tests_name("engine: reads", tests, NULL, NULL);
+}
