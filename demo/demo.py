@@ -23,7 +23,7 @@ from spawn import wait_until
 MIB = 1 << 20
 DISK_MIB = 1024
 FILES_MIB = 512
-REGION_MIB = 96
+REGION_MIB = 64
 WORKLOAD_SECONDS = 15
 FILES = ('report', 'photo', 'mailbox', 'database')
 TERMINAL = (sys.stdout.isatty() and 'NO_COLOR' not in os.environ
