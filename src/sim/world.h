@@ -119,6 +119,11 @@ bool world_check_all(struct world *world, enum world_crash kind, uint64_t time,
 /* After a drain: the backend alone holds the disk. */
 bool world_check_backend(struct world *world);
 
+/* Takes the engine's actions and what it completed. */
+void world_pump(struct world *world);
+/* Goes into the hash, and onto the terminal when somebody looks. */
+void world_trace(struct world *world, const char *what, uint64_t place,
+		 uint64_t amount);
 void world_fail(struct world *world, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
