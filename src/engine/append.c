@@ -246,10 +246,10 @@ static bool draft_place(struct draft *draft, struct append_item *item)
 	return draft_place_data(draft, item);
 }
 
-/* A fill that was overtaken by a write is forgotten (rule 3). */
-static bool fill_overtaken(struct engine *engine, struct append_item *item)
+/* A fill or re-append that a write has overtaken is forgotten (rule 3). */
+static bool overtaken(struct engine *engine, struct append_item *item)
 {
-	return item->type == LOG_FILL &&
+	return (item->type == LOG_FILL || item->type == LOG_REAPPEND) &&
 	       hazard_generation(engine->hazards, item->fill_block,
 				 item->fill_count) != item->generation;
 }
@@ -271,7 +271,7 @@ static void draft_take_queue(struct engine *engine, struct draft *draft,
 		struct append_item *item =
 			list_entry(queue->next, struct append_item, link);
 
-		if (fill_overtaken(engine, item)) {
+		if (overtaken(engine, item)) {
 			cut_off(engine, item);
 			continue;
 		}
@@ -406,7 +406,7 @@ static uint32_t first_need(const struct append *append, bool meta)
 	if (!meta || list_is_empty(&append->meta))
 		return meta ? 1 : 2;
 	item = list_entry(append->meta.next, struct append_item, link);
-	return item->type == LOG_WRITE ? 2 : 1;
+	return item->type == LOG_WRITE || item->type == LOG_REAPPEND ? 2 : 1;
 }
 
 static bool amends_wait(const struct append *append)

@@ -9,6 +9,7 @@
 #include "core.h"
 
 #include <assert.h>
+#include <errno.h>
 
 #include "bitmap.h"
 
@@ -64,16 +65,25 @@ void apply_forget(struct engine *engine, uint64_t block)
 	index_unmap(&engine->index, block);
 }
 
+static void mark_lost(struct engine *engine, uint64_t block, uint32_t location)
+{
+	index_set_lost(&engine->index, block);
+	segment_at(engine, location)->lost++;
+	engine->lost_blocks++;
+}
+
 void apply_lost(struct engine *engine, uint64_t block)
 {
 	struct index_copy copy = index_get(&engine->index, block);
 
 	if (!copy.dirty || copy.lost)
 		return;
-	index_set_lost(&engine->index, block);
-	segment_at(engine, copy.location)->lost++;
-	engine->lost_blocks++;
+	mark_lost(engine, block, copy.location);
 	engine->stats.lost_blocks++;
+	/* Lost blocks move up the log, and need their share of it. */
+	if (engine->lost_blocks > engine->data_blocks_max / 2)
+		engine_fail(engine, -EIO,
+			    "half of what the SSD may hold can't be read");
 }
 
 static void apply_data(struct engine *engine, const struct apply *apply,
@@ -93,8 +103,11 @@ static void apply_data(struct engine *engine, const struct apply *apply,
 			.dirty = dirty,
 		};
 
-		if (!bitmap_test(apply->bad, data))
-			map(engine, first + i, &copy);
+		if (bitmap_test(apply->bad, data))
+			continue;
+		map(engine, first + i, &copy);
+		if (dirty && (entry->flags & LOG_ENTRY_LOST))
+			mark_lost(engine, first + i, copy.location);
 	}
 }
 

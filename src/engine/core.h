@@ -246,6 +246,9 @@ struct destage {
 	uint32_t oldest; /* no segment before it is dirty */
 	struct engine_io read_io;
 	struct iovec read_iov;
+	uint32_t read_block; /* when it reads block by block */
+	uint32_t read_attempts;
+	bool read_thorough;
 	bool read_done;
 	bool failed;
 	bool draining;
@@ -340,6 +343,7 @@ struct engine {
 	struct log_identity identity;
 	uint64_t tail_sequence;
 	uint64_t tail_guard; /* what must be durable before that tail may be */
+	bool carrying_lost; /* a lost block's re-append is under way */
 	bool progress; /* something changed: look again */
 	struct index index;
 	struct segment_table segments;
@@ -466,9 +470,14 @@ void destage_clean_done(struct engine *engine);
 uint64_t destage_next_ns(struct engine *engine);
 /* Everything below it is clean. UINT64_MAX: nothing is dirty. */
 uint64_t destage_oldest_sequence(struct engine *engine);
-/* Reads @segment up to @blocks into the destager's buffer. */
-void destage_read_segment(struct engine *engine, uint32_t segment,
-			  uint32_t blocks);
+
+/* segment_read.c */
+/*
+ * Reads @segment up to @blocks into the destager's buffer. @thorough: block by
+ * block if it must be, and so without failing.
+ */
+void segment_read(struct engine *engine, uint32_t segment, uint32_t blocks,
+		  bool thorough);
 
 /* evict.c */
 /* Fewer segments are free than there should be. */
@@ -477,6 +486,8 @@ void evict_advance(struct engine *engine);
 /* The segment to be evicted is in the destager's buffer, or could not be read.
  */
 void evict_segment_there(struct engine *engine);
+/* A lost block has its place further up, or was overwritten meanwhile. */
+void evict_lost_carried(struct engine *engine);
 
 /* superblock.c */
 void superblock_read(struct engine *engine);

@@ -25,42 +25,6 @@
 /* Begin to destage when so much of the dirty limit is used. */
 #define HIGH_PERCENT 75u
 
-static void read_done(struct engine *engine, struct engine_io *io, int status)
-{
-	struct destage *destage = &engine->destage;
-
-	(void)io;
-	engine->segments.segments[destage->segment].readers--;
-	destage->read_done = true;
-	destage->failed = status < 0;
-	engine->progress = true;
-}
-
-void destage_read_segment(struct engine *engine, uint32_t segment,
-			  uint32_t blocks)
-{
-	struct destage *destage = &engine->destage;
-	uint64_t bytes = (uint64_t)blocks * LOG_BLOCK_BYTES;
-
-	destage->segment = segment;
-	destage->blocks_read = blocks;
-	destage->read_done = false;
-	destage->failed = false;
-	destage->read_iov = (struct iovec){destage->buffer, bytes};
-	destage->read_io = (struct engine_io){
-		.type = ENGINE_SSD_READ,
-		.iov = &destage->read_iov,
-		.iov_count = 1,
-		.offset = (uint64_t)segments_block(&engine->segments, segment) *
-			  LOG_BLOCK_BYTES,
-		.length = bytes,
-		.done = read_done,
-	};
-	engine->segments.segments[segment].readers++;
-	engine->progress = true;
-	io_out(engine, &destage->read_io);
-}
-
 /*
  * Finds the oldest segment with dirty blocks that can be read. `oldest` is
  * where to begin: every segment before it has retired all its records and is
@@ -146,7 +110,7 @@ static void begin(struct engine *engine)
 		destage->upto = segment->last_sequence;
 	flush_want(engine, destage->upto);
 	destage->state = DESTAGE_READ;
-	destage_read_segment(engine, number, segment->retired_blocks);
+	segment_read(engine, number, segment->retired_blocks, true);
 }
 
 static void give_up(struct engine *engine)
@@ -200,7 +164,8 @@ static int by_block(const void *left, const void *right)
 	return (a->block > b->block) - (a->block < b->block);
 }
 
-static void select_walked(struct engine *engine)
+/* Returns: where the records end that could be walked, in the segment. */
+static uint32_t select_walked(struct engine *engine)
 {
 	struct destage *destage = &engine->destage;
 	struct segment_walk walk = {
@@ -209,6 +174,7 @@ static void select_walked(struct engine *engine)
 		.disk_blocks = engine->disk_blocks,
 		.block_count = destage->blocks_read,
 	};
+	uint32_t end = 1;
 
 	segment_walk_start(&walk, destage->buffer);
 	while (segment_walk_next(&walk)) {
@@ -217,6 +183,7 @@ static void select_walked(struct engine *engine)
 			segments_block(&engine->segments, destage->segment) +
 			walk.block + 1;
 
+		end = walk.block + 1 + walk.header->data_blocks;
 		log_entries_start(&cursor, walk.header);
 		while (log_entries_next(&cursor)) {
 			uint32_t count = log_entry_data_blocks(cursor.entry);
@@ -227,24 +194,40 @@ static void select_walked(struct engine *engine)
 					     location + cursor.data_block + i);
 		}
 	}
-	/* A header went bad on the SSD: what it led to can't be placed. */
-	if (walk.sequence < destage->upto)
-		engine->stats.bad_blocks++;
+	return end;
+}
+
+/* A header went bad on the SSD: the index knows what stands behind it. */
+static void select_swept(struct engine *engine, uint32_t from)
+{
+	struct destage *destage = &engine->destage;
+	uint32_t begin = segments_block(&engine->segments, destage->segment);
+	uint64_t block = 0;
+
+	engine->stats.bad_blocks++;
+	while (index_next(&engine->index, &block)) {
+		uint32_t location = index_get(&engine->index, block).location;
+
+		if (location >= begin + from &&
+		    location < begin + destage->blocks_read)
+			select_block(engine, block, location);
+		block++;
+	}
 }
 
 static void read_advance_destage(struct engine *engine)
 {
 	struct destage *destage = &engine->destage;
+	uint32_t end;
 
 	if (!destage->read_done ||
 	    engine->flusher.durable_sequence < destage->upto)
 		return;
 	destage->block_count = 0;
-	if (destage->failed) {
-		give_up(engine);
-		return;
-	}
-	select_walked(engine);
+	destage->failed = false;
+	end = select_walked(engine);
+	if (end < destage->blocks_read)
+		select_swept(engine, end);
 	sort_in_place(destage->blocks, destage->block_count,
 		      sizeof(struct destage_block), by_block);
 	if (destage->block_count == 0) {

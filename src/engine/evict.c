@@ -12,6 +12,7 @@
 #include "core.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "segment_walk.h"
 
@@ -118,6 +119,69 @@ static bool tail_evictable(const struct engine *engine)
 	       segment->last_sequence < engine->append.first_in_flight;
 }
 
+/* Everything in the oldest segment is retired, and what is dirty is lost. */
+static bool tail_holds_lost(const struct engine *engine)
+{
+	const struct segment_table *table = &engine->segments;
+	const struct segment *segment = &table->segments[table->tail];
+
+	return segments_held(table) > 0 && segment->state == SEGMENT_SEALED &&
+	       segment->lost > 0 && segment->dirty == segment->lost &&
+	       segment->last_sequence < engine->append.first_in_flight;
+}
+
+static void queue_lost(struct engine *engine, uint64_t block,
+		       const struct index_copy *copy)
+{
+	struct append_item *item;
+
+	if (!io_buffers_free(engine, 1))
+		return;
+	item = append_item_get(engine, false);
+	if (!item)
+		return;
+	item->buffer = io_buffer_get(engine, false);
+	memset(item->buffer, 0, LOG_BLOCK_BYTES);
+	item->type = LOG_REAPPEND;
+	item->flags = LOG_ENTRY_DIRTY | LOG_ENTRY_LOST;
+	item->mask = copy->mask == LOG_MASK_WHOLE ? 0 : copy->mask;
+	item->block = block;
+	item->block_count = 1;
+	item->fill_block = block;
+	item->fill_count = 1;
+	item->generation = hazard_generation(engine->hazards, block, 1);
+	engine->carrying_lost = true;
+	append_queue(engine, item);
+}
+
+/*
+ * A dirty block that can't be read would hold the tail for ever. It moves up
+ * the log as what it is: lost, until it is overwritten. One at a time.
+ */
+static void carry_lost(struct engine *engine)
+{
+	uint64_t block = 0;
+
+	while (index_next(&engine->index, &block)) {
+		struct index_copy copy = index_get(&engine->index, block);
+
+		if (copy.lost &&
+		    segments_of(&engine->segments, copy.location) ==
+			    engine->segments.tail &&
+		    !hazard_writes(engine->hazards, block, 1)) {
+			queue_lost(engine, block, &copy);
+			return;
+		}
+		block++;
+	}
+}
+
+void evict_lost_carried(struct engine *engine)
+{
+	engine->carrying_lost = false;
+	engine->progress = true;
+}
+
 static void evict_tail(struct engine *engine)
 {
 	struct segment_table *table = &engine->segments;
@@ -128,7 +192,7 @@ static void evict_tail(struct engine *engine)
 		return;
 	}
 	engine->destage.state = DESTAGE_EVICT;
-	destage_read_segment(engine, table->tail, segment->used_blocks);
+	segment_read(engine, table->tail, segment->used_blocks, false);
 }
 
 static void tail_in_superblock(struct engine *engine)
@@ -176,5 +240,8 @@ void evict_advance(struct engine *engine)
 	       table->free + table->limbo < target_free(engine) &&
 	       tail_evictable(engine))
 		evict_tail(engine);
+	if (evict_wanted(engine) && !engine->carrying_lost &&
+	    tail_holds_lost(engine))
+		carry_lost(engine);
 	carry_tail(engine);
 }

@@ -130,6 +130,8 @@ enum log_entry_type {
 #define LOG_ENTRY_AMENDS 0x01u
 /* REAPPEND: the copy is dirty. */
 #define LOG_ENTRY_DIRTY 0x02u
+/* REAPPEND: the copy couldn't be read any more; nor may the block be. */
+#define LOG_ENTRY_LOST 0x04u
 
 /*
  * An entry is about whole blocks. Entries with data are followed by one check

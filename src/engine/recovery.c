@@ -120,8 +120,8 @@ static int by_sequence(const void *left, const void *right)
 	       (a->first_sequence < b->first_sequence);
 }
 
-static void segment_read(struct engine *engine, struct engine_io *io,
-			 int status)
+static void segment_there(struct engine *engine, struct engine_io *io,
+			  int status)
 {
 	(void)io;
 	engine->recovery.busy = false;
@@ -152,7 +152,7 @@ static bool have_segment(struct engine *engine, uint32_t at)
 		.offset = (uint64_t)segments_block(&engine->segments, segment) *
 			  LOG_BLOCK_BYTES,
 		.length = bytes,
-		.done = segment_read,
+		.done = segment_there,
 	};
 	io_out(engine, &recovery->io);
 	return false;

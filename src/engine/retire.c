@@ -32,6 +32,8 @@ void retire_item(struct engine *engine, struct append_item *item)
 	if (request && item->last_sequence > request->target_sequence)
 		request->target_sequence = item->last_sequence;
 	append_item_put(engine, item);
+	if (type == LOG_REAPPEND)
+		evict_lost_carried(engine);
 	if (!request) {
 		if (destage)
 			destage_clean_done(engine);
