@@ -250,8 +250,8 @@ static bool draft_place(struct draft *draft, struct append_item *item)
 static bool overtaken(struct engine *engine, struct append_item *item)
 {
 	return (item->type == LOG_FILL || item->type == LOG_REAPPEND) &&
-	       hazard_generation(engine->hazards, item->fill_block,
-				 item->fill_count) != item->generation;
+	       hazard_generation(engine->hazards, item->fill_block, 1) !=
+		       item->generation;
 }
 
 /* What of it is in a record already ends with that record. */

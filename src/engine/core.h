@@ -8,7 +8,8 @@
  *   append     items -> records of the log -> retirement in sequence order
  *   apply      what a record does to the index; used live and in recovery
  *   write      a write's way: hazards, part blocks, the three modes
- *   read       hits, misses, part blocks, read fill
+ *   read       hits, misses and, in pieces, part blocks
+ *   fill       what is missed again comes into the log
  *   flush      SSD flush, flush of below, and who waits for them
  *   destage    dirty blocks go below; the tail moves on
  *   superblock the two copies; recovery reads the log and closes its last row
@@ -52,8 +53,7 @@ struct append_item {
 	struct iov_cursor cursor; /* in the request's iovec */
 	uint8_t *buffer; /* or the data are here: one block */
 	uint64_t generation; /* FILL: hazards when its read was issued */
-	uint64_t fill_block; /* FILL: all of it, for the hazards */
-	uint64_t fill_count;
+	uint64_t fill_block; /* FILL, REAPPEND: its one block */
 	uint64_t last_sequence; /* of its last record */
 	uint32_t placed; /* entries in records that aren't retired */
 };
@@ -143,7 +143,6 @@ struct io_slot {
 	bool direct; /* the piece goes straight to the guest's memory */
 	bool suspicious; /* it came wrong that way once */
 	bool unread; /* the run's read failed: no block of it is there */
-	bool fill_allowed;
 	struct iovec iov[SLOT_IOV_MAX];
 };
 
@@ -165,6 +164,7 @@ struct io_pool {
 struct reads {
 	struct list issuing; /* requests with runs to issue */
 	struct list pieces; /* slots that wait for a buffer */
+	uint32_t fills; /* reads for the log that are under way */
 };
 
 struct writes {
@@ -193,6 +193,8 @@ struct flusher {
 	uint64_t wanted_sequence;
 	uint64_t below_writes; /* guest writes that ended below */
 	uint64_t below_flushed; /* of these, flushed */
+	uint64_t below_unknown; /* those of a predecessor, anywhere */
+	uint64_t below_flush_ns; /* when below was flushed for a fill's sake */
 	uint64_t below_covers;
 	uint64_t below_wanted;
 	uint64_t below_destage_wanted; /* counts requests of the destager */
@@ -446,6 +448,10 @@ void read_fail_all(struct engine *engine);
 /* A run's data are in the guest's memory: checks them, then ends the run. */
 void read_run_check(struct engine *engine, struct io_slot *slot);
 
+/* fill.c */
+/* These sectors were missed and have been read: shall they be cached? */
+void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count);
+
 /* piece.c */
 /* Reads @count sectors of one block; read_run_check() goes on afterwards. */
 void piece_start(struct engine *engine, struct io_slot *slot, uint64_t sector,
@@ -457,6 +463,11 @@ void flush_submit(struct engine *engine, struct engine_request *request);
 /* The request waits until its targets are durable, then it completes. */
 void flush_wait(struct engine *engine, struct engine_request *request);
 void flush_want(struct engine *engine, uint64_t sequence);
+/*
+ * What is read below in the range would survive a power failure. If not, sees
+ * that it will before long.
+ */
+bool flush_below_durable(struct engine *engine, uint64_t first, uint64_t count);
 uint64_t flush_want_below(struct engine *engine);
 void flush_advance(struct engine *engine);
 /* When the log flushes by itself; UINT64_MAX = not. */

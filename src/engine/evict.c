@@ -148,7 +148,6 @@ static void queue_lost(struct engine *engine, uint64_t block,
 	item->block = block;
 	item->block_count = 1;
 	item->fill_block = block;
-	item->fill_count = 1;
 	item->generation = hazard_generation(engine->hazards, block, 1);
 	engine->carrying_lost = true;
 	append_queue(engine, item);

@@ -65,6 +65,23 @@ void flush_want(struct engine *engine, uint64_t sequence)
 		engine->flusher.wanted_sequence = sequence;
 }
 
+bool flush_below_durable(struct engine *engine, uint64_t first, uint64_t count)
+{
+	struct flusher *flusher = &engine->flusher;
+	uint64_t last = hazard_last_below(engine->hazards, first, count);
+
+	if (last < flusher->below_unknown)
+		last = flusher->below_unknown;
+	if (last <= flusher->below_flushed)
+		return true;
+	if (engine->now_ns >= flusher->below_flush_ns + FLUSH_AFTER_NS) {
+		flusher->below_flush_ns = engine->now_ns;
+		flusher->below_wanted = flusher->below_writes;
+		engine->progress = true;
+	}
+	return false;
+}
+
 uint64_t flush_want_below(struct engine *engine)
 {
 	engine->progress = true;

@@ -151,6 +151,30 @@ void hazard_below_release(struct hazards *hazards, uint64_t first,
 	}
 }
 
+void hazard_below_written(struct hazards *hazards, uint64_t first,
+			  uint64_t count, uint64_t number)
+{
+	for (uint64_t unit = unit_of(first); unit < units_end(first, count);
+	     unit++)
+		hazards->buckets[unit % HAZARD_BUCKETS].unflushed = number;
+}
+
+uint64_t hazard_last_below(const struct hazards *hazards, uint64_t first,
+			   uint64_t count)
+{
+	uint64_t last = 0;
+
+	for (uint64_t unit = unit_of(first); unit < units_end(first, count);
+	     unit++) {
+		uint64_t number =
+			hazards->buckets[unit % HAZARD_BUCKETS].unflushed;
+
+		if (number > last)
+			last = number;
+	}
+	return last;
+}
+
 bool hazard_destage_take(struct hazards *hazards, uint64_t block)
 {
 	struct hazard_bucket *bucket =

@@ -31,6 +31,7 @@ enum hazard_below {
 };
 
 struct hazard_bucket {
+	uint64_t unflushed;
 	uint32_t generation;
 	uint16_t writes;
 	uint16_t fills;
@@ -66,6 +67,12 @@ bool hazard_blocked(const struct hazards *hazards, uint64_t first,
 bool hazard_below_take(struct hazards *hazards, uint64_t first, uint64_t count);
 void hazard_below_release(struct hazards *hazards, uint64_t first,
 			  uint64_t count);
+/* Write below number @number, which rises, hit the range. */
+void hazard_below_written(struct hazards *hazards, uint64_t first,
+			  uint64_t count, uint64_t number);
+/* Number of the last write below that hit the range; 0: none. */
+uint64_t hazard_last_below(const struct hazards *hazards, uint64_t first,
+			   uint64_t count);
 /* The destager takes block by block and may meet buckets that it has. */
 bool hazard_destage_take(struct hazards *hazards, uint64_t block);
 void hazard_destage_release(struct hazards *hazards, uint64_t block);

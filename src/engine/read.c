@@ -7,18 +7,11 @@
  * whole block, or turns out wrong, goes the slow way block by block
  * (read_slow.c). A read never waits for a write: it sees the index, and the
  * index has everything that was acknowledged.
- *
- * Read fill: a run that missed for the second time is appended to the log from
- * the guest's memory before the read completes, because afterwards the memory
- * is the guest's again.
  */
 #include "core.h"
 
 #include <assert.h>
 #include <errno.h>
-
-/* Larger misses are streams: they would push out what is used again. */
-#define FILL_BLOCKS_MAX 64u
 
 void read_submit(struct engine *engine, struct engine_request *request)
 {
@@ -155,66 +148,16 @@ static void hit_read(struct engine *engine, struct engine_io *io, int status)
 	read_run_check(engine, slot);
 }
 
-/* Was most of the run missed before? Notes the rest either way. */
-static bool admitted(struct engine *engine, uint64_t block, uint64_t count)
-{
-	uint64_t again = 0;
-
-	for (uint64_t i = 0; i < count; i++)
-		again += ghost_missed_again(&engine->ghosts, block + i);
-	return again * 2 >= count;
-}
-
-/* Whole blocks of the run, to be appended from the guest's memory. */
-static bool fill(struct engine *engine, struct io_slot *slot)
-{
-	struct engine_request *request = slot->request;
-	uint64_t first = (slot->sector + LOG_SECTORS_PER_BLOCK - 1) /
-			 LOG_SECTORS_PER_BLOCK;
-	uint64_t end = log_block_of(slot->sector + slot->sector_count);
-	struct append_item *item;
-
-	if (!slot->fill_allowed || end <= first ||
-	    end - first > FILL_BLOCKS_MAX ||
-	    hazard_generation(
-		    engine->hazards, log_block_of(slot->sector),
-		    log_blocks_touched(slot->sector, slot->sector_count)) !=
-		    slot->generation ||
-	    !admitted(engine, first, end - first) ||
-	    engine->segments.free <= engine->reserve_segments)
-		return false;
-	item = append_item_get(engine, false);
-	if (!item)
-		return false;
-	item->request = request;
-	item->type = LOG_FILL;
-	item->block = first;
-	item->block_count = end - first;
-	item->fill_block = first;
-	item->fill_count = end - first;
-	hazard_fill_begin(engine->hazards, first, end - first);
-	item->generation =
-		hazard_generation(engine->hazards, first, end - first);
-	item->cursor = io_seek(
-		request, (first * LOG_SECTORS_PER_BLOCK - request->sector) *
-				 LOG_SECTOR_BYTES);
-	engine->stats.fill_bytes += (end - first) * LOG_BLOCK_BYTES;
-	append_queue(engine, item);
-	return true;
-}
-
 static void miss_read(struct engine *engine, struct engine_io *io, int status)
 {
 	struct io_slot *slot = io->owner;
 	struct engine_request *request = slot->request;
-	bool filling;
 
 	engine->stats.read_miss_bytes += slot->sector_count * LOG_SECTOR_BYTES;
-	filling = status == 0 && fill(engine, slot);
+	if (status == 0)
+		fill_offer(engine, slot->sector, slot->sector_count);
 	io_slot_put(engine, slot);
-	/* With a fill, the part ends when its record retires. */
-	if (!filling)
-		read_part_done(engine, request, status);
+	read_part_done(engine, request, status);
 }
 
 /* Points @slot's io at the next @sectors of the request; may take fewer. */
@@ -270,9 +213,6 @@ static void issue_hits(struct engine *engine, struct engine_request *request,
 static void issue_misses(struct engine *engine, struct engine_request *request,
 			 struct io_slot *slot)
 {
-	uint64_t block = log_block_of(slot->sector);
-	uint64_t count;
-
 	slot->io = (struct engine_io){
 		.type = ENGINE_BELOW_READ,
 		.offset = slot->sector * LOG_SECTOR_BYTES,
@@ -280,9 +220,6 @@ static void issue_misses(struct engine *engine, struct engine_request *request,
 		.owner = slot,
 	};
 	aim(slot, request, miss_run(engine, request, slot->sector));
-	count = log_blocks_touched(slot->sector, slot->sector_count);
-	slot->fill_allowed = !hazard_writes(engine->hazards, block, count);
-	slot->generation = hazard_generation(engine->hazards, block, count);
 }
 
 /* What the request wants of one block, whatever its copy looks like. */

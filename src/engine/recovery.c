@@ -562,6 +562,7 @@ static void running(struct engine *engine)
 	engine->superblock.below_noted = (engine->superblock.image->flags &
 					  LOG_SUPERBLOCK_BELOW_UNFLUSHED) != 0;
 	flusher->below_writes = engine->superblock.below_noted;
+	flusher->below_unknown = flusher->below_writes;
 	flusher->below_flushed = 0;
 	engine->tail_guard = cut;
 	engine->recovery.state = RECOVERY_OFF;

@@ -7,7 +7,7 @@
  * check value on the SSD, and recovery would end the log there. It is appended
  * again from a copy, and the record retires only together with all others up to
  * the one that amends it: so nothing is acknowledged that recovery would not
- * accept. A changed fill is merely left out.
+ * accept.
  *
  * Retiring applies the record to the index and tells the owners of its items.
  */
@@ -27,8 +27,7 @@ void retire_item(struct engine *engine, struct append_item *item)
 	if (item->buffer)
 		io_buffer_put(engine, item->buffer);
 	if (type == LOG_FILL)
-		hazard_fill_end(engine->hazards, item->fill_block,
-				item->fill_count);
+		hazard_fill_end(engine->hazards, item->fill_block, 1);
 	if (request && item->last_sequence > request->target_sequence)
 		request->target_sequence = item->last_sequence;
 	append_item_put(engine, item);
@@ -37,10 +36,6 @@ void retire_item(struct engine *engine, struct append_item *item)
 	if (!request) {
 		if (destage)
 			destage_clean_done(engine);
-		return;
-	}
-	if (type == LOG_FILL) {
-		read_part_done(engine, request, 0);
 		return;
 	}
 	assert(request->parts > 0);

@@ -88,11 +88,14 @@ static void below_written(struct engine *engine, struct engine_io *io,
 
 	io_slot_put(engine, slot);
 	hazard_below_release(engine->hazards, first, count);
+	/* One that failed may have changed something as well. */
+	request->below_target = ++engine->flusher.below_writes;
+	hazard_below_written(engine->hazards, first, count,
+			     request->below_target);
 	if (status < 0) {
 		write_finish(engine, request, status);
 		return;
 	}
-	request->below_target = ++engine->flusher.below_writes;
 	if (request->path == PATH_THROUGH) {
 		for (uint64_t block = first; block < first + count; block++) {
 			uint64_t sequence =

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * fill.c - blocks that are missed again come into the log.
+ *
+ * The guest has its answer first. Then what was admitted is read from below
+ * once more, into buffers of ours, and appended from there. Not from the
+ * guest's memory: it is the guest's, and another read may have landed in the
+ * same page by now (some guests read what they don't want into one page). A
+ * check value made of that would vouch for wrong data.
+ *
+ * A copy in the log that is clean outlives a power failure, so below must have
+ * it for good as well: what a guest's write has put there since the last flush
+ * isn't cached yet (I2).
+ *
+ * A fill may enter the log only if nothing was submitted for its block since
+ * the read was issued, nor was on its way then (rule 3); append.c looks again
+ * when the fill gets its place.
+ */
+#include "core.h"
+
+#include <assert.h>
+
+/* Larger misses are streams: they would push out what is used again. */
+#define FILL_BLOCKS_MAX 64u
+/* Reads for the log under way at once; what is more isn't cached this time. */
+#define FILLS_MAX 8u
+
+/* Was most of the run missed before? Notes the rest either way. */
+static bool admitted(struct engine *engine, uint64_t block, uint64_t count)
+{
+	uint64_t again = 0;
+
+	for (uint64_t i = 0; i < count; i++)
+		again += ghost_missed_again(&engine->ghosts, block + i);
+	return again * 2 >= count;
+}
+
+static bool append_block(struct engine *engine, uint64_t block, uint8_t *buffer)
+{
+	struct append_item *item = append_item_get(engine, false);
+
+	if (!item)
+		return false;
+	item->type = LOG_FILL;
+	item->block = block;
+	item->block_count = 1;
+	item->fill_block = block;
+	item->buffer = buffer;
+	item->generation = hazard_generation(engine->hazards, block, 1);
+	hazard_fill_begin(engine->hazards, block, 1);
+	engine->stats.fill_bytes += LOG_BLOCK_BYTES;
+	append_queue(engine, item);
+	return true;
+}
+
+static void filled(struct engine *engine, struct engine_io *io, int status)
+{
+	struct io_slot *slot = io->owner;
+	uint64_t first = log_block_of(slot->sector);
+	uint64_t count = io->iov_count;
+	bool good = status == 0 && engine->state == ENGINE_RUNNING &&
+		    hazard_generation(engine->hazards, first, count) ==
+			    slot->generation;
+
+	for (uint64_t i = 0; i < count; i++) {
+		uint8_t *buffer = slot->iov[i].iov_base;
+		uint64_t block = first + i;
+
+		if (!good || index_get(&engine->index, block).location != 0 ||
+		    hazard_fills(engine->hazards, block, 1) ||
+		    !append_block(engine, block, buffer))
+			io_buffer_put(engine, buffer);
+	}
+	engine->reads.fills--;
+	io_slot_put(engine, slot);
+}
+
+static bool may_start(const struct engine *engine, uint64_t first,
+		      uint32_t count)
+{
+	return engine->reads.fills < FILLS_MAX && !engine->destage.quiesced &&
+	       !list_is_empty(&engine->io.free_slots) &&
+	       io_buffers_free(engine, count) &&
+	       engine->segments.free > engine->reserve_segments &&
+	       !hazard_writes(engine->hazards, first, count);
+}
+
+static void start(struct engine *engine, uint64_t first, uint32_t count)
+{
+	struct io_slot *slot;
+
+	assert(count <= SLOT_IOV_MAX);
+	if (!may_start(engine, first, count) ||
+	    !flush_below_durable(engine, first, count))
+		return;
+	slot = io_slot_get(engine);
+	for (uint32_t i = 0; i < count; i++)
+		slot->iov[i] = (struct iovec){io_buffer_get(engine, false),
+					      LOG_BLOCK_BYTES};
+	slot->sector = first * LOG_SECTORS_PER_BLOCK;
+	slot->generation = hazard_generation(engine->hazards, first, count);
+	slot->io = (struct engine_io){
+		.type = ENGINE_BELOW_READ,
+		.iov = slot->iov,
+		.iov_count = count,
+		.offset = first * LOG_BLOCK_BYTES,
+		.length = (uint64_t)count * LOG_BLOCK_BYTES,
+		.done = filled,
+		.owner = slot,
+	};
+	engine->reads.fills++;
+	io_out(engine, &slot->io);
+}
+
+void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count)
+{
+	uint64_t first = log_block_of(sector + LOG_SECTORS_PER_BLOCK - 1);
+	uint64_t end = log_block_of(sector + sector_count);
+
+	if (end <= first || end - first > FILL_BLOCKS_MAX ||
+	    !admitted(engine, first, end - first))
+		return;
+	while (first < end) {
+		uint64_t count =
+			end - first < SLOT_IOV_MAX ? end - first : SLOT_IOV_MAX;
+
+		start(engine, first, (uint32_t)count);
+		first += count;
+	}
+}
