@@ -342,6 +342,8 @@ struct engine {
 	uint64_t cached_blocks;
 	uint64_t lost_blocks;
 	uint32_t reserve_segments;
+	/* What was written before the mode changed is still to go below. */
+	uint64_t mode_barrier;
 	struct log_identity identity;
 	uint64_t tail_sequence;
 	uint64_t tail_guard; /* what must be durable before that tail may be */
@@ -479,6 +481,8 @@ void destage_advance(struct engine *engine);
 void destage_clean_done(struct engine *engine);
 /* When it wants to look again without an event; UINT64_MAX = never. */
 uint64_t destage_next_ns(struct engine *engine);
+/* Dirty data of write-back is left although the mode is another now. */
+bool destage_mode_draining(struct engine *engine);
 /* Everything below it is clean. UINT64_MAX: nothing is dirty. */
 uint64_t destage_oldest_sequence(struct engine *engine);
 

@@ -69,9 +69,20 @@ uint64_t destage_oldest_sequence(struct engine *engine)
 	return segment ? segment->first_sequence : UINT64_MAX;
 }
 
+bool destage_mode_draining(struct engine *engine)
+{
+	uint32_t number;
+	const struct segment *segment = oldest_dirty(engine, &number);
+
+	return engine->config.mode != ENGINE_WRITE_BACK && segment &&
+	       segment->first_sequence <= engine->mode_barrier;
+}
+
 static bool due(struct engine *engine, const struct segment *oldest)
 {
 	return engine->destage.draining || evict_wanted(engine) ||
+	       (engine->config.mode != ENGINE_WRITE_BACK &&
+		oldest->first_sequence <= engine->mode_barrier) ||
 	       engine->dirty_blocks * 100 >=
 		       engine->data_blocks_max * HIGH_PERCENT ||
 	       engine->now_ns - oldest->opened_ns >=

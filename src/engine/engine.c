@@ -381,7 +381,11 @@ uint64_t engine_next_poll_ns(struct engine *engine)
 
 void engine_set_mode(struct engine *engine, enum engine_mode mode)
 {
+	if (engine->config.mode == ENGINE_WRITE_BACK &&
+	    mode != ENGINE_WRITE_BACK)
+		engine->mode_barrier = engine->append.next_sequence - 1;
 	engine->config.mode = mode;
+	engine->progress = true;
 }
 
 void engine_set_max_dirty_age(struct engine *engine, uint64_t max_dirty_age_ns)
@@ -440,7 +444,7 @@ void engine_quiesce(struct engine *engine)
 	engine->destage.quiesced = true;
 }
 
-void engine_stats(const struct engine *engine, struct engine_stats *ret_stats)
+void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
 {
 	*ret_stats = engine->stats;
 	ret_stats->mode_requested = engine->config.mode;

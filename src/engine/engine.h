@@ -212,6 +212,6 @@ struct engine_stats {
 	uint64_t throttled_ns; /* writes waited for space */
 };
 
-void engine_stats(const struct engine *engine, struct engine_stats *ret_stats);
+void engine_stats(struct engine *engine, struct engine_stats *ret_stats);
 
 #endif

@@ -565,6 +565,8 @@ static void running(struct engine *engine)
 	flusher->below_unknown = flusher->below_writes;
 	flusher->below_flushed = 0;
 	engine->tail_guard = cut;
+	/* Which mode its writes had is over: what is dirty goes below. */
+	engine->mode_barrier = cut;
 	engine->recovery.state = RECOVERY_OFF;
 	engine->state = ENGINE_RUNNING;
 }
