@@ -88,27 +88,29 @@ static void end_io(struct engine_io *io)
 /* Goes on until there is nothing to do; time passes if that helps. */
 static void run(bool wait)
 {
-	uint32_t ios = 0;
-
-	for (;;) {
+	for (uint32_t turn = 0;; turn++) {
 		struct engine_request *request;
 		struct engine_io *io;
 		uint64_t next;
 
+		assert(turn < IOS_MAX);
 		engine_poll(host.engine, host.now_ns);
 		while ((request = engine_next_completed(host.engine)) != NULL)
 			host.completed = true;
 		if ((io = engine_next_io(host.engine)) != NULL) {
-			assert(++ios < IOS_MAX);
 			end_io(io);
 			continue;
 		}
 		next = engine_next_poll_ns(host.engine);
 		if (!wait || host.completed || next == 0)
 			return;
-		assert(++ios < IOS_MAX);
 		host.now_ns = next > host.now_ns ? next : host.now_ns + 1;
 	}
+}
+
+static void must(int status)
+{
+	assert(status == 0);
 }
 
 static void open_file(bool may_format)
@@ -133,8 +135,8 @@ static void open_file(bool may_format)
 		assert(host.memory);
 	}
 	memset(host.memory, 0, host.memory_bytes);
-	assert(engine_create(&config, host.memory, host.memory_bytes,
-			     &host.engine, &error) == 0);
+	must(engine_create(&config, host.memory, host.memory_bytes,
+			   &host.engine, &error));
 	engine_start(host.engine);
 	host.completed = false;
 	run(false);
@@ -171,11 +173,11 @@ static void make_base(uint32_t number)
 	open_file(true);
 	for (uint32_t i = 0; i < (number & 2 ? 40u : 8u); i++) {
 		fill_data((uint8_t)(i + 1));
-		assert(submit(ENGINE_WRITE, i * 24 % 300, 1 + i % 13) == 0);
+		must(submit(ENGINE_WRITE, i * 24 % 300, 1 + i % 13));
 		if (i % 3 == 0)
-			assert(submit(ENGINE_READ, i * 8 % 300, 16) == 0);
+			must(submit(ENGINE_READ, i * 8 % 300, 16));
 		if (i % 4 == 0)
-			assert(submit(ENGINE_FLUSH, 0, 0) == 0);
+			must(submit(ENGINE_FLUSH, 0, 0));
 		if ((number & 1) && i % 8 == 7)
 			open_file(false);
 	}

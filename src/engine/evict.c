@@ -30,6 +30,20 @@ bool evict_wanted(const struct engine *engine)
 	return engine->segments.free < target_free(engine);
 }
 
+/* Forgets the blocks of an entry whose newest copies begin at @location. */
+static void forget_entry(struct engine *engine, const struct log_entry *entry,
+			 uint32_t location)
+{
+	uint32_t count = log_entry_data_blocks(entry);
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t block = entry->first_block + i;
+
+		if (index_get(&engine->index, block).location == location + i)
+			apply_forget(engine, block);
+	}
+}
+
 static void forget_walked(struct engine *engine, uint32_t segment_number)
 {
 	const struct segment *segment =
@@ -47,19 +61,10 @@ static void forget_walked(struct engine *engine, uint32_t segment_number)
 		struct log_entry_cursor cursor;
 
 		log_entries_start(&cursor, walk.header);
-		while (log_entries_next(&cursor)) {
-			uint32_t count = log_entry_data_blocks(cursor.entry);
-			uint32_t at =
-				begin + walk.block + 1 + cursor.data_block;
-
-			for (uint32_t i = 0; i < count; i++) {
-				uint64_t block = cursor.entry->first_block + i;
-
-				if (index_get(&engine->index, block).location ==
-				    at + i)
-					apply_forget(engine, block);
-			}
-		}
+		while (log_entries_next(&cursor))
+			forget_entry(engine, cursor.entry,
+				     begin + walk.block + 1 +
+					     cursor.data_block);
 	}
 }
 

@@ -12,8 +12,10 @@
 
 static void *allocate(size_t bytes)
 {
-	void *memory = calloc(1, bytes);
+	void *memory;
 
+	assert(bytes > 0);
+	memory = calloc(1, bytes);
 	assert(memory);
 	return memory;
 }
@@ -71,13 +73,14 @@ static struct medium_write *add_write(struct medium *medium, uint64_t offset,
 
 void medium_copy(struct medium *to, const struct medium *from)
 {
-	assert(to->bytes == from->bytes);
+	assert(to != from && to->bytes == from->bytes);
 	forget_writes(to, to->write_count);
 	memcpy(to->visible, from->visible, from->bytes);
 	memcpy(to->durable, from->durable, from->bytes);
 	for (size_t i = 0; i < from->write_count; i++) {
 		const struct medium_write *write = &from->writes[i];
 
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): not @to's. */
 		memcpy(add_write(to, write->offset, write->bytes)->data,
 		       write->data, write->bytes);
 	}

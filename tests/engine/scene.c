@@ -156,8 +156,8 @@ void scene_end_io(struct scene *scene, struct engine_io *io, int status)
 		at++;
 	assert_in_range(at, 0, scene->waiting_count - 1);
 	scene->waiting_count--;
-	memmove(&scene->waiting[at], &scene->waiting[at + 1],
-		(scene->waiting_count - at) * sizeof(scene->waiting[0]));
+	for (; at < scene->waiting_count; at++)
+		scene->waiting[at] = scene->waiting[at + 1];
 	if (status == 0 && io->iov_count > 0)
 		move_data(scene, io);
 	engine_io_done(scene->engine, io, status);

@@ -412,6 +412,26 @@ static uint64_t durable_tail_of(struct scene *scene, uint64_t durable)
 	return tail;
 }
 
+/* When @io begins a segment again, what was in it is behind the tail. */
+static uint32_t check_reuse(struct scene *scene, const struct engine_io *io,
+			    uint64_t last[SCENE_SEGMENTS])
+{
+	uint64_t durable = scene_stats(scene).durable_sequence;
+	uint64_t block = io->offset / LOG_BLOCK_BYTES;
+	uint32_t reused = 0;
+
+	for (uint32_t s = 0; s < SCENE_SEGMENTS; s++) {
+		if (!hits_segment(io, s))
+			continue;
+		if (last[s] != 0 && block % SCENE_SEGMENT_BLOCKS == 0) {
+			reused++;
+			assert_true(last[s] < durable_tail_of(scene, durable));
+		}
+		last[s] = scene_stats(scene).sequence;
+	}
+	return reused;
+}
+
 static void a_segment_is_reused_only_behind_a_durable_tail(void **state)
 {
 	struct scene *scene = *state;
@@ -427,23 +447,7 @@ static void a_segment_is_reused_only_behind_a_durable_tail(void **state)
 		while (scene->waiting_count > 0) {
 			struct engine_io *io = scene->waiting[0];
 
-			for (uint32_t s = 0; s < SCENE_SEGMENTS; s++) {
-				if (!hits_segment(io, s))
-					continue;
-				if (last[s] != 0 &&
-				    io->offset / LOG_BLOCK_BYTES %
-						    SCENE_SEGMENT_BLOCKS ==
-					    0) {
-					reused++;
-					assert_true(
-						last[s] <
-						durable_tail_of(
-							scene,
-							scene_stats(scene)
-								.durable_sequence));
-				}
-				last[s] = scene_stats(scene).sequence;
-			}
+			reused += check_reuse(scene, io, last);
 			scene_end_io(scene, io, 0);
 		}
 		scene->now_ns += SCENE_SECOND_NS / 100;

@@ -12,7 +12,7 @@ import sys
 CODE = ('.c', '.h', '.py', '.sh', '.ts', '.tsx')
 # Written so that this file doesn't match itself.
 UNFINISHED = re.compile(r'TO[D]O|FI[X]ME|\bXX[X]\b|\bHAC[K]\b|for no[w]\b'
-                        r'|not implemente[d]|\bstu[b]')
+                        r'|not implemente[d]|\bstu[b]s?\b')
 MACHINE = re.compile(r'(^|[^a-z])/(wor[k]|hom[e]|far[m])/'
                      r'|https?://(de[b]|registr[y]|pyp[i]|file[s]|stati[c])\.')
 CLIMBS = re.compile(r'^\s*#\s*include\s+"[^"]*\.\./')
