@@ -519,7 +519,7 @@ void superblock_write(struct engine *engine, uint64_t tail,
  */
 bool superblock_note_below(struct engine *engine);
 
-/* recovery.c, survey.c */
+/* recovery.c */
 void recovery_start(struct engine *engine);
 void recovery_advance(struct engine *engine);
 

@@ -5,14 +5,20 @@
  * The disk is cut into units of 16 blocks, and units share the buckets of a
  * table. A bucket in use by two units at once costs a wait, never an error.
  *
- *   generation  raised by every write, discard or drop when it is submitted. A
- *               read fill may enter the log only if it is as it was when the
- *               fill's read was issued (rule 3)
- *   writes      writes submitted and not completed yet; a fill's read that
- * starts while there are any may not fill blocked     a write of part of a
- * block reads the rest first: later writes wait until it has its place in the
- * log below       one of: nobody, a guest's write, the destager writes the
- * layers below here; so no older version lands after a newer one (I6)
+ * generation: raised by every write, discard or drop when it is submitted. A
+ * read fill may enter the log only if it is as it was when the fill's read was
+ * issued (rule 3).
+ *
+ * writes: writes submitted and not completed yet; a read that starts while
+ * there are any may not fill.
+ *
+ * fills: fills on their way into the log; a write around must forget them.
+ *
+ * blocked: a write of part of a block reads the rest first; later writes wait
+ * until it has its place in the log.
+ *
+ * below: nobody, a guest's write, or the destager writes the layers below here;
+ * so no older version lands after a newer one (I6).
  */
 #ifndef FOREBAY_ENGINE_HAZARD_H
 #define FOREBAY_ENGINE_HAZARD_H

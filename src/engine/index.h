@@ -5,7 +5,7 @@
  * A radix of two levels: a directory with one number a 2 MiB leaf of the disk,
  * and leaves of 512 slots. Leaves come from a pool in the engine's memory and
  * go back when their last slot is unmapped. The index changes in the order of
- * the log's sequence only (rule 3), by log_apply.c and eviction.
+ * the log's sequence only (rule 3), by apply.c and eviction.
  */
 #ifndef FOREBAY_ENGINE_INDEX_H
 #define FOREBAY_ENGINE_INDEX_H

@@ -4,9 +4,9 @@
  *
  * A read is cut into runs: blocks that lie side by side on the SSD, or that are
  * all missing. Each run is one I/O into the request's own iovec. What isn't a
- * whole block, or turns out wrong, goes the slow way block by block
- * (read_slow.c). A read never waits for a write: it sees the index, and the
- * index has everything that was acknowledged.
+ * whole block, or turns out wrong, goes the slow way block by block (piece.c).
+ * A read never waits for a write: it sees the index, and the index has
+ * everything that was acknowledged.
  */
 #include "core.h"
 
