@@ -385,20 +385,10 @@ static void writes_wait_while_the_log_is_full_and_never_fail(void **state)
 		assert_int_equal(scene_read_now(scene, i * 10 + 5), 'a');
 }
 
-static bool hits_segment(const struct engine_io *io, uint32_t segment)
+/* The newest tail that an SSD flush has covered. */
+static uint64_t durable_tail(struct scene *scene)
 {
-	uint64_t begin = (uint64_t)(SCENE_FIRST_SEGMENT +
-				    segment * SCENE_SEGMENT_BLOCKS) *
-			 LOG_BLOCK_BYTES;
-
-	return io->type == ENGINE_SSD_WRITE && io->offset >= begin &&
-	       io->offset <
-		       begin + (uint64_t)SCENE_SEGMENT_BLOCKS * LOG_BLOCK_BYTES;
-}
-
-/* What the newest tail was when an SSD flush last ended. */
-static uint64_t durable_tail_of(struct scene *scene, uint64_t durable)
-{
+	uint64_t durable = scene_stats(scene).durable_sequence;
 	uint64_t tail = scene_superblock(scene, scene_newer_superblock(scene))
 				->tail_sequence;
 
@@ -412,50 +402,53 @@ static uint64_t durable_tail_of(struct scene *scene, uint64_t durable)
 	return tail;
 }
 
-/* When @io begins a segment again, what was in it is behind the tail. */
-static uint32_t check_reuse(struct scene *scene, const struct engine_io *io,
-			    uint64_t last[SCENE_SEGMENTS])
-{
-	uint64_t durable = scene_stats(scene).durable_sequence;
-	uint64_t block = io->offset / LOG_BLOCK_BYTES;
-	uint32_t reused = 0;
+/* Newest sequence in each segment of the log that a test watches. */
+struct watch {
+	uint64_t newest[SCENE_SEGMENTS];
+	uint32_t reused;
+};
 
-	for (uint32_t s = 0; s < SCENE_SEGMENTS; s++) {
-		if (!hits_segment(io, s))
-			continue;
-		if (last[s] != 0 && block % SCENE_SEGMENT_BLOCKS == 0) {
-			reused++;
-			assert_true(last[s] < durable_tail_of(scene, durable));
-		}
-		last[s] = scene_stats(scene).sequence;
+static void watch_io(struct watch *watch, struct scene *scene,
+		     const struct engine_io *io)
+{
+	uint64_t block = io->offset / LOG_BLOCK_BYTES;
+	uint64_t *newest;
+
+	if (io->type != ENGINE_SSD_WRITE || block < SCENE_FIRST_SEGMENT)
+		return;
+	newest = &watch->newest[(block - SCENE_FIRST_SEGMENT) /
+				SCENE_SEGMENT_BLOCKS];
+	/* A head is written where there was another one. */
+	if (*newest != 0 && block % SCENE_SEGMENT_BLOCKS == 0) {
+		assert_true(*newest < durable_tail(scene));
+		watch->reused++;
 	}
-	return reused;
+	*newest = scene_stats(scene).sequence;
+}
+
+static void watch_all(struct watch *watch, struct scene *scene)
+{
+	while (scene->waiting_count > 0) {
+		watch_io(watch, scene, scene->waiting[0]);
+		scene_end_io(scene, scene->waiting[0], 0);
+	}
 }
 
 static void a_segment_is_reused_only_behind_a_durable_tail(void **state)
 {
 	struct scene *scene = *state;
-	uint64_t last[SCENE_SEGMENTS] = {0};
-	uint32_t reused = 0;
+	struct watch watch = {0};
 
 	engine_set_draining(scene->engine, true);
 	for (uint32_t i = 0; i < 80; i++) {
-		struct guest *write =
-			scene_write(scene, i * 3 % 200, 6, (char)i);
-
+		scene_write(scene, i * 3 % 200, 6, (char)i);
 		scene_poll(scene);
-		while (scene->waiting_count > 0) {
-			struct engine_io *io = scene->waiting[0];
-
-			reused += check_reuse(scene, io, last);
-			scene_end_io(scene, io, 0);
-		}
-		scene->now_ns += SCENE_SECOND_NS / 100;
-		scene_end_all(scene);
-		assert_true(write->done);
+		watch_all(&watch, scene);
+		scene_pass_ns(scene, SCENE_SECOND_NS / 100);
+		watch_all(&watch, scene);
 		scene_forget_guests(scene);
 	}
-	assert_true(reused > SCENE_SEGMENTS);
+	assert_true(watch.reused > SCENE_SEGMENTS);
 }
 
 static void the_log_goes_round_and_keeps_the_newest(void **state)
