@@ -124,10 +124,15 @@ static void segments_of_a_strange_size_are_refused(void **state)
 	}
 }
 
-static void a_tail_before_the_first_record_is_refused(void **state)
+static void an_impossible_tail_or_generation_is_refused(void **state)
 {
 	(void)state;
 	made.superblock.tail_sequence = 0;
+	assert_refused("impossible");
+	made.superblock.tail_sequence = LOG_SEQUENCE_MAX + 1;
+	assert_refused("impossible");
+	made.superblock.tail_sequence = 1;
+	made.superblock.generation = LOG_SEQUENCE_MAX + 1;
 	assert_refused("impossible");
 }
 
@@ -165,6 +170,9 @@ static void impossible_rows_are_refused(void **state)
 		/* Only the last may be open. */
 		{{1, 1, 1, LOG_ROW_OPEN}, {1, 2, 11, 20}},
 		{{1, 1, 1, LOG_ROW_OPEN}, {1, 2, 11, LOG_ROW_OPEN}},
+		/* No log ever gets so far. */
+		{{1, 1, 1, 10}, {1, 2, 11, LOG_SEQUENCE_MAX + 1}},
+		{{1, 1, 1, 10}, {1, 2, LOG_SEQUENCE_MAX + 1, LOG_ROW_OPEN}},
 	};
 
 	(void)state;
@@ -459,6 +467,35 @@ static void an_entry_of_unknown_type_is_refused(void **state)
 	}
 }
 
+static void impossible_sequences_are_refused(void **state)
+{
+	static const struct {
+		uint64_t sequence;
+		uint64_t tail;
+		uint64_t durable;
+	} cases[] = {
+		{0, 0, 0},
+		/* No tail; a tail beyond itself; durable before it is. */
+		{5, 0, 0},
+		{5, 6, 0},
+		{5, 1, 5},
+		{LOG_SEQUENCE_MAX + 1, 1, 0},
+		{UINT64_MAX, UINT64_MAX, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		record.header.sequence = cases[i].sequence;
+		record.header.tail_sequence = cases[i].tail;
+		record.header.durable_sequence = cases[i].durable;
+		assert_false(valid_when_sealed());
+	}
+	record.header.sequence = 5;
+	record.header.tail_sequence = 5;
+	record.header.durable_sequence = 4;
+	assert_true(valid_when_sealed());
+}
+
 /* Check values and masks */
 
 static void a_check_value_covers_disk_sequence_block_and_data(void **state)
@@ -525,7 +562,7 @@ int main(void)
 		     good_superblock),
 		TEST(a_superblock_of_another_disk_is_refused, good_superblock),
 		TEST(segments_of_a_strange_size_are_refused, good_superblock),
-		TEST(a_tail_before_the_first_record_is_refused,
+		TEST(an_impossible_tail_or_generation_is_refused,
 		     good_superblock),
 		TEST(more_rows_than_have_room_are_refused, good_superblock),
 		TEST(as_many_rows_as_have_room_are_accepted, good_superblock),
@@ -560,6 +597,7 @@ int main(void)
 		     good_record),
 		TEST(a_mask_is_for_single_blocks, good_record),
 		TEST(an_entry_of_unknown_type_is_refused, good_record),
+		TEST(impossible_sequences_are_refused, good_record),
 		cmocka_unit_test(
 			a_check_value_covers_disk_sequence_block_and_data),
 		cmocka_unit_test(a_block_in_parts_has_the_same_check_value),
