@@ -152,13 +152,14 @@ static void write_around_of_what_is_not_cached_goes_straight_below(void **state)
 static void write_around_of_what_is_dirty_stays_in_the_log(void **state)
 {
 	struct scene *scene = *state;
+	uint64_t sequence;
 
 	scene_write_now(scene, 3, 1, 'a');
+	sequence = scene_stats(scene).sequence;
 	engine_set_mode(scene->engine, ENGINE_WRITE_AROUND);
 	scene_write_now(scene, 3, 1, 'b');
 	assert_below(scene, 3, 'b');
-	assert_int_equal(entry_type(scene, scene_stats(scene).sequence),
-			 LOG_WRITE);
+	assert_int_equal(entry_type(scene, sequence + 1), LOG_WRITE);
 	assert_int_equal(scene_read_now(scene, 3), 'b');
 	scene_restart(scene);
 	assert_int_equal(scene_read_now(scene, 3), 'b');
@@ -177,6 +178,17 @@ static void a_mode_is_not_reached_before_nothing_is_dirty(void **state)
 	assert_int_equal(scene_stats(scene).mode_actual, ENGINE_WRITE_THROUGH);
 	engine_set_mode(scene->engine, ENGINE_WRITE_BACK);
 	assert_int_equal(scene_stats(scene).mode_actual, ENGINE_WRITE_BACK);
+}
+
+static void leaving_write_back_drains_by_itself(void **state)
+{
+	struct scene *scene = *state;
+
+	scene_write_now(scene, 3, 1, 'a');
+	engine_set_mode(scene->engine, ENGINE_WRITE_THROUGH);
+	scene_end_all(scene);
+	assert_below(scene, 3, 'a');
+	assert_int_equal(scene_stats(scene).mode_actual, ENGINE_WRITE_THROUGH);
 }
 
 static void each_record_says_in_which_mode_it_was_written(void **state)
@@ -472,6 +484,25 @@ static void the_log_goes_round_and_keeps_the_newest(void **state)
 		assert_below(scene, block, 'a' + 39 % 26);
 }
 
+static void a_lost_block_does_not_hold_up_the_log(void **state)
+{
+	struct scene *scene = *state;
+
+	scene_write_now(scene, 3, 1, 'a');
+	scene_flush_now(scene);
+	scene_copy(scene, 3)[9] ^= 1;
+	for (uint32_t round = 0; round < 60; round++) {
+		scene_write_now(scene, 100, 6, (char)round);
+		scene->now_ns += SCENE_SECOND_NS;
+	}
+	assert_int_equal(scene_read_now(scene, 3), -EIO);
+	assert_below(scene, 3, 'o');
+	scene_restart(scene);
+	assert_int_equal(engine_state(scene->engine), ENGINE_RUNNING);
+	assert_int_equal(scene_read_now(scene, 3), -EIO);
+	assert_int_equal(scene_read_now(scene, 105), 59);
+}
+
 static void a_drain_ends_although_the_guest_goes_on_writing(void **state)
 {
 	struct scene *scene = *state;
@@ -511,6 +542,7 @@ int main(void)
 		TEST(write_around_of_what_is_not_cached_goes_straight_below),
 		TEST(write_around_of_what_is_dirty_stays_in_the_log),
 		TEST(a_mode_is_not_reached_before_nothing_is_dirty),
+		TEST(leaving_write_back_drains_by_itself),
 		TEST(each_record_says_in_which_mode_it_was_written),
 		TEST(a_drain_writes_flushes_and_only_then_marks_clean),
 		TEST(blocks_go_below_sorted_and_merged),
@@ -522,6 +554,7 @@ int main(void)
 		TEST(writes_wait_while_the_log_is_full_and_never_fail),
 		TEST(a_segment_is_reused_only_behind_a_durable_tail),
 		TEST(the_log_goes_round_and_keeps_the_newest),
+		TEST(a_lost_block_does_not_hold_up_the_log),
 		TEST(a_drain_ends_although_the_guest_goes_on_writing),
 	};
 
