@@ -167,10 +167,14 @@ struct reads {
 	uint32_t fills; /* reads for the log that are under way */
 };
 
+enum write_path { PATH_BACK, PATH_THROUGH, PATH_AROUND };
+
 struct writes {
 	struct list waiting; /* not admitted, in order of arrival */
 	struct list through; /* in the log, to be written below, in order */
+	struct list admitted; /* and not completed, by their active link */
 	uint32_t in_flight; /* admitted and not completed */
+	uint32_t not_back; /* of these: those that go below themselves */
 };
 
 /* Runs written below by the guest's own writes, to be marked clean. */

@@ -170,6 +170,7 @@ static void init_parts(struct engine *engine, uint8_t *memory,
 	list_init(&engine->reads.pieces);
 	list_init(&engine->writes.waiting);
 	list_init(&engine->writes.through);
+	list_init(&engine->writes.admitted);
 	list_init(&engine->flusher.waiting);
 }
 

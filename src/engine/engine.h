@@ -88,6 +88,7 @@ struct engine_request {
 	void *owner; /* the host's */
 	/* The engine's: */
 	struct list link;
+	struct list active; /* WRITE: admitted */
 	uint64_t target_sequence; /* FLUSH, FUA: durable up to here */
 	uint64_t below_target; /* FLUSH: flush of below that covers it */
 	uint64_t next_sector; /* progress in issuing */

@@ -18,7 +18,6 @@
 #include <errno.h>
 
 enum through_phase { PHASE_WAITING, PHASE_WRITING };
-enum write_path { PATH_BACK, PATH_THROUGH, PATH_AROUND };
 
 #define RUNS_HIGH (THROUGH_RUNS_MAX * 3 / 4)
 
@@ -123,9 +122,7 @@ static bool start(struct engine *engine, struct engine_request *request)
 	}
 	if (list_is_empty(&engine->io.free_slots))
 		return false;
-	/* Around has had its place since it was admitted. */
-	if (request->path == PATH_THROUGH &&
-	    !hazard_below_take(engine->hazards, request_block(request),
+	if (!hazard_below_take(engine->hazards, request_block(request),
 			       request_blocks(request)))
 		return false;
 	slot = io_slot_get(engine);
@@ -191,10 +188,6 @@ void through_fail_all(struct engine *engine)
 			list_entry(through->next, struct engine_request, link);
 
 		list_remove(&request->link);
-		if (request->path == PATH_AROUND)
-			hazard_below_release(engine->hazards,
-					     request_block(request),
-					     request_blocks(request));
 		write_finish(engine, request, -EIO);
 	}
 }

@@ -17,8 +17,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum write_path { PATH_BACK, PATH_THROUGH, PATH_AROUND };
-
 void write_submit(struct engine *engine, struct engine_request *request)
 {
 	list_append(&engine->writes.waiting, &request->link);
@@ -30,7 +28,10 @@ void write_finish(struct engine *engine, struct engine_request *request,
 {
 	hazard_write_end(engine->hazards, request_block(request),
 			 request_blocks(request));
+	list_remove(&request->active);
 	engine->writes.in_flight--;
+	if (request->path != PATH_BACK)
+		engine->writes.not_back--;
 	if (status == 0) {
 		engine->stats.write_bytes +=
 			request->sector_count * LOG_SECTOR_BYTES;
@@ -45,10 +46,6 @@ void write_finish(struct engine *engine, struct engine_request *request,
 void write_in_log(struct engine *engine, struct engine_request *request)
 {
 	if (request->status < 0 || engine->state != ENGINE_RUNNING) {
-		if (request->path == PATH_AROUND)
-			hazard_below_release(engine->hazards,
-					     request_block(request),
-					     request_blocks(request));
 		write_finish(engine, request,
 			     request->status < 0 ? request->status : -EIO);
 		return;
@@ -296,37 +293,70 @@ static bool part_blocks_may_start(const struct engine *engine,
 	return true;
 }
 
+/*
+ * Does it overlap a write under way, with either of them going below by itself?
+ * In the log blocks of both can take turns, when one is amended: the two orders
+ * would not be the same. A guest that cares has waited for the first.
+ */
+static bool crosses(const struct engine *engine,
+		    const struct engine_request *request)
+{
+	uint64_t first = request_block(request);
+	uint64_t end = first + request_blocks(request);
+
+	if (engine->writes.not_back == 0 &&
+	    engine->config.mode == ENGINE_WRITE_BACK)
+		return false;
+	list_for_each (node, &engine->writes.admitted) {
+		const struct engine_request *other =
+			list_entry(node, struct engine_request, active);
+		uint64_t begin = request_block(other);
+
+		if (begin < end && first < begin + request_blocks(other))
+			return true;
+	}
+	return false;
+}
+
+static enum write_path choose_path(const struct engine *engine,
+				   const struct range_state *state)
+{
+	switch (engine->config.mode) {
+	case ENGINE_WRITE_BACK:
+		return PATH_BACK;
+	case ENGINE_WRITE_THROUGH:
+		return PATH_THROUGH;
+	case ENGINE_WRITE_AROUND:
+		/* What is dirty has to stay in the log until it is below. */
+		return state->dirty ? PATH_THROUGH : PATH_AROUND;
+	}
+	__builtin_unreachable();
+}
+
 static bool admit(struct engine *engine, struct engine_request *request)
 {
 	uint64_t first = request_block(request);
 	uint64_t count = request_blocks(request);
-	enum write_path path = PATH_BACK;
 	struct range_state state = {0};
+	enum write_path path;
 
 	if (!append_admits(engine, count) ||
 	    hazard_blocked(engine->hazards, first, count) ||
-	    !part_blocks_may_start(engine, request))
+	    !part_blocks_may_start(engine, request) || crosses(engine, request))
 		return false;
 	if (engine->config.mode != ENGINE_WRITE_BACK &&
 	    !superblock_note_below(engine))
 		return false;
-	if (engine->config.mode == ENGINE_WRITE_THROUGH)
-		path = PATH_THROUGH;
-	if (engine->config.mode == ENGINE_WRITE_AROUND) {
+	if (engine->config.mode == ENGINE_WRITE_AROUND)
 		state = range_state(engine, request);
-		/* What is dirty has to stay in the log until it is below. */
-		path = state.dirty || hazard_writes(engine->hazards, first,
-						    count)
-			       ? PATH_THROUGH
-			       : PATH_AROUND;
-	}
-	if (path == PATH_AROUND &&
-	    !hazard_below_take(engine->hazards, first, count))
-		return false;
+	path = choose_path(engine, &state);
 	list_remove(&request->link);
 	list_init(&request->link);
 	hazard_write_begin(engine->hazards, first, count);
+	list_append(&engine->writes.admitted, &request->active);
 	engine->writes.in_flight++;
+	if (path != PATH_BACK)
+		engine->writes.not_back++;
 	request->path = (uint8_t)path;
 	engine->progress = true;
 	if (path == PATH_AROUND)
