@@ -486,6 +486,69 @@ static void the_log_goes_round_and_keeps_the_newest(void **state)
 		assert_below(scene, block, 'a' + 39 % 26);
 }
 
+/*
+ * Block 3 dirty in the oldest segment, and behind it clean copies of blocks
+ * from 100 on, until the log begins to want free segments.
+ */
+static void fill_behind_a_dirty_block(struct scene *scene)
+{
+	uint64_t block = 100;
+
+	scene_write_now(scene, 3, 1, 'd');
+	while (scene_stats(scene).segments_free > 4) {
+		scene_read_now(scene, block);
+		scene_read_now(scene, block);
+		block++;
+	}
+	assert_int_equal(scene_stats(scene).dirty_bytes, LOG_BLOCK_BYTES);
+}
+
+/* Each killed process leaves the rest of a segment unused. */
+static void waste_segments(struct scene *scene)
+{
+	uint64_t block = 100;
+
+	scene->config.mode = ENGINE_WRITE_AROUND;
+	for (;;) {
+		scene_boot(scene);
+		end_all_but_below(scene);
+		assert_int_equal(engine_state(scene->engine), ENGINE_RUNNING);
+		if (scene_stats(scene).segments_free == 0)
+			return;
+		scene_write(scene, block++, 1, 'x');
+		end_all_but_below(scene);
+	}
+}
+
+static void the_superblock_carries_the_tail_when_the_log_has_no_room(
+	void **state)
+{
+	struct scene *scene = *state;
+	struct guest *write;
+
+	fill_behind_a_dirty_block(scene);
+	waste_segments(scene);
+	write = scene_write(scene, 115, 1, 'n');
+	end_all_but_below(scene);
+	assert_false(write->done);
+	assert_int_equal(scene_superblock(scene, scene_newer_superblock(scene))
+				 ->tail_sequence,
+			 1);
+	/* The backend answers: block 3 is clean, and nothing can say so. */
+	scene_end_all(scene);
+	assert_true(write->done);
+	assert_int_equal(write->request.status, 0);
+	assert_true(scene_superblock(scene, scene_newer_superblock(scene))
+			    ->tail_sequence > 1);
+	assert_true(scene_stats(scene).segments_free > 0);
+	scene_forget_guests(scene);
+	scene_restart(scene);
+	assert_int_equal(engine_state(scene->engine), ENGINE_RUNNING);
+	assert_int_equal(scene_read_now(scene, 3), 'd');
+	assert_int_equal(scene_read_now(scene, 115), 'n');
+	assert_int_equal(scene_read_now(scene, 116), 'o');
+}
+
 static void a_lost_block_does_not_hold_up_the_log(void **state)
 {
 	struct scene *scene = *state;
@@ -556,6 +619,7 @@ int main(void)
 		TEST(writes_wait_while_the_log_is_full_and_never_fail),
 		TEST(a_segment_is_reused_only_behind_a_durable_tail),
 		TEST(the_log_goes_round_and_keeps_the_newest),
+		TEST(the_superblock_carries_the_tail_when_the_log_has_no_room),
 		TEST(a_lost_block_does_not_hold_up_the_log),
 		TEST(a_drain_ends_although_the_guest_goes_on_writing),
 	};
