@@ -132,6 +132,29 @@ class SummaryTest(unittest.TestCase):
             (0, '1 passed, 0 failed, 0 skipped'))
 
 
+class SkipTest(unittest.TestCase):
+
+    def wrapped(self, script):
+        return subprocess.run(
+            [sys.executable, os.path.join(HERE, 'tap_skip.py'), 'sh', '-c',
+             script], capture_output=True, text=True, check=False)
+
+    def test_a_skipped_test_of_cmocka_is_skipped(self):
+        done = self.wrapped('echo "not ok 3 # SKIP a_name"; exit 0')
+        self.assertEqual(done.stdout,
+                         'ok 3 - a_name # SKIP not possible here\n')
+        self.assertEqual(done.returncode, 0)
+
+    def test_a_failed_test_stays_failed(self):
+        done = self.wrapped('echo "not ok 3 - a_name"; exit 1')
+        self.assertEqual(done.stdout, 'not ok 3 - a_name\n')
+        self.assertEqual(done.returncode, 1)
+
+    def test_a_crash_stays_a_crash(self):
+        self.assertEqual(self.wrapped('kill -SEGV $$').returncode,
+                         128 + signal.SIGSEGV)
+
+
 class SpawnTest(unittest.TestCase):
 
     def test_waiting_ends_at_its_deadline(self):
