@@ -33,7 +33,7 @@ struct guest {
 	struct engine_request request;
 	struct iovec iov[2];
 	bool done;
-	uint8_t bytes[SCENE_REQUEST_BLOCKS_MAX * LOG_BLOCK_BYTES];
+	_Alignas(16) uint8_t bytes[SCENE_REQUEST_BLOCKS_MAX * LOG_BLOCK_BYTES];
 };
 
 struct scene {
@@ -46,8 +46,8 @@ struct scene {
 	uint32_t waiting_count;
 	struct guest guests[24];
 	uint32_t guest_count;
-	uint8_t ssd[SCENE_FILE_BLOCKS * LOG_BLOCK_BYTES];
-	uint8_t below[SCENE_DISK_BLOCKS * LOG_BLOCK_BYTES];
+	_Alignas(16) uint8_t ssd[SCENE_FILE_BLOCKS * LOG_BLOCK_BYTES];
+	_Alignas(16) uint8_t below[SCENE_DISK_BLOCKS * LOG_BLOCK_BYTES];
 };
 
 /* cmocka fixtures: *state becomes a scene whose engine runs on a new file. */
