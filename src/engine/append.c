@@ -301,7 +301,8 @@ static bool make_room(struct engine *engine, uint32_t blocks, bool meta)
 
 	if (segment_room(engine) >= blocks)
 		return true;
-	if (table->free <= (meta ? 0 : engine->reserve_segments))
+	if (table->free <= (meta ? 0 : engine->reserve_segments) ||
+	    zero_ahead_blocks(engine))
 		return false;
 	if (append->has_active)
 		table->segments[append->active].state = SEGMENT_SEALED;

@@ -12,6 +12,7 @@
  *   fill       what is missed again comes into the log
  *   flush      SSD flush, flush of below, and who waits for them
  *   destage    dirty blocks go below; the tail moves on
+ *   zero_ahead segments that were never written get zeros first
  *   superblock the two copies; recovery reads the log and closes its last row
  *
  * engine_poll() runs the parts' _advance() functions until none of them makes
@@ -334,6 +335,17 @@ struct superblock {
 	void (*done)(struct engine *engine);
 };
 
+/* Zeros that go ahead of the log, in one write a segment. */
+#define ZERO_BLOCKS 16u
+
+struct zero_ahead {
+	struct engine_io io;
+	struct iovec iov[LOG_SEGMENT_BLOCKS_MAX / ZERO_BLOCKS + 1];
+	uint8_t *zeros; /* ZERO_BLOCKS, never written */
+	uint32_t segment;
+	bool busy;
+};
+
 struct engine {
 	struct engine_config config;
 	enum engine_state state;
@@ -365,6 +377,7 @@ struct engine {
 	struct destage destage;
 	struct recovery recovery;
 	struct superblock superblock;
+	struct zero_ahead zero_ahead;
 	struct engine_stats stats;
 };
 
@@ -507,6 +520,11 @@ void evict_advance(struct engine *engine);
 void evict_segment_there(struct engine *engine);
 /* A lost block has its place further up, or was overwritten meanwhile. */
 void evict_lost_carried(struct engine *engine);
+
+/* zero_ahead.c */
+void zero_ahead_advance(struct engine *engine);
+/* The next segment is being written with zeros: it can't be opened yet. */
+bool zero_ahead_blocks(const struct engine *engine);
 
 /* superblock.c */
 void superblock_read(struct engine *engine);

@@ -33,6 +33,7 @@ struct layout {
 	uint64_t buffers;
 	uint64_t segment_buffer;
 	uint64_t superblocks;
+	uint64_t zeros;
 	uint32_t segment_count;
 	uint32_t leaf_count;
 	uint32_t ghost_count;
@@ -116,6 +117,7 @@ static struct layout lay_out(const struct engine_config *config)
 	layout.superblocks = place(
 		&layout, (LOG_SUPERBLOCK_COPIES + 1) * LOG_SUPERBLOCK_BLOCKS,
 		LOG_BLOCK_BYTES);
+	layout.zeros = place(&layout, ZERO_BLOCKS, LOG_BLOCK_BYTES);
 	layout.segment_buffer = place(&layout, blocks, LOG_BLOCK_BYTES);
 	layout.leaves =
 		place(&layout, layout.leaf_count, sizeof(struct index_leaf));
@@ -152,6 +154,7 @@ static void init_parts(struct engine *engine, uint8_t *memory,
 	engine->io.buffers = memory + layout->buffers;
 	engine->destage.blocks = (void *)(memory + layout->blocks);
 	engine->destage.buffer = memory + layout->segment_buffer;
+	engine->zero_ahead.zeros = memory + layout->zeros;
 	for (uint32_t i = 0; i < engine->append.ring; i++) {
 		struct record *record = &engine->append.records[i];
 		uint8_t *at = memory + layout->headers +
@@ -307,6 +310,7 @@ static void advance(struct engine *engine)
 	evict_advance(engine);
 	write_advance(engine);
 	append_advance(engine);
+	zero_ahead_advance(engine);
 	read_advance(engine);
 	piece_advance(engine);
 }

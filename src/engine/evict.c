@@ -217,7 +217,8 @@ static void carry_tail(struct engine *engine)
 	    engine->flusher.durable_tail >= engine->tail_sequence)
 		return;
 	if (append_has_room(engine)) {
-		if (append->completed_tail < engine->tail_sequence) {
+		if (append->completed_tail < engine->tail_sequence &&
+		    !append->carry_tail) {
 			append->carry_tail = true;
 			engine->progress = true;
 		}

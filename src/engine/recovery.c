@@ -56,6 +56,8 @@ static void head_take(struct engine *engine, uint32_t segment,
 	struct recovery *recovery = &engine->recovery;
 	const struct log_row *row;
 
+	/* Reads as zeros: it may be an extent that was never written. */
+	engine->segments.segments[segment].written = head->magic != 0;
 	if (!log_segment_head_valid(head, engine->config.uuid))
 		return;
 	if (head->incarnation > engine->superblock.image->generation) {
@@ -467,6 +469,7 @@ static void apply_segment(struct engine *engine, const struct survey *survey)
 		.first_sequence = survey->first_sequence,
 		.opened_ns = engine->now_ns,
 		.state = SEGMENT_SEALED,
+		.written = true,
 	};
 	if (walk.last_sequence > recovery->cut)
 		walk.last_sequence = recovery->cut;

@@ -43,6 +43,7 @@ struct segment *segments_open(struct segment_table *table,
 	       segment->dirty == 0 && segment->readers == 0);
 	memset(segment, 0, sizeof(*segment));
 	segment->state = SEGMENT_ACTIVE;
+	segment->written = true;
 	segment->first_sequence = first_sequence;
 	segment->last_sequence = first_sequence - 1;
 	segment->opened_ns = now_ns;

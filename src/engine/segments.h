@@ -37,6 +37,7 @@ struct segment {
 	uint32_t lost; /* of these: dirty and unreadable */
 	uint32_t readers; /* SSD reads under way */
 	enum segment_state state;
+	bool written; /* its blocks were written once, if only with zeros */
 };
 
 struct segment_table {

@@ -44,6 +44,7 @@ struct scene {
 	uint64_t now_ns;
 	struct engine_io *waiting[SCENE_WAITING_MAX];
 	uint32_t waiting_count;
+	uint32_t zeroed; /* segments that got zeros ahead of the log */
 	struct guest guests[24];
 	uint32_t guest_count;
 	_Alignas(16) uint8_t ssd[SCENE_FILE_BLOCKS * LOG_BLOCK_BYTES];

@@ -316,6 +316,25 @@ static void an_ssd_that_refuses_writes_fails_every_request(void **state)
 	assert_true(engine_drain_failed(scene->engine));
 }
 
+static void segments_that_were_never_written_get_zeros_first(void **state)
+{
+	struct scene *scene = *state;
+
+	/* A quiet disk writes nothing. */
+	assert_int_equal(scene->zeroed, 0);
+	scene_write(scene, 3, 1, 'a');
+	scene_end_all(scene);
+	assert_int_equal(scene->zeroed, 1);
+	for (int i = 0; i < 3 * (int)SCENE_SEGMENTS; i++) {
+		scene_write(scene, 10, 4, 'b');
+		scene_end_all(scene);
+		scene_forget_guests(scene);
+	}
+	/* The log has gone round, and the first segment had the first record.
+	 */
+	assert_int_equal(scene->zeroed, SCENE_SEGMENTS - 1);
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, scene_set_up, scene_tear_down)
 
@@ -328,6 +347,7 @@ int main(void)
 		TEST(acks_come_in_the_order_of_the_sequence),
 		TEST(the_later_of_two_writes_of_a_block_holds),
 		TEST(aligned_requests_copy_no_byte),
+		TEST(segments_that_were_never_written_get_zeros_first),
 		TEST(a_changed_buffer_is_appended_again),
 		TEST(nothing_is_acked_behind_a_record_that_waits_for_amendment),
 		TEST(a_part_of_a_block_is_laid_over_what_is_below),
