@@ -184,11 +184,13 @@ class Demo:
                          str(entry['errors'])))
         table('Since forebay-disk was replaced', rows)
         table('Cache', [
-            ('mode', 'hit ratio', 'cached', 'dirty', 'destaged', 'copied'),
+            ('mode', 'hit ratio', 'cached', 'dirty', 'destaged', 'copied *'),
             (cache['mode']['actual'], f'{100 * cache["hit_ratio"]:.1f} %',
              mib(cache['cached_bytes']), mib(cache['dirty_bytes']),
              mib(cache['destaged_bytes']),
-             f'{stats["copied_bytes"]} B')])
+             mib(stats['copied_bytes']))])
+        say('    ' + paint(2, '* of requests that are not whole 4 KiB blocks; '
+                               'others are never copied'))
         say()
 
     def flush_and_stop(self):
