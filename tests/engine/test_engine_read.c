@@ -170,6 +170,57 @@ static void a_fill_that_waits_is_overtaken_too(void **state)
 	assert_int_equal(scene_read_now(scene, 3), 'n');
 }
 
+/* The superblock knows that writes go below, and below is flushed. */
+static void go_around(struct scene *scene)
+{
+	engine_set_mode(scene->engine, ENGINE_WRITE_AROUND);
+	scene_write_now(scene, 255, 1, 'z');
+	scene_flush_now(scene);
+}
+
+/* Nothing of it is in the log yet, so the write needs no DROP. */
+static void a_fill_beside_a_write_around_is_not_kept(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *write;
+
+	go_around(scene);
+	read_until_fill(scene, 3);
+	write = scene_write(scene, 3, 1, 'n');
+	scene_poll(scene);
+	assert_int_equal(scene_waiting(scene, ENGINE_BELOW_WRITE), 1);
+	/* The fill reads what is there before the write ends. */
+	scene_end(scene, ENGINE_BELOW_READ);
+	scene_end_all(scene);
+	assert_true(write->done);
+	scene_forget_guests(scene);
+	assert_int_equal(scene_read_now(scene, 3), 'n');
+}
+
+/* The DROP of a write around the cache goes before what waits. */
+static void a_fill_that_waits_is_overtaken_by_a_drop(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *write;
+
+	go_around(scene);
+	engine_set_mode(scene->engine, ENGINE_WRITE_BACK);
+	read_until_fill(scene, 3);
+	for (uint64_t i = 0; i < 2; i++) {
+		scene_write(scene, 100 + 50 * i, 1, 'x');
+		scene_poll(scene);
+	}
+	scene_end(scene, ENGINE_BELOW_READ);
+	engine_set_mode(scene->engine, ENGINE_WRITE_AROUND);
+	write = scene_write(scene, 3, 1, 'n');
+	scene_end_all(scene);
+	assert_true(write->done);
+	scene_forget_guests(scene);
+	assert_int_equal(scene_read_now(scene, 3), 'n');
+	scene_restart(scene);
+	assert_int_equal(scene_read_now(scene, 3), 'n');
+}
+
 static void a_read_that_ends_beside_a_write_does_not_fill(void **state)
 {
 	struct scene *scene = *state;
@@ -398,6 +449,8 @@ int main(void)
 		TEST(a_long_read_is_a_stream_and_not_kept),
 		TEST(a_read_fill_never_overtakes_a_write),
 		TEST(a_fill_that_waits_is_overtaken_too),
+		TEST(a_fill_beside_a_write_around_is_not_kept),
+		TEST(a_fill_that_waits_is_overtaken_by_a_drop),
 		TEST(a_read_that_ends_beside_a_write_does_not_fill),
 		TEST(a_read_may_mix_hits_and_misses),
 		TEST(a_read_sees_the_write_that_was_acked_before_it),

@@ -243,6 +243,26 @@ static void parts_that_are_written_at_once_add_up_too(void **state)
 		assert_int_equal(read->bytes[i * LOG_SECTOR_BYTES], 'a' + i);
 }
 
+static void a_whole_write_never_overtakes_a_part_that_reads_the_rest(
+	void **state)
+{
+	struct scene *scene = *state;
+	struct guest *whole;
+
+	scene_write_now(scene, 3, 1, 'a');
+	scene_write_sectors(scene, 3 * 8, 1, 'p');
+	scene_poll(scene);
+	assert_int_equal(scene_waiting(scene, ENGINE_SSD_READ), 1);
+	whole = scene_write(scene, 3, 1, 'n');
+	scene_poll(scene);
+	/* It would have its place before the part, which has old sectors. */
+	assert_int_equal(scene_waiting(scene, ENGINE_SSD_WRITE), 0);
+	scene_end_all(scene);
+	assert_true(whole->done);
+	scene_forget_guests(scene);
+	assert_int_equal(scene_read_now(scene, 3), 'n');
+}
+
 static void a_request_beyond_the_disk_is_refused(void **state)
 {
 	struct scene *scene = *state;
@@ -353,6 +373,7 @@ int main(void)
 		TEST(a_part_of_a_block_is_laid_over_what_is_below),
 		TEST(parts_of_a_block_add_up),
 		TEST(parts_that_are_written_at_once_add_up_too),
+		TEST(a_whole_write_never_overtakes_a_part_that_reads_the_rest),
 		TEST(a_request_beyond_the_disk_is_refused),
 		TEST(a_request_of_more_than_a_segment_takes_several_records),
 		TEST(an_ssd_write_error_is_tried_again),
