@@ -205,6 +205,8 @@ struct flusher {
 	uint64_t below_destage_wanted; /* counts requests of the destager */
 	uint64_t below_destage_done;
 	uint64_t below_destage_covers;
+	int below_failed; /* a flush of below did, and no FLUSH has said so */
+	bool below_doubtful; /* since then no fills: what is read may go */
 	bool ssd_busy;
 	bool below_busy;
 	bool broken; /* an SSD flush failed: nothing is acked any more */

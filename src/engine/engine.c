@@ -430,6 +430,7 @@ bool engine_clean(const struct engine *engine)
 bool engine_drain_failed(const struct engine *engine)
 {
 	return engine->state == ENGINE_FAILED ||
+	       engine->flusher.below_failed < 0 ||
 	       (engine->dirty_blocks > 0 &&
 		engine->dirty_blocks == engine->lost_blocks);
 }

@@ -19,8 +19,15 @@
 
 void flush_submit(struct engine *engine, struct engine_request *request)
 {
+	int failed = engine->flusher.below_failed;
+
 	request->target_sequence = engine->append.acked_write_sequence;
 	request->below_target = engine->flusher.below_writes;
+	if (failed < 0) {
+		engine->flusher.below_failed = 0;
+		io_request_done(engine, request, failed);
+		return;
+	}
 	if (engine_bug(engine, ENGINE_BUG_FLUSH_LEFT_OUT)) {
 		io_request_done(engine, request, 0);
 		return;
@@ -72,6 +79,8 @@ bool flush_below_durable(struct engine *engine, uint64_t first, uint64_t count)
 
 	if (last < flusher->below_unknown)
 		last = flusher->below_unknown;
+	if (flusher->below_doubtful)
+		return false;
 	if (last <= flusher->below_flushed)
 		return true;
 	if (engine->now_ns >= flusher->below_flush_ns + FLUSH_AFTER_NS) {
@@ -170,6 +179,38 @@ static void start_ssd_flush(struct engine *engine)
 	io_out(engine, &flusher->ssd_io);
 }
 
+/*
+ * A flush that failed may have dropped what it should have covered, and the
+ * next one would not say so: what relied on it starts again. Write-through has
+ * its data in the log. What was written around is lost perhaps, and the guest
+ * is told by a FLUSH: by those that wait, or else by the next.
+ */
+static void below_flush_failed(struct engine *engine, int status)
+{
+	struct flusher *flusher = &engine->flusher;
+	struct destage *destage = &engine->destage;
+	bool told = flusher->below_covers == flusher->below_flushed;
+
+	list_for_each_safe (node, &flusher->waiting) {
+		struct engine_request *request =
+			list_entry(node, struct engine_request, link);
+
+		if (request->below_target <= flusher->below_flushed)
+			continue;
+		told |= request->operation == ENGINE_FLUSH;
+		list_remove(node);
+		finish(engine, request, status);
+	}
+	if (!told)
+		flusher->below_failed = status;
+	flusher->below_wanted = flusher->below_flushed;
+	flusher->below_doubtful = true;
+	flusher->run_count = 0;
+	destage->failed |= destage->state == DESTAGE_FLUSH ||
+			   destage->state == DESTAGE_WRITE;
+	flusher->below_destage_done = flusher->below_destage_covers;
+}
+
 static void below_flushed(struct engine *engine, struct engine_io *io,
 			  int status)
 {
@@ -179,22 +220,7 @@ static void below_flushed(struct engine *engine, struct engine_io *io,
 	flusher->below_busy = false;
 	engine->progress = true;
 	if (status < 0) {
-		/* Who waits is told; the data are in the log, nothing is lost.
-		 */
-		list_for_each_safe (node, &flusher->waiting) {
-			struct engine_request *request =
-				list_entry(node, struct engine_request, link);
-
-			if (request->below_target <= flusher->below_flushed)
-				continue;
-			list_remove(node);
-			finish(engine, request, status);
-		}
-		flusher->below_wanted = flusher->below_flushed;
-		flusher->run_count = 0;
-		engine->destage.failed |=
-			engine->destage.state == DESTAGE_FLUSH;
-		flusher->below_destage_done = flusher->below_destage_covers;
+		below_flush_failed(engine, status);
 		return;
 	}
 	engine->stats.below_flushes++;

@@ -119,11 +119,14 @@ static bool copy_good(const struct engine *engine, const struct io_slot *slot)
 	       slot->piece.check;
 }
 
-static void copy_bad(struct engine *engine, struct io_slot *slot)
+/* @wrong: it was read, and isn't what was written. */
+static void copy_bad(struct engine *engine, struct io_slot *slot, bool wrong)
 {
 	engine->stats.bad_blocks++;
 	if (index_get(&engine->index, block_of(slot)).dirty) {
-		apply_lost(engine, block_of(slot));
+		/* A read that failed may succeed another time. */
+		if (wrong)
+			apply_lost(engine, block_of(slot));
 		end(engine, slot, -EIO);
 		return;
 	}
@@ -148,7 +151,7 @@ static void copy_read(struct engine *engine, struct engine_io *io, int status)
 		slot->suspicious = true;
 		look(engine, slot);
 	} else {
-		copy_bad(engine, slot);
+		copy_bad(engine, slot, status == 0);
 	}
 }
 

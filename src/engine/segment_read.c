@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#define BLOCK_ATTEMPTS 3u
+#define BLOCK_ATTEMPTS 5u
 
 static void there(struct engine *engine, bool failed)
 {

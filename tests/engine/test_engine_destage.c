@@ -352,6 +352,50 @@ static void a_refused_flush_of_below_marks_nothing_clean(void **state)
 	assert_true(engine_clean(scene->engine));
 }
 
+static void what_went_below_before_a_refused_flush_goes_again(void **state)
+{
+	struct scene *scene = *state;
+
+	set_mode(scene, ENGINE_WRITE_AROUND);
+	scene_write_now(scene, 50, 1, 'a');
+	engine_set_mode(scene->engine, ENGINE_WRITE_BACK);
+	scene_write_now(scene, 3, 1, 'b');
+	scene_write_now(scene, 100, 1, 'c');
+	engine_set_draining(scene->engine, true);
+	scene_poll(scene);
+	assert_int_equal(scene_waiting(scene, ENGINE_BELOW_FLUSH), 1);
+	scene_end(scene, ENGINE_SSD_READ);
+	if (scene_waiting(scene, ENGINE_SSD_FLUSH) > 0)
+		scene_end(scene, ENGINE_SSD_FLUSH);
+	assert_int_equal(scene_waiting(scene, ENGINE_BELOW_WRITE), 2);
+	scene_end(scene, ENGINE_BELOW_WRITE);
+	scene_end_with(scene, ENGINE_BELOW_FLUSH, -EIO);
+	while (scene_waiting(scene, ENGINE_BELOW_WRITE) > 0)
+		scene_end(scene, ENGINE_BELOW_WRITE);
+	assert_int_equal(scene_stats(scene).destage_failures, 1);
+	assert_int_equal(scene_stats(scene).dirty_bytes, 2 * LOG_BLOCK_BYTES);
+}
+
+static void a_refused_flush_is_told_to_the_guest_once(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *flush;
+
+	set_mode(scene, ENGINE_WRITE_AROUND);
+	scene_write_now(scene, 3, 1, 'a');
+	engine_set_draining(scene->engine, true);
+	scene_poll(scene);
+	scene_end_with(scene, ENGINE_BELOW_FLUSH, -EIO);
+	assert_true(engine_drain_failed(scene->engine));
+	scene_end_all(scene);
+	flush = scene_flush(scene);
+	scene_poll(scene);
+	assert_true(flush->done);
+	assert_int_equal(flush->request.status, -EIO);
+	assert_false(engine_drain_failed(scene->engine));
+	scene_flush_now(scene);
+}
+
 /* Ends all but what concerns the backend. Returns: what is left. */
 static uint32_t end_all_but_below(struct scene *scene)
 {
@@ -616,6 +660,8 @@ int main(void)
 		TEST(a_shorter_age_counts_at_once),
 		TEST(what_below_refuses_stays_dirty_and_is_tried_again),
 		TEST(a_refused_flush_of_below_marks_nothing_clean),
+		TEST(what_went_below_before_a_refused_flush_goes_again),
+		TEST(a_refused_flush_is_told_to_the_guest_once),
 		TEST(writes_wait_while_the_log_is_full_and_never_fail),
 		TEST(a_segment_is_reused_only_behind_a_durable_tail),
 		TEST(the_log_goes_round_and_keeps_the_newest),
