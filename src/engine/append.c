@@ -249,6 +249,8 @@ static bool draft_place(struct draft *draft, struct append_item *item)
 /* A fill or re-append that a write has overtaken is forgotten (rule 3). */
 static bool overtaken(struct engine *engine, struct append_item *item)
 {
+	if (engine_bug(engine, ENGINE_BUG_FILL_UNCHECKED))
+		return false;
 	return (item->type == LOG_FILL || item->type == LOG_REAPPEND) &&
 	       hazard_generation(engine->hazards, item->fill_block, 1) !=
 		       item->generation;

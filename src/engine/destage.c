@@ -389,7 +389,9 @@ static void queue_clean(struct engine *engine, struct append_item *item)
 
 	item->type = LOG_CLEAN;
 	item->destage = true;
-	item->upto = destage->upto;
+	item->upto = engine_bug(engine, ENGINE_BUG_CLEAN_WITHOUT_UPTO)
+			     ? LOG_SEQUENCE_MAX
+			     : destage->upto;
 	item->block = destage->blocks[destage->next_block].block;
 	while (destage->next_block < destage->block_count &&
 	       destage->blocks[destage->next_block].block ==

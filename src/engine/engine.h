@@ -67,6 +67,15 @@ struct engine_config {
 enum engine_planted_bug {
 	ENGINE_BUG_NONE = 0,
 	ENGINE_BUG_FLUSH_LEFT_OUT = 1, /* a FLUSH answers without the SSD's */
+	ENGINE_BUG_FILL_UNCHECKED = 2, /* a fill overtakes a write */
+	ENGINE_BUG_TAIL_NOT_DURABLE = 3, /* segments are reused too early */
+	ENGINE_BUG_CLEAN_WITHOUT_UPTO =
+		4, /* newer versions become clean, too */
+	ENGINE_BUG_ROW_NOT_CLOSED = 5, /* abandoned records may come back */
+	ENGINE_BUG_DROP_LEFT_OUT = 6, /* a copy is dropped in memory only */
+	ENGINE_BUG_FLUSH_RETRIED =
+		7, /* below's flush failed, the next counts */
+	ENGINE_BUG_WRITES_CROSS = 7, /* below's order isn't that of the log */
 	ENGINE_BUG_LAST
 };
 
@@ -175,7 +184,10 @@ struct engine_point engine_now(const struct engine *engine);
 bool engine_drained(struct engine *engine, const struct engine_point *point);
 /* Nothing dirty is left at all, nothing is on its way, below was flushed. */
 bool engine_clean(const struct engine *engine);
-/* It can't become clean: what is left dirty can't be read from the SSD. */
+/*
+ * It can't become clean: what is left dirty can't be read from the SSD, or what
+ * was written around the log may be missing below and no FLUSH has said so yet.
+ */
 bool engine_drain_failed(const struct engine *engine);
 /* No request, record or I/O is under way: the host may let go of the memory. */
 bool engine_idle(const struct engine *engine);

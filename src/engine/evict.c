@@ -237,7 +237,11 @@ void evict_advance(struct engine *engine)
 {
 	struct segment_table *table = &engine->segments;
 
-	if (segments_reclaim(table, engine->flusher.durable_tail) > 0)
+	uint64_t durable_tail = engine_bug(engine, ENGINE_BUG_TAIL_NOT_DURABLE)
+					? engine->tail_sequence
+					: engine->flusher.durable_tail;
+
+	if (segments_reclaim(table, durable_tail) > 0)
 		engine->progress = true;
 	if (!append_has_room(engine))
 		append_spill_cleans(engine);

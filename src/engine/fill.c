@@ -58,9 +58,10 @@ static void filled(struct engine *engine, struct engine_io *io, int status)
 	struct io_slot *slot = io->owner;
 	uint64_t first = log_block_of(slot->sector);
 	uint64_t count = io->iov_count;
-	bool good = status == 0 && engine->state == ENGINE_RUNNING &&
-		    hazard_generation(engine->hazards, first, count) ==
-			    slot->generation;
+	bool unmoved = hazard_generation(engine->hazards, first, count) ==
+			       slot->generation ||
+		       engine_bug(engine, ENGINE_BUG_FILL_UNCHECKED);
+	bool good = status == 0 && engine->state == ENGINE_RUNNING && unmoved;
 
 	for (uint64_t i = 0; i < count; i++) {
 		uint8_t *buffer = slot->iov[i].iov_base;

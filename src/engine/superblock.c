@@ -163,6 +163,11 @@ void superblock_add_row(struct engine *engine, uint64_t cut)
 	struct log_superblock *image = engine->superblock.image;
 	struct log_row *last = &image->rows[image->row_count];
 
+	if (image->row_count > 0 &&
+	    engine_bug(engine, ENGINE_BUG_ROW_NOT_CLOSED)) {
+		engine->identity.incarnation = last[-1].incarnation;
+		return;
+	}
 	if (image->row_count > 0 && last[-1].last_sequence == LOG_ROW_OPEN)
 		last[-1].last_sequence = cut;
 	image->tail_sequence = engine->tail_sequence;

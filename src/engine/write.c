@@ -135,7 +135,9 @@ static void rest_read(struct engine *engine, struct engine_io *io, int status)
 	if (!good) {
 		engine->stats.bad_blocks++;
 		if (index_get(&engine->index, item->block).dirty) {
-			apply_lost(engine, item->block);
+			/* A read that failed may succeed another time. */
+			if (status == 0)
+				apply_lost(engine, item->block);
 			rest_failed(engine, item, -EIO);
 			return;
 		}
@@ -242,6 +244,11 @@ static void place_around(struct engine *engine, struct engine_request *request,
 {
 	struct append_item *item;
 
+	if (drop && engine_bug(engine, ENGINE_BUG_DROP_LEFT_OUT)) {
+		for (uint32_t i = 0; i < request_blocks(request); i++)
+			apply_forget(engine, request_block(request) + i);
+		drop = false;
+	}
 	if (!drop) {
 		through_queue(engine, request);
 		return;
@@ -304,8 +311,9 @@ static bool crosses(const struct engine *engine,
 	uint64_t first = request_block(request);
 	uint64_t end = first + request_blocks(request);
 
-	if (engine->writes.not_back == 0 &&
-	    engine->config.mode == ENGINE_WRITE_BACK)
+	if ((engine->writes.not_back == 0 &&
+	     engine->config.mode == ENGINE_WRITE_BACK) ||
+	    engine_bug(engine, ENGINE_BUG_WRITES_CROSS))
 		return false;
 	list_for_each (node, &engine->writes.admitted) {
 		const struct engine_request *other =

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "guest.h"
+#include "log_format.h"
 #include "world.h"
 
 void world_crash(struct world *to, const struct world *from,
@@ -68,13 +69,17 @@ bool world_check_all(struct world *world, enum world_crash kind, uint64_t time,
 	uint64_t disk = world->options.disk_bytes / ORACLE_SECTOR_BYTES;
 	struct world_request *request = &world->requests[0];
 	bool guest = world->guest;
+	/* A block that can't be read hides nothing but itself. */
+	uint64_t most = world->may_fail ? LOG_SECTORS_PER_BLOCK
+					: WORLD_REQUEST_SECTORS_MAX;
 
 	world->guest = false;
+	world->aftermath = true;
 	for (uint64_t sector = 0; sector < disk;) {
 		uint64_t count = disk - sector;
 
-		if (count > WORLD_REQUEST_SECTORS_MAX)
-			count = WORLD_REQUEST_SECTORS_MAX;
+		if (count > most)
+			count = most;
 		/* Its bytes are checked here, not as a guest's read. */
 		guest_submit(world, request, ENGINE_READ, sector, count);
 		memset(request->floors, 0, sizeof(request->floors));
@@ -82,6 +87,8 @@ bool world_check_all(struct world *world, enum world_crash kind, uint64_t time,
 		if (!world_settle(world))
 			break;
 		for (uint64_t i = 0; i < count; i++) {
+			if (request->engine.status < 0)
+				break;
 			if (!check_sector(world, kind, time, sector + i,
 					  request->bytes +
 						  i * ORACLE_SECTOR_BYTES,
@@ -91,16 +98,23 @@ bool world_check_all(struct world *world, enum world_crash kind, uint64_t time,
 		sector += count;
 	}
 	world->guest = guest;
+	world->aftermath = false;
 	return !world->failure[0];
 }
 
 bool world_check_backend(struct world *world)
 {
 	uint64_t disk = world->options.disk_bytes / ORACLE_SECTOR_BYTES;
+	enum world_crash kind = WORLD_PROCESS_KILLED;
+
+	/* All is durable there, but for what the guest knows to be lost. */
+	if (world->options.kind == WORLD_FAULTY) {
+		oracle_flushed(world->oracle, world->oracle->time);
+		kind = WORLD_POWER_FAILURE;
+	}
 
 	for (uint64_t sector = 0; sector < disk; sector++) {
-		if (!check_sector(world, WORLD_PROCESS_KILLED,
-				  world->oracle->time, sector,
+		if (!check_sector(world, kind, world->oracle->time, sector,
 				  world->below.durable +
 					  sector * ORACLE_SECTOR_BYTES,
 				  false))

@@ -12,11 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "world.h"
+#include "damage.h"
 
 #define RECOVERY_CRASHES_MAX 3u
 /* Events between two looks, on average. */
 #define EVENTS_PER_LOOK 6u
+/* Crowds and faults need time to do harm, and the log to go around. */
+#define EVENTS_PER_LOOK_LONG 80u
 #define LOOKS_PER_BOUNDARY 3u
 #define REAL_CRASH_PERCENT 2u
 #define DRAIN_PERCENT 2u
@@ -82,10 +84,59 @@ static void look_at_crash(struct explorer *explorer)
 	if (recover(explorer, left, &kind) &&
 	    world_check_all(left, kind, explorer->oracle.time, false) &&
 	    random_percent(&left->random, DRAIN_PERCENT) && world_drain(left) &&
-	    kind == WORLD_PROCESS_KILLED)
+	    kind == WORLD_PROCESS_KILLED && left->options.kind != WORLD_FAULTY)
 		world_check_backend(left);
 	explorer->result->crash_states++;
 	report(explorer, left, "crash");
+}
+
+/* The engine must not start, or read what is right, or fail the read. */
+static void check_damaged(struct explorer *explorer, struct world *world)
+{
+	world->may_fail = true;
+	world_boot(world, false);
+	if (world_started(world))
+		world_check_all(world, WORLD_PROCESS_KILLED,
+				explorer->oracle.time, false);
+	else if (!engine_failure(world->engine)->message[0])
+		world_fail(world, "no words for a damage");
+	world->may_fail = false;
+	report(explorer, world, "damage");
+}
+
+/*
+ * The file is changed between two starts. All that the log holds is known to be
+ * durable then, so that damage can't be taken for its end.
+ */
+static void look_at_damage(struct explorer *explorer)
+{
+	struct world *left = &explorer->left;
+	struct world *again = &explorer->again;
+	struct random *random = &explorer->lives.random;
+
+	left->random.state = random_next(random);
+	again->random.state = random_next(random);
+	explorer->result->crash_states++;
+	world_crash(left, &explorer->lives, WORLD_PROCESS_KILLED);
+	if (random_percent(random, 20)) {
+		damage_superblock(left);
+		check_damaged(explorer, left);
+		return;
+	}
+	world_boot(left, true);
+	if (world_recover(left)) {
+		world_crash(again, left, WORLD_PROCESS_KILLED);
+		damage_log(again);
+		check_damaged(explorer, again);
+	}
+	report(explorer, left, "before the damage");
+}
+
+/* Requests may fail from now on, as I/O does, or they may not. */
+static void set_faults(struct world *world, bool faults)
+{
+	world->faults = faults && world->options.kind == WORLD_FAULTY;
+	world->may_fail = world->faults;
 }
 
 /* The living world crashes for good and goes on. */
@@ -99,11 +150,44 @@ static void crash_for_good(struct explorer *explorer)
 	world_crash(left, lives, kind);
 	medium_copy(&lives->ssd, &left->ssd);
 	medium_copy(&lives->below, &left->below);
+	/* That below refused a flush, and nobody was told yet, dies with it. */
+	if (lives->options.kind == WORLD_FAULTY)
+		oracle_flush_failed(&explorer->oracle);
+	set_faults(lives, false);
 	if (recover(explorer, lives, &kind))
 		world_check_all(lives, kind, explorer->oracle.time, true);
+	set_faults(lives, true);
 	lives->drained = false;
 	explorer->result->crash_states++;
 	report(explorer, lives, "crash and go on");
+}
+
+/* An engine that failed ends every request; a new one goes on. */
+static void go_on_after_failure(struct explorer *explorer)
+{
+	struct world *lives = &explorer->lives;
+
+	if (engine_state(lives->engine) != ENGINE_FAILED || lives->failure[0])
+		return;
+	if (!lives->may_fail)
+		world_fail(lives, "the engine failed: %s",
+			   engine_failure(lives->engine)->message);
+	if (world_settle(lives))
+		crash_for_good(explorer);
+}
+
+/* Nothing fails any more, and what failed below has been told. */
+static void drain_at_last(struct explorer *explorer)
+{
+	struct world *lives = &explorer->lives;
+
+	go_on_after_failure(explorer);
+	lives->faults = false;
+	if (lives->failure[0] || !world_settle(lives) || !world_flush(lives))
+		return;
+	lives->may_fail = false;
+	if (world_drain(lives))
+		world_check_backend(lives);
 }
 
 static void live(struct explorer *explorer, uint64_t crash_states)
@@ -111,24 +195,33 @@ static void live(struct explorer *explorer, uint64_t crash_states)
 	struct world *lives = &explorer->lives;
 	struct explore_result *result = explorer->result;
 
+	set_faults(lives, true);
 	while (result->crash_states < crash_states && !result->failure[0]) {
+		uint64_t per_look = lives->options.kind == WORLD_CALM
+					    ? EVENTS_PER_LOOK
+					    : EVENTS_PER_LOOK_LONG;
 		uint64_t events =
-			1 + random_below(&lives->random, 2 * EVENTS_PER_LOOK);
+			1 + random_below(&lives->random, 2 * per_look);
 
 		for (uint64_t i = 0; i < events; i++, result->events++) {
 			if (!world_step(lives) && !lives->failure[0])
 				world_fail(lives, "nothing goes on");
 		}
+		go_on_after_failure(explorer);
 		report(explorer, lives, "life");
 		for (uint32_t i = 0;
-		     i < LOOKS_PER_BOUNDARY && !result->failure[0]; i++)
-			look_at_crash(explorer);
+		     i < LOOKS_PER_BOUNDARY && !result->failure[0]; i++) {
+			if (lives->options.kind == WORLD_DAMAGED)
+				look_at_damage(explorer);
+			else
+				look_at_crash(explorer);
+		}
 		if (!result->failure[0] &&
 		    random_percent(&lives->random, REAL_CRASH_PERCENT))
 			crash_for_good(explorer);
 	}
-	if (!result->failure[0] && world_drain(lives))
-		world_check_backend(lives);
+	if (!result->failure[0])
+		drain_at_last(explorer);
 	report(explorer, lives, "drained");
 }
 
@@ -141,7 +234,7 @@ void explore_seed(const struct explore_plan *plan, struct explore_result *ret)
 	memset(&explorer, 0, sizeof(explorer));
 	*ret = (struct explore_result){0};
 	explorer.result = ret;
-	world_options_draw(&options, &random);
+	world_options_draw(&options, &random, plan->kind);
 	options.bug = plan->bug;
 	options.verbose = plan->verbose;
 	oracle_init(&explorer.oracle, options.disk_bytes / ORACLE_SECTOR_BYTES);
@@ -150,6 +243,7 @@ void explore_seed(const struct explore_plan *plan, struct explore_result *ret)
 	world_init_like(&explorer.left, &explorer.lives);
 	world_init_like(&explorer.again, &explorer.lives);
 	world_boot(&explorer.lives, true);
+	set_faults(&explorer.lives, false);
 	if (world_recover(&explorer.lives))
 		live(&explorer, plan->crash_states);
 	else

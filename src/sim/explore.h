@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "engine.h"
+#include "world.h"
 
 struct explore_result {
 	uint64_t crash_states; /* recovered and read whole */
@@ -25,6 +26,7 @@ struct explore_result {
 struct explore_plan {
 	uint64_t seed;
 	uint64_t crash_states;
+	enum world_kind kind;
 	enum engine_planted_bug bug;
 	bool verbose; /* print every event */
 };

@@ -24,6 +24,13 @@ static void check_read(struct world *world, struct world_request *request)
 
 		if (version == UINT64_MAX)
 			world_fail(world, "read: %s", message);
+		else if (!world->witness && !world->aftermath &&
+			 !oracle_read(world->oracle, sector, version,
+				      request->submitted))
+			world_fail(world,
+				   "read: sector %llu: version %llu is back",
+				   (unsigned long long)sector,
+				   (unsigned long long)version);
 	}
 }
 
@@ -62,6 +69,19 @@ static void check_memory_free(struct world *world,
 	}
 }
 
+/* The guest knows that these needn't be durable, ever. */
+static void note_failure(struct world *world,
+			 const struct world_request *request)
+{
+	if (request->engine.operation == ENGINE_FLUSH)
+		oracle_flush_failed(world->oracle);
+	if (request->engine.operation != ENGINE_WRITE)
+		return;
+	for (uint64_t i = 0; i < request->engine.sector_count; i++)
+		oracle_write_failed(world->oracle, request->engine.sector + i,
+				    request->versions[i], request->changed[i]);
+}
+
 void guest_complete(struct world *world, struct world_request *request)
 {
 	if (!request->busy)
@@ -70,6 +90,11 @@ void guest_complete(struct world *world, struct world_request *request)
 	check_memory_free(world, request);
 	world_trace(world, "<- request", (uint64_t)(request - world->requests),
 		    (uint64_t)-request->engine.status);
+	if (request->engine.status < 0 && world->may_fail) {
+		if (!world->witness)
+			note_failure(world, request);
+		return;
+	}
 	if (request->engine.status < 0) {
 		world_fail(world, "a request failed with %d: %s",
 			   request->engine.status,

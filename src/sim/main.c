@@ -3,7 +3,7 @@
  * main.c - forebay-sim: the cache engine against modelled storage, by seeds.
  *
  *	forebay-sim [--first SEED] [--seeds N] [--states N] [--bug N]
- *[--verbose]
+ *	            [--world calm|crowded|faulty|damaged] [--verbose]
  *
  * Looks at N crash states of each seed. Prints one line for a seed that fails
  * (run it alone to see it again) and a summary. Exit code: 0 if every
@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "crc32c.h"
@@ -23,6 +24,7 @@ struct arguments {
 	uint64_t seeds;
 	uint64_t states;
 	uint64_t bug;
+	uint64_t kind;
 	bool verbose;
 };
 
@@ -34,6 +36,24 @@ static bool parse_number(const char *text, uint64_t *ret)
 	return *text != '\0' && *end == '\0';
 }
 
+static bool parse_kind(const char *text, uint64_t *ret)
+{
+	static const char *const names[WORLD_KINDS] = {
+		[WORLD_CALM] = "calm",
+		[WORLD_CROWDED] = "crowded",
+		[WORLD_FAULTY] = "faulty",
+		[WORLD_DAMAGED] = "damaged",
+	};
+
+	for (uint64_t i = 0; i < WORLD_KINDS; i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*ret = i;
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool parse(int argc, char **argv, struct arguments *ret)
 {
 	static const struct option options[] = {
@@ -41,6 +61,7 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 		{"seeds", required_argument, NULL, 's'},
 		{"states", required_argument, NULL, 'n'},
 		{"bug", required_argument, NULL, 'b'},
+		{"world", required_argument, NULL, 'w'},
 		{"verbose", no_argument, NULL, 'v'},
 		{0},
 	};
@@ -53,6 +74,11 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 				  : option == 'b' ? &ret->bug
 						  : NULL;
 
+		if (option == 'w') {
+			if (!parse_kind(optarg, &ret->kind))
+				return false;
+			continue;
+		}
 		if (option == 'v') {
 			ret->verbose = true;
 			continue;
@@ -83,7 +109,8 @@ int main(int argc, char **argv)
 
 	if (!parse(argc, argv, &arguments)) {
 		fprintf(stderr, "usage: forebay-sim [--first SEED] [--seeds N] "
-				"[--states N] [--bug N] [--verbose]\n");
+				"[--states N] [--bug N] [--world calm|crowded|"
+				"faulty|damaged] [--verbose]\n");
 		return 2;
 	}
 	for (uint64_t i = 0; i < arguments.seeds; i++) {
@@ -93,6 +120,7 @@ int main(int argc, char **argv)
 			&(struct explore_plan){
 				.seed = arguments.first + i,
 				.crash_states = arguments.states,
+				.kind = (enum world_kind)arguments.kind,
 				.bug = (enum engine_planted_bug)arguments.bug,
 				.verbose = arguments.verbose,
 			},

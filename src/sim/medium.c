@@ -133,6 +133,20 @@ void medium_flush(struct medium *medium, size_t count)
 	forget_writes(medium, count);
 }
 
+void medium_flush_failed(struct medium *medium, struct random *random,
+			 size_t count)
+{
+	assert(count <= medium->write_count);
+	for (size_t i = 0; i < count; i++) {
+		const struct medium_write *write = &medium->writes[i];
+
+		if (random_percent(random, 50))
+			memcpy(medium->durable + write->offset, write->data,
+			       write->bytes);
+	}
+	forget_writes(medium, count);
+}
+
 /* Which sectors of a write arrive: all, a beginning, or any. */
 static void apply_torn(uint8_t *image, struct random *random,
 		       const struct medium_write *write)

@@ -41,6 +41,9 @@ void medium_write(struct medium *medium, uint64_t offset,
 		  const struct iovec *iov, uint32_t iov_count);
 /* The first @count writes that aren't durable become so. */
 void medium_flush(struct medium *medium, size_t count);
+/* A flush that failed: of the first @count writes some never become durable. */
+void medium_flush_failed(struct medium *medium, struct random *random,
+			 size_t count);
 /* A write that was under way: some of it may have arrived, some not. */
 void medium_write_torn(struct medium *medium, struct random *random,
 		       uint64_t offset, const struct iovec *iov,

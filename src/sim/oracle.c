@@ -46,7 +46,8 @@ static void stamp(void *bytes, uint64_t sector, uint64_t version)
 }
 
 /* Newest submission among what had been acked at @time. */
-static uint64_t acked_floor(const struct oracle_sector *sector, uint64_t time)
+static uint64_t acked_floor(const struct oracle_sector *sector, uint64_t time,
+			    bool doubtful)
 {
 	uint64_t floor = 0;
 
@@ -54,6 +55,7 @@ static uint64_t acked_floor(const struct oracle_sector *sector, uint64_t time)
 		const struct oracle_version *version = &sector->versions[i];
 
 		if (version->acked != 0 && version->acked <= time &&
+		    (doubtful || !version->doubtful) &&
 		    version->submitted > floor)
 			floor = version->submitted;
 	}
@@ -63,7 +65,7 @@ static uint64_t acked_floor(const struct oracle_sector *sector, uint64_t time)
 /* Forgets versions that neither a crash nor a read under way may show. */
 static void prune(const struct oracle *oracle, struct oracle_sector *sector)
 {
-	uint64_t floor = acked_floor(sector, oracle->oldest_read);
+	uint64_t floor = acked_floor(sector, oracle->oldest_read, true);
 	uint32_t kept = 0;
 
 	if (sector->durable_floor < floor)
@@ -140,16 +142,45 @@ uint64_t oracle_floor(const struct oracle *oracle, uint64_t sector_number,
 		      uint64_t time)
 {
 	const struct oracle_sector *sector = &oracle->sectors[sector_number];
-	uint64_t floor = acked_floor(sector, time);
+	uint64_t floor = acked_floor(sector, time, true);
 
 	return floor > sector->durable_floor ? floor : sector->durable_floor;
 }
 
 void oracle_flushed(struct oracle *oracle, uint64_t submitted)
 {
-	for (uint64_t i = 0; i < oracle->sector_count; i++)
-		oracle->sectors[i].durable_floor =
-			oracle_floor(oracle, i, submitted);
+	for (uint64_t i = 0; i < oracle->sector_count; i++) {
+		struct oracle_sector *sector = &oracle->sectors[i];
+		uint64_t floor = acked_floor(sector, submitted, false);
+
+		if (floor > sector->durable_floor)
+			sector->durable_floor = floor;
+	}
+}
+
+void oracle_write_failed(struct oracle *oracle, uint64_t sector_number,
+			 uint64_t version, uint64_t changed)
+{
+	struct oracle_sector *sector = &oracle->sectors[sector_number];
+
+	for (uint32_t i = 0; i < sector->count; i++) {
+		if (sector->versions[i].version == version ||
+		    sector->versions[i].version == changed)
+			sector->versions[i].doubtful = true;
+	}
+}
+
+void oracle_flush_failed(struct oracle *oracle)
+{
+	for (uint64_t i = 0; i < oracle->sector_count; i++) {
+		struct oracle_sector *sector = &oracle->sectors[i];
+
+		for (uint32_t j = 0; j < sector->count; j++)
+			if (sector->versions[j].submitted >
+			    sector->durable_floor)
+				sector->versions[j].doubtful |=
+					sector->versions[j].acked != 0;
+	}
 }
 
 uint64_t oracle_check(const struct oracle *oracle, uint64_t sector_number,
@@ -186,6 +217,33 @@ uint64_t oracle_check(const struct oracle *oracle, uint64_t sector_number,
 	return UINT64_MAX;
 }
 
+static bool before(uint64_t event, uint64_t time)
+{
+	return event != 0 && event < time;
+}
+
+bool oracle_read(struct oracle *oracle, uint64_t sector_number,
+		 uint64_t version_number, uint64_t submitted)
+{
+	struct oracle_sector *sector = &oracle->sectors[sector_number];
+	bool good = true;
+
+	for (uint32_t i = 0; i < sector->count; i++) {
+		struct oracle_version *version = &sector->versions[i];
+
+		if (version->version == version_number) {
+			good = !before(version->overwritten, submitted);
+			if (version->seen == 0)
+				version->seen = oracle->time;
+		} else if (version->overwritten == 0 &&
+			   (before(version->acked, submitted) ||
+			    before(version->seen, submitted))) {
+			version->overwritten = oracle->time;
+		}
+	}
+	return good;
+}
+
 void oracle_settle(struct oracle *oracle, uint64_t sector_number,
 		   uint64_t version_number)
 {
@@ -198,6 +256,7 @@ void oracle_settle(struct oracle *oracle, uint64_t sector_number,
 	}
 	sector->versions[0] = *version;
 	sector->versions[0].acked = oracle->time;
+	sector->versions[0].overwritten = 0;
 	sector->durable_floor = version->submitted;
 	sector->count = 1;
 }

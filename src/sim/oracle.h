@@ -7,7 +7,9 @@
  * hold was submitted after v had been acknowledged; two writes whose times
  * overlap may end either way. What must hold is, for a read, every write acked
  * before it was submitted; after a power failure, every write acked before a
- * FLUSH was submitted that was acked, and every acked FUA.
+ * FLUSH was submitted that was acked, and every acked FUA. And what a read has
+ * shown to be overwritten never comes back, in whichever order overlapping
+ * writes ended: see oracle_read().
  */
 #ifndef FOREBAY_SIM_ORACLE_H
 #define FOREBAY_SIM_ORACLE_H
@@ -22,6 +24,9 @@ struct oracle_version {
 	uint64_t version;
 	uint64_t submitted;
 	uint64_t acked; /* 0: not */
+	uint64_t seen; /* end of the first read of it; 0: none */
+	uint64_t overwritten; /* end of a read that proves it; 0: none */
+	bool doubtful; /* a FLUSH that should have made it durable failed */
 };
 
 struct oracle_sector {
@@ -53,6 +58,12 @@ void oracle_acked(struct oracle *oracle, uint64_t sector, uint64_t version,
 /* A FLUSH that was submitted at @submitted has been acked. */
 void oracle_flushed(struct oracle *oracle, uint64_t submitted);
 
+/* A sector of a write that failed; @changed: or the guest's other version. */
+void oracle_write_failed(struct oracle *oracle, uint64_t sector,
+			 uint64_t version, uint64_t changed);
+/* A FLUSH has failed: what isn't durable need not become so any more. */
+void oracle_flush_failed(struct oracle *oracle);
+
 /* Newest submission among what had been acked at @time. */
 uint64_t oracle_floor(const struct oracle *oracle, uint64_t sector,
 		      uint64_t time);
@@ -63,6 +74,13 @@ uint64_t oracle_floor(const struct oracle *oracle, uint64_t sector,
 uint64_t oracle_check(const struct oracle *oracle, uint64_t sector,
 		      const void *bytes, uint64_t floor, char *message,
 		      size_t message_bytes);
+/*
+ * A read that was submitted at @submitted returned @version. Other versions
+ * that had been acked or read before it was submitted are older, then. Returns:
+ * false if @version is one of those itself.
+ */
+bool oracle_read(struct oracle *oracle, uint64_t sector, uint64_t version,
+		 uint64_t submitted);
 /* After a power failure that was survived: @version is what stands there. */
 void oracle_settle(struct oracle *oracle, uint64_t sector, uint64_t version);
 /* After a kill: @version was seen, so nothing older may be read any more. */

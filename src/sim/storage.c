@@ -4,6 +4,9 @@
  */
 #include "storage.h"
 
+#include <errno.h>
+#include <string.h>
+
 /* The flushes that are under way cover fewer writes now. */
 static void adjust_flushes(struct world *world, bool ssd, size_t flushed)
 {
@@ -15,6 +18,50 @@ static void adjust_flushes(struct world *world, bool ssd, size_t flushed)
 	}
 }
 
+static bool io_fails(struct world *world, enum engine_io_type type)
+{
+	uint32_t permille = world->options.fault_permille[type];
+
+	return world->faults && permille > 0 &&
+	       random_below(&world->random, 1000) < permille;
+}
+
+/* Nobody may use what a read that failed has left in memory. */
+static void spoil(const struct engine_io *io)
+{
+	for (uint32_t i = 0; i < io->iov_count; i++)
+		memset(io->iov[i].iov_base, 0xee, io->iov[i].iov_len);
+}
+
+static void fail_io(struct world *world, const struct world_io *slot)
+{
+	const struct engine_io *io = slot->io;
+
+	switch (io->type) {
+	case ENGINE_SSD_READ:
+	case ENGINE_BELOW_READ:
+		spoil(io);
+		break;
+	case ENGINE_SSD_WRITE:
+		medium_write_torn(&world->ssd, &world->random, io->offset,
+				  io->iov, io->iov_count);
+		break;
+	case ENGINE_BELOW_WRITE:
+		medium_write_torn(&world->below, &world->random, io->offset,
+				  io->iov, io->iov_count);
+		break;
+	case ENGINE_SSD_FLUSH:
+		/* What was written stays as it was: perhaps durable. */
+		break;
+	case ENGINE_BELOW_FLUSH:
+		/* As a page cache does it: once told, it forgets. */
+		medium_flush_failed(&world->below, &world->random,
+				    slot->below_writes);
+		adjust_flushes(world, false, slot->below_writes);
+		break;
+	}
+}
+
 void storage_end(struct world *world, uint32_t chosen)
 {
 	struct world_io slot = world->ios[chosen];
@@ -22,6 +69,14 @@ void storage_end(struct world *world, uint32_t chosen)
 
 	world->ios[chosen] = world->ios[--world->io_count];
 	world_trace(world, "io ends", io->offset, (uint64_t)io->type);
+	if (io_fails(world, io->type)) {
+		world_trace(world, "  and fails", io->offset,
+			    (uint64_t)io->type);
+		fail_io(world, &slot);
+		engine_io_done(world->engine, slot.io, -EIO);
+		world_pump(world);
+		return;
+	}
 	switch (io->type) {
 	case ENGINE_SSD_READ:
 		medium_read(&world->ssd, io->offset, io->iov, io->iov_count);

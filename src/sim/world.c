@@ -53,7 +53,36 @@ void world_trace(struct world *world, const char *what, uint64_t place,
 		       (unsigned long long)place, (unsigned long long)amount);
 }
 
-void world_options_draw(struct world_options *options, struct random *random)
+static void draw_crowd(struct world_options *options, struct random *random)
+{
+	options->queue_depth = 8 + (uint32_t)random_below(random, 17);
+	options->write_blocks_max = 1 + (uint32_t)random_below(random, 12);
+	options->hot_blocks = 1 + random_below(random, 4);
+	options->read_percent = 10;
+	options->mutate_percent = random_percent(random, 60) ? 60 : 0;
+	options->mode = (enum engine_mode)(1 + random_below(random, 3));
+	options->mode_percent = random_percent(random, 50) ? 2 : 0;
+	options->complete_percent = 20 + (uint32_t)random_below(random, 30);
+}
+
+/* Each kind of I/O fails often, seldom or never. */
+static void draw_faults(struct world_options *options, struct random *random)
+{
+	for (uint32_t i = 0; i < WORLD_IO_TYPES; i++)
+		options->fault_permille[i] =
+			random_percent(random, 60)
+				? (uint32_t)random_below(random, 200)
+				: 0;
+	options->fault_permille[ENGINE_BELOW_FLUSH] *= 2;
+	options->mode_percent = 3;
+	/* Five in a row, and a dirty block counts as lost. */
+	options->fault_permille[ENGINE_SSD_READ] /= 4;
+	/* One that fails ends the engine. */
+	options->fault_permille[ENGINE_SSD_FLUSH] /= 20;
+}
+
+void world_options_draw(struct world_options *options, struct random *random,
+			enum world_kind kind)
 {
 	static const enum engine_mode modes[] = {
 		ENGINE_WRITE_BACK, ENGINE_WRITE_BACK, ENGINE_WRITE_BACK,
@@ -87,6 +116,11 @@ void world_options_draw(struct world_options *options, struct random *random)
 		((uint64_t)log_first_segment_block(options->segment_blocks) +
 		 (uint64_t)segments * options->segment_blocks) *
 		LOG_BLOCK_BYTES;
+	options->kind = kind;
+	if (kind == WORLD_CROWDED)
+		draw_crowd(options, random);
+	if (kind == WORLD_FAULTY)
+		draw_faults(options, random);
 }
 
 static struct engine_config config_of(const struct world *world,
@@ -223,22 +257,23 @@ bool world_step(struct world *world)
 	return true;
 }
 
-bool world_recover(struct world *world)
+bool world_started(struct world *world)
 {
 	for (uint32_t i = 0; i < STEPS_MAX; i++) {
-		switch (engine_state(world->engine)) {
-		case ENGINE_RUNNING:
-			return true;
-		case ENGINE_FAILED:
-			world_fail(world, "recovery failed: %s",
-				   engine_failure(world->engine)->message);
-			return false;
-		case ENGINE_STARTING:
-			world_step(world);
-			break;
-		}
+		if (engine_state(world->engine) != ENGINE_STARTING)
+			return engine_state(world->engine) == ENGINE_RUNNING;
+		world_step(world);
 	}
 	world_fail(world, "recovery doesn't end");
+	return false;
+}
+
+bool world_recover(struct world *world)
+{
+	if (world_started(world))
+		return true;
+	world_fail(world, "recovery failed: %s",
+		   engine_failure(world->engine)->message);
 	return false;
 }
 
@@ -266,6 +301,13 @@ bool world_settle(struct world *world)
 	return !world->failure[0];
 }
 
+bool world_flush(struct world *world)
+{
+	guest_submit(world, &world->requests[0], ENGINE_FLUSH, 0, 0);
+	world_pump(world);
+	return world_settle(world);
+}
+
 bool world_drain(struct world *world)
 {
 	bool guest = world->guest;
@@ -283,11 +325,7 @@ bool world_drain(struct world *world)
 	world->guest = guest;
 	if (!engine_clean(world->engine)) {
 		/* Write-through leaves below's flush to the guest's FLUSH. */
-		struct world_request *request = &world->requests[0];
-
-		guest_submit(world, request, ENGINE_FLUSH, 0, 0);
-		world_pump(world);
-		world_settle(world);
+		world_flush(world);
 	}
 	if (!engine_clean(world->engine))
 		world_fail(world, "draining doesn't end");

@@ -18,8 +18,21 @@
 #include "oracle.h"
 #include "random.h"
 
+/* What the storage does, and how hard the guest drives it. */
+enum world_kind {
+	WORLD_CALM,
+	WORLD_CROWDED, /* many writes at once on few blocks */
+	WORLD_FAULTY, /* I/O fails now and then */
+	WORLD_DAMAGED, /* between crash and start the cache file is changed */
+	WORLD_KINDS
+};
+
+#define WORLD_IO_TYPES (ENGINE_BELOW_FLUSH + 1)
+
 /* Chosen by the seed: each run tries another corner. */
 struct world_options {
+	enum world_kind kind;
+	uint32_t fault_permille[WORLD_IO_TYPES];
 	uint64_t disk_bytes;
 	uint64_t file_bytes;
 	uint32_t segment_blocks;
@@ -79,12 +92,16 @@ struct world {
 	uint64_t now_ns;
 	uint32_t trace; /* hash of all that happened */
 	bool drained;
+	bool faults; /* I/O may fail now */
+	bool may_fail; /* so may requests */
+	bool aftermath; /* a crash may have taken back what was seen */
 	bool witness; /* looks at a crash: what it does isn't history */
 	bool guest; /* submits by itself; off while a crash is looked at */
 	char failure[256]; /* the first thing that was wrong */
 };
 
-void world_options_draw(struct world_options *options, struct random *random);
+void world_options_draw(struct world_options *options, struct random *random,
+			enum world_kind kind);
 void world_init(struct world *world, const struct world_options *options,
 		uint64_t seed, struct oracle *oracle);
 /* Another world for looking at crashes, with the same sizes. */
@@ -95,10 +112,14 @@ void world_free(struct world *world);
 void world_boot(struct world *world, bool may_format);
 /* One event. Returns: false if there was nothing to do. */
 bool world_step(struct world *world);
+/* Steps until the engine runs or has failed. */
+bool world_started(struct world *world);
 /* Steps until the engine runs. Returns: false if it doesn't get there. */
 bool world_recover(struct world *world);
 /* Lets everything that was submitted end. */
 bool world_settle(struct world *world);
+/* A FLUSH of the guest; it may fail if requests may. */
+bool world_flush(struct world *world);
 /* Destages everything and lets it end. */
 bool world_drain(struct world *world);
 
