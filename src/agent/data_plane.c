@@ -124,6 +124,8 @@ static void start(struct data_plane_call *call)
 		finish(call, -ETIMEDOUT, "the process does not answer");
 	else if (call->fd == -ENOENT || call->fd == -ECONNREFUSED)
 		finish(call, -ECONNREFUSED, "the process does not run");
+	else if (call->fd == -EPIPE || call->fd == -ECONNRESET)
+		finish(call, -ECONNRESET, "the process is ending");
 	else
 		finish(call, call->fd, strerror(-call->fd));
 }

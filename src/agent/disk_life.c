@@ -247,6 +247,14 @@ int disk_flush(struct agent *agent, const char *reference, bool *ret_done,
 	*ret_done = call.status == 0;
 	if (call.status == 0 || call.status == -ETIMEDOUT)
 		return 0;
+	/* Somebody else's close ended the process first: that is no failure. */
+	if (call.status == -ECONNRESET || call.status == -ECONNREFUSED) {
+		struct unit unit = {0};
+
+		supervisor_look(agent->supervisor, disk.id, &unit);
+		if (unit.state != UNIT_UP)
+			return refuse_not_open(problem, &disk, &unit);
+	}
 	problem_set(problem, PROBLEM_FLUSH_FAILED,
 		    "disk %s can't be flushed: %s", disk.name,
 		    call.error.message);
