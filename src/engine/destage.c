@@ -69,20 +69,28 @@ uint64_t destage_oldest_sequence(struct engine *engine)
 	return segment ? segment->first_sequence : UINT64_MAX;
 }
 
+static bool before_switch(const struct engine *engine,
+			  const struct segment *oldest)
+{
+	return engine->config.mode != ENGINE_WRITE_BACK &&
+	       oldest->first_sequence <= engine->mode_barrier;
+}
+
 bool destage_mode_draining(struct engine *engine)
 {
 	uint32_t number;
-	const struct segment *segment = oldest_dirty(engine, &number);
+	const struct segment *oldest = oldest_dirty(engine, &number);
 
-	return engine->config.mode != ENGINE_WRITE_BACK && segment &&
-	       segment->first_sequence <= engine->mode_barrier;
+	/* What can't be read is dirty for good, and of write-back. */
+	if (engine->config.mode != ENGINE_WRITE_BACK && engine->lost_blocks > 0)
+		return true;
+	return oldest && before_switch(engine, oldest);
 }
 
 static bool due(struct engine *engine, const struct segment *oldest)
 {
 	return engine->destage.draining || evict_wanted(engine) ||
-	       (engine->config.mode != ENGINE_WRITE_BACK &&
-		oldest->first_sequence <= engine->mode_barrier) ||
+	       before_switch(engine, oldest) ||
 	       engine->dirty_blocks * 100 >=
 		       engine->data_blocks_max * HIGH_PERCENT ||
 	       engine->now_ns - oldest->opened_ns >=

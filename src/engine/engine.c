@@ -454,8 +454,7 @@ void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
 {
 	*ret_stats = engine->stats;
 	ret_stats->mode_requested = engine->config.mode;
-	ret_stats->mode_actual = engine->config.mode != ENGINE_WRITE_BACK &&
-						 engine->dirty_blocks > 0
+	ret_stats->mode_actual = destage_mode_draining(engine)
 					 ? ENGINE_WRITE_BACK
 					 : engine->config.mode;
 	ret_stats->dirty_bytes = engine->dirty_blocks * LOG_BLOCK_BYTES;

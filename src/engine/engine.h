@@ -197,7 +197,7 @@ void engine_quiesce(struct engine *engine);
 
 struct engine_stats {
 	enum engine_mode mode_requested;
-	enum engine_mode mode_actual; /* write-back while dirty data is left */
+	enum engine_mode mode_actual; /* write-back while its data is left */
 	uint64_t read_hit_bytes;
 	uint64_t read_miss_bytes;
 	uint64_t write_bytes; /* by the guest */

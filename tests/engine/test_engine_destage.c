@@ -182,6 +182,17 @@ static void a_mode_is_not_reached_before_nothing_is_dirty(void **state)
 	assert_int_equal(scene_stats(scene).mode_actual, ENGINE_WRITE_BACK);
 }
 
+static void what_only_awaits_a_flush_below_is_not_called_draining(void **state)
+{
+	struct scene *scene = *state;
+
+	engine_set_mode(scene->engine, ENGINE_WRITE_THROUGH);
+	scene_write_now(scene, 3, 1, 'a');
+	assert_below(scene, 3, 'a');
+	assert_true(scene_stats(scene).dirty_bytes > 0);
+	assert_int_equal(scene_stats(scene).mode_actual, ENGINE_WRITE_THROUGH);
+}
+
 static void leaving_write_back_drains_by_itself(void **state)
 {
 	struct scene *scene = *state;
@@ -651,6 +662,7 @@ int main(void)
 		TEST(write_around_of_what_is_not_cached_goes_straight_below),
 		TEST(write_around_of_what_is_dirty_stays_in_the_log),
 		TEST(a_mode_is_not_reached_before_nothing_is_dirty),
+		TEST(what_only_awaits_a_flush_below_is_not_called_draining),
 		TEST(leaving_write_back_drains_by_itself),
 		TEST(each_record_says_in_which_mode_it_was_written),
 		TEST(a_drain_writes_flushes_and_only_then_marks_clean),
