@@ -209,7 +209,6 @@ struct flusher {
 	bool below_doubtful; /* since then no fills: what is read may go */
 	bool ssd_busy;
 	bool below_busy;
-	bool broken; /* an SSD flush failed: nothing is acked any more */
 	struct through_run runs[THROUGH_RUNS_MAX];
 	uint32_t run_count;
 };

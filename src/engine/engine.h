@@ -104,9 +104,7 @@ struct engine_request {
 	uint32_t iov_index;
 	uint32_t parts; /* things that must end before it does */
 	size_t iov_offset;
-	uint8_t phase;
 	uint8_t path;
-	bool issued;
 };
 
 enum engine_io_type {

@@ -121,7 +121,6 @@ static void ssd_flushed(struct engine *engine, struct engine_io *io, int status)
 	engine->progress = true;
 	if (status < 0) {
 		/* What it should have covered can't be trusted any more. */
-		flusher->broken = true;
 		engine_fail(engine, status, "flushing the SSD failed");
 		return;
 	}
@@ -259,7 +258,7 @@ void flush_advance(struct engine *engine)
 	struct flusher *flusher = &engine->flusher;
 
 	complete_waiting(engine);
-	if (!flusher->ssd_busy && !flusher->broken && ssd_flush_due(engine))
+	if (!flusher->ssd_busy && ssd_flush_due(engine))
 		start_ssd_flush(engine);
 	if (!flusher->below_busy && below_flush_due(engine))
 		start_below_flush(engine);

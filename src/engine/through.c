@@ -17,13 +17,10 @@
 #include <assert.h>
 #include <errno.h>
 
-enum through_phase { PHASE_WAITING, PHASE_WRITING };
-
 #define RUNS_HIGH (THROUGH_RUNS_MAX * 3 / 4)
 
 void through_queue(struct engine *engine, struct engine_request *request)
 {
-	request->phase = PHASE_WAITING;
 	list_append(&engine->writes.through, &request->link);
 	flush_want(engine, request->target_sequence);
 	engine->progress = true;
@@ -136,7 +133,6 @@ static bool start(struct engine *engine, struct engine_request *request)
 		.done = below_written,
 		.owner = slot,
 	};
-	request->phase = PHASE_WRITING;
 	list_remove(&request->link);
 	list_init(&request->link);
 	io_out(engine, &slot->io);
