@@ -185,9 +185,13 @@ bool front_arm(struct front_queue *queue)
 
 void front_disarm(struct front_queue *queue)
 {
+	/*
+	 * Half of the indexes' range away from both ends: the device may still
+	 * be between its last used index and its look at this word.
+	 */
 	if (queue->event_index)
 		__atomic_store_n(&queue->available->ring[queue->size],
-				 (uint16_t)(queue->used_next - 1),
+				 (uint16_t)(queue->used_next + 0x8000u),
 				 __ATOMIC_RELAXED);
 	else
 		__atomic_store_n(&queue->available->flags,
