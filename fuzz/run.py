@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the fuzz targets with libFuzzer, ASan and UBSan, and runs each.
 
-    fuzz/run.py [--seconds N] [--build FOLDER] [NAME...]
+    fuzz/run.py [--seconds N] [--build FOLDER] [--no-build | --only-build]
+                [NAME...]
 
 Without a name: all targets, N seconds each. Starts from the seeds in
 fuzz/corpus/NAME; what a target learns stays in FOLDER/corpus/NAME, so that the
@@ -77,15 +78,20 @@ def fuzz(folder, name, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--seconds', type=int, default=30)
+    parser.add_argument('--seconds', type=int, default=60)
     parser.add_argument('--build', default=os.path.join(TOP, 'build-fuzz'))
+    parser.add_argument('--no-build', action='store_true')
+    parser.add_argument('--only-build', action='store_true')
     parser.add_argument('names', nargs='*')
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(targets())
     if unknown:
         parser.error(f'no target {" ".join(sorted(unknown))}; there are: '
                      + ' '.join(targets()))
-    build(arguments.build)
+    if not arguments.no_build:
+        build(arguments.build)
+    if arguments.only_build:
+        return
     held = [fuzz(arguments.build, name, arguments.seconds)
             for name in arguments.names or targets()]
     sys.exit(0 if all(held) else 1)
