@@ -21,6 +21,12 @@
 #define IDLE_SPIN_NS (50 * NS_PER_US)
 #define IN_FLIGHT_SPIN_NS (100 * NS_PER_US)
 /*
+ * With more operations than this under way the loop sleeps at once: what it
+ * sleeps through comes as a batch, and the kernel's own threads, which may do
+ * the I/O, get the CPU.
+ */
+#define SPIN_FILES_MAX 2u
+/*
  * How long loop_destroy() asks before it leaves the rest to the end of the
  * ring: kernels before 5.19 can't cancel everything, and an owner might start
  * again for ever.
@@ -388,14 +394,14 @@ static int sleep_armed(struct loop *loop)
  */
 static int submit_and_wait(struct loop *loop)
 {
-	struct spin *spin = loop->in_flight[LOOP_TAG_FILE] > 0
-				    ? &loop->in_flight_spin
-				    : &loop->idle_spin;
+	unsigned int files = loop->in_flight[LOOP_TAG_FILE];
+	struct spin *spin =
+		files > 0 ? &loop->in_flight_spin : &loop->idle_spin;
 	uint64_t budget_ns = 0;
 
 	if (must_not_sleep(loop))
 		return loop_submit(loop);
-	if (loop->pollers && loop->active)
+	if (loop->pollers && loop->active && files <= SPIN_FILES_MAX)
 		budget_ns = spin_begin(spin);
 	if (budget_ns > 0) {
 		int status = 0;

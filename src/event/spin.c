@@ -10,6 +10,7 @@ void spin_init(struct spin *spin, uint64_t budget_max_ns)
 	*spin = (struct spin){
 		.budget_max_ns = budget_max_ns,
 		.budget_ns = budget_max_ns,
+		.credit_ns = (int64_t)budget_max_ns,
 		.skip_next = 1,
 	};
 }
@@ -38,15 +39,27 @@ void spin_hit(struct spin *spin, uint64_t after_ns)
 	if (budget > spin->budget_max_ns)
 		budget = spin->budget_max_ns;
 	spin->budget_ns = budget;
-	spin->skip_next = 1;
+	spin->credit_ns += SPIN_GAIN_NS;
+	if (spin->credit_ns >= (int64_t)spin->budget_max_ns) {
+		spin->credit_ns = (int64_t)spin->budget_max_ns;
+		spin->probation = false;
+		spin->skip_next = 1;
+	}
+	if (spin->probation)
+		spin->skip = spin->skip_next;
 }
 
 void spin_miss(struct spin *spin)
 {
+	spin->credit_ns -= (int64_t)spin->budget_ns;
+	/* The next trial looks at the whole range again. */
+	spin->budget_ns = spin->budget_max_ns;
+	spin->usual_hit_ns = 0;
+	if (spin->credit_ns > 0 && !spin->probation)
+		return;
+	spin->credit_ns = 0;
+	spin->probation = true;
 	spin->skip = spin->skip_next;
 	if (spin->skip_next < SPIN_SKIP_MAX)
 		spin->skip_next *= 2;
-	/* The trial after the pause looks at the whole range again. */
-	spin->budget_ns = spin->budget_max_ns;
-	spin->usual_hit_ns = 0;
 }

@@ -72,21 +72,80 @@ static void a_spin_that_never_hits_nearly_stops(void **state)
 	assert_in_range(count_trials(&spin, 100 * SPIN_SKIP_MAX), 90, 101);
 }
 
-static void one_hit_brings_the_spin_back(void **state)
+static void a_miss_among_hits_is_forgiven(void **state)
+{
+	struct spin spin;
+
+	(void)state;
+	spin_init(&spin, MAX_NS);
+	for (unsigned int i = 0; i < 10; i++)
+		spin_hit(&spin, 5000);
+	assert_int_equal(spin_begin(&spin), 10000);
+	spin_miss(&spin);
+	assert_int_equal(spin_begin(&spin), MAX_NS);
+}
+
+static void misses_that_cost_more_than_hits_earn_end_it(void **state)
+{
+	struct spin spin;
+	unsigned int rounds = 0;
+
+	(void)state;
+	spin_init(&spin, MAX_NS);
+	/* Two hits of 20 us in three: a gain of 20 us for 40 or more. */
+	while (spin_begin(&spin) > 0 && rounds < 100) {
+		spin_hit(&spin, 20000);
+		spin_hit(&spin, 20000);
+		spin_miss(&spin);
+		rounds++;
+	}
+	assert_in_range(rounds, 1, 5);
+}
+
+/* Returns: sleeps without a spin before the next trial. */
+static unsigned int skip_to_trial(struct spin *spin)
+{
+	unsigned int skipped = 0;
+
+	while (spin_begin(spin) == 0)
+		skipped++;
+	return skipped;
+}
+
+static void trials_must_fill_the_credit(void **state)
 {
 	struct spin spin;
 
 	(void)state;
 	spin_init(&spin, MAX_NS);
 	count_trials(&spin, 10 * SPIN_SKIP_MAX);
-	while (spin_begin(&spin) == 0)
-		;
+	skip_to_trial(&spin);
+	for (int64_t earned = SPIN_GAIN_NS; earned < (int64_t)MAX_NS;
+	     earned += SPIN_GAIN_NS) {
+		spin_hit(&spin, 3000);
+		assert_int_equal(skip_to_trial(&spin), SPIN_SKIP_MAX);
+	}
 	spin_hit(&spin, 3000);
-	assert_true(spin_begin(&spin) > 0);
+	assert_int_equal(skip_to_trial(&spin), 0);
+}
+
+static void a_miss_on_trial_empties_the_credit(void **state)
+{
+	struct spin spin;
+
+	(void)state;
+	spin_init(&spin, MAX_NS);
 	spin_miss(&spin);
-	/* Forgiven: a single sleep is left out. */
-	assert_int_equal(spin_begin(&spin), 0);
-	assert_int_equal(spin_begin(&spin), MAX_NS);
+	assert_int_equal(skip_to_trial(&spin), 1);
+	for (int64_t earned = SPIN_GAIN_NS; earned < (int64_t)MAX_NS;
+	     earned += SPIN_GAIN_NS) {
+		spin_hit(&spin, 3000);
+		assert_true(skip_to_trial(&spin) > 0);
+	}
+	spin_miss(&spin);
+	skip_to_trial(&spin);
+	spin_hit(&spin, 3000);
+	assert_true(skip_to_trial(&spin) > 0);
 }
 
 int main(void)
@@ -96,7 +155,10 @@ int main(void)
 		cmocka_unit_test(quick_hits_make_the_spin_short),
 		cmocka_unit_test(slow_hits_never_exceed_the_most),
 		cmocka_unit_test(a_spin_that_never_hits_nearly_stops),
-		cmocka_unit_test(one_hit_brings_the_spin_back),
+		cmocka_unit_test(a_miss_among_hits_is_forgiven),
+		cmocka_unit_test(misses_that_cost_more_than_hits_earn_end_it),
+		cmocka_unit_test(trials_must_fill_the_credit),
+		cmocka_unit_test(a_miss_on_trial_empties_the_credit),
 	};
 
 	return cmocka_run_group_tests_name("spin", tests, NULL, NULL);
