@@ -45,6 +45,7 @@ __attribute__((format(printf, 2, 3))) static void progress(
 static void destroy(struct pipeline *pipeline)
 {
 	request_pool_release(&pipeline->pool);
+	fallback_release(&pipeline->fallback);
 	for (uint32_t i = 0; i < pipeline->instance_count; i++)
 		instance_destroy(pipeline->instances[i]);
 	backend_close(pipeline->bottom.backend);
@@ -180,6 +181,10 @@ static int build_chain(struct pipeline *pipeline)
 	status = request_pool_init(&pipeline->pool, &pipeline->chain,
 				   pipeline->chain.context_bytes,
 				   PIPELINE_REQUESTS_MAX);
+	if (status == 0)
+		status =
+			fallback_prepare(&pipeline->fallback,
+					 pipeline->home.loop, &pipeline->chain);
 	if (status < 0)
 		error_set(&pipeline->error, status, "out of memory");
 	return status;

@@ -82,6 +82,12 @@ static bool changes_disk(enum forebay_operation operation)
 	return operation != FOREBAY_READ && operation != FOREBAY_FLUSH;
 }
 
+static bool changes_allocation(enum forebay_operation operation)
+{
+	return operation == FOREBAY_DISCARD ||
+	       operation == FOREBAY_WRITE_ZEROES;
+}
+
 void pipeline_submit(struct pipeline *pipeline, struct pipeline_request *user)
 {
 	struct forebay_request *request = request_of(user);
@@ -96,6 +102,9 @@ void pipeline_submit(struct pipeline *pipeline, struct pipeline_request *user)
 		on_ended(request, -EROFS);
 		return;
 	}
+	if (__builtin_expect(changes_allocation(user->operation), 0) &&
+	    fallback_submit(&pipeline->fallback, request))
+		return;
 	chain_submit(request, 0);
 }
 
@@ -130,12 +139,14 @@ json_t *pipeline_stats(const struct pipeline *pipeline)
 	for (uint32_t i = 0; i < pipeline->instance_count; i++)
 		json_array_append_new(filters,
 				      instance_status(pipeline->instances[i]));
-	return json_pack("{s:o, s:I, s:i, s:I, s:o}", "requests",
+	return json_pack("{s:o, s:I, s:i, s:I, s:I, s:o}", "requests",
 			 requests_document(pipeline), "copied_bytes",
 			 (json_int_t)pipeline->home.copied_bytes, "in_flight",
 			 (int)pipeline->in_flight, "backend_errors",
-			 (json_int_t)pipeline->bottom.error_count, "filters",
-			 filters);
+			 (json_int_t)pipeline->bottom.error_count,
+			 "discards_ignored",
+			 (json_int_t)pipeline->fallback.discards_ignored,
+			 "filters", filters);
 }
 
 uint32_t pipeline_find(const struct pipeline *pipeline, const char *filter)

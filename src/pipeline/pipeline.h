@@ -88,7 +88,11 @@ void pipeline_close(struct pipeline *pipeline,
 uint64_t pipeline_size_bytes(const struct pipeline *pipeline);
 const uint8_t *pipeline_uuid(const struct pipeline *pipeline);
 bool pipeline_read_only(const struct pipeline *pipeline);
-/* Operations that the whole chain takes: FOREBAY_OPERATION_BIT()s. */
+/*
+ * Operations that the whole chain takes as they are: FOREBAY_OPERATION_BIT()s.
+ * DISCARD and WRITE_ZEROES may be submitted without it: the one is then without
+ * effect and counted, the other becomes writes of zeros and takes its time.
+ */
 uint32_t pipeline_operations(const struct pipeline *pipeline);
 
 /* Returns: a request, or NULL when PIPELINE_REQUESTS_MAX are in flight. */
@@ -97,7 +101,8 @@ void pipeline_request_put(struct pipeline *pipeline,
 			  struct pipeline_request *request);
 /*
  * The caller has checked that the request lies within the disk, in whole blocks
- * of 512 bytes and within the limits above; a FLUSH has no range. A request
+ * of 512 bytes and within the limits above; a FLUSH has no range, a DISCARD or
+ * WRITE_ZEROES no data and no limit but the disk. A request
  * that changes a read-only disk ends with -EROFS. Order: done() may be called
  * before this returns.
  */

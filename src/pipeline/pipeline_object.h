@@ -5,6 +5,7 @@
 
 #include "bottom.h"
 #include "chain.h"
+#include "fallback.h"
 #include "instance.h"
 #include "latency.h"
 #include "operation_name.h"
@@ -20,6 +21,7 @@ struct operation_counters {
 struct pipeline {
 	struct chain chain;
 	struct request_pool pool;
+	struct fallback fallback;
 	uint32_t in_flight; /* requests of the exports */
 	uint32_t actions; /* under way */
 	struct operation_counters counters[OPERATION_COUNT];

@@ -22,6 +22,7 @@
 #include "pipeline.h"
 
 struct chain;
+struct fallback;
 
 enum request_phase {
 	REQUEST_FREE, /* not in the chain */
@@ -29,15 +30,27 @@ enum request_phase {
 	REQUEST_UP /* layer `at` may only complete it */
 };
 
+/* A WRITE_ZEROES that goes down as writes; fallback.c's. */
+struct request_zeroing {
+	struct fallback *fallback;
+	void (*ended)(struct forebay_request *request, int status);
+	uint32_t flags; /* as asked for, and so on */
+	uint64_t offset;
+	uint64_t length;
+	uint64_t done_bytes;
+	struct iovec piece;
+};
+
 struct forebay_request {
 	struct pipeline_request user; /* the export's view; first */
 	struct chain *chain;
 	/* It left the chain on the side where it came in. */
 	void (*ended)(struct forebay_request *request, int status);
-	struct forebay_request *next_free;
+	struct forebay_request *next_free; /* or the next that is due */
 	uint32_t at; /* the layer that has it */
 	uint32_t entry; /* the first layer that saw it */
 	enum request_phase phase;
+	struct request_zeroing zeroing; /* untouched by all others */
 	_Alignas(16) unsigned char contexts[];
 };
 

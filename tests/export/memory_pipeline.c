@@ -201,8 +201,13 @@ static int carry_out(struct pipeline *pipeline,
 {
 	enum forebay_operation operation = request->operation;
 
-	if (!(pipeline->operations & FOREBAY_OPERATION_BIT(operation)))
-		return -EOPNOTSUPP;
+	/* As the real one: what the chain lacks is done above it. */
+	if (!(pipeline->operations & FOREBAY_OPERATION_BIT(operation))) {
+		if (operation == FOREBAY_DISCARD)
+			return 0;
+		if (operation != FOREBAY_WRITE_ZEROES)
+			return -EOPNOTSUPP;
+	}
 	if (pipeline->fail_count[operation] > 0) {
 		pipeline->fail_count[operation]--;
 		return pipeline->fail_status[operation];

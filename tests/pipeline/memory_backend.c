@@ -31,6 +31,14 @@ static int carry_out(const struct backend_io *io)
 	assert(io->offset + io->length <= MEMORY_BACKEND_BYTES);
 	if (memory_backend.fail_status < 0)
 		return memory_backend.fail_status;
+	if (io->operation == BACKEND_WRITE) {
+		memory_backend.write_count++;
+		memory_backend.fua_count += io->flags == BACKEND_FUA;
+		if (io->length > memory_backend.longest_write_bytes)
+			memory_backend.longest_write_bytes = io->length;
+		if (memory_backend.fail_after == memory_backend.write_count)
+			return -EIO;
+	}
 	if (io->operation == BACKEND_FLUSH)
 		memory_backend.flush_count++;
 	if (io->operation == BACKEND_WRITE_ZEROES ||

@@ -11,17 +11,21 @@
 
 #include "backend.h"
 
-#define MEMORY_BACKEND_BYTES (1u << 20)
+#define MEMORY_BACKEND_BYTES (4u << 20)
 
 /* What the next backend_open() makes. */
 struct memory_backend {
 	int open_status; /* fails with this */
 	uint32_t operations;
 	int fail_status; /* of every operation */
+	unsigned int fail_after; /* that many writes */
 	bool at_once; /* completes inside of backend_submit() */
 	/* What happened. */
 	bool open;
 	unsigned int flush_count;
+	unsigned int write_count;
+	unsigned int fua_count;
+	uint64_t longest_write_bytes;
 	uint64_t last_read_offset;
 	bool reads_in_order; /* by offset */
 	unsigned char image[MEMORY_BACKEND_BYTES];

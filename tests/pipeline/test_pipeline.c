@@ -301,11 +301,11 @@ static void a_disk_must_have_its_backends_size(void **state)
 
 	scene->opening.size_bytes = 2 * MEMORY_BACKEND_BYTES;
 	expect_refused(scene, -EINVAL,
-		       "disk db1 is 2MiB, but its backend memory: is 1MiB: "
+		       "disk db1 is 8MiB, but its backend memory: is 4MiB: "
 		       "give the disk its backend's size");
 	scene->opening.size_bytes = MEMORY_BACKEND_BYTES - 1;
 	expect_refused(scene, -EINVAL,
-		       "disk db1 has a size of 1048575 bytes: it must be a "
+		       "disk db1 has a size of 4194303 bytes: it must be a "
 		       "multiple of 512");
 }
 
@@ -345,8 +345,6 @@ static void what_a_filter_does_not_understand_is_not_offered(void **state)
 	assert_int_equal(open_pipeline(scene), 0);
 	assert_false(pipeline_operations(scene->pipeline) &
 		     FOREBAY_OPERATION_BIT(FOREBAY_DISCARD));
-	assert_int_equal(run_request(scene, FOREBAY_DISCARD, 0, NULL),
-			 -EOPNOTSUPP);
 	close_pipeline(scene);
 }
 
@@ -357,8 +355,147 @@ static void what_the_backend_can_not_do_is_not_offered(void **state)
 	memory_backend.operations = 0x07;
 	assert_int_equal(open_pipeline(scene), 0);
 	assert_int_equal(pipeline_operations(scene->pipeline), 0x07);
-	assert_int_equal(run_request(scene, FOREBAY_WRITE_ZEROES, 0, NULL),
-			 -EOPNOTSUPP);
+	close_pipeline(scene);
+}
+
+/* A request of any length without data; it runs until loop_run(). */
+static struct pipeline_request *submit_range(struct scene *scene,
+					     enum forebay_operation operation,
+					     uint32_t flags, uint64_t offset,
+					     uint64_t length)
+{
+	struct pipeline_request *request =
+		pipeline_request_get(scene->pipeline);
+
+	assert_non_null(request);
+	request->operation = operation;
+	request->flags = flags;
+	request->offset = offset;
+	request->length = length;
+	request->iov = NULL;
+	request->iov_count = 0;
+	request->done = on_request_done;
+	request->owner = scene;
+	pipeline_submit(scene->pipeline, request);
+	return request;
+}
+
+static int run_range(struct scene *scene, enum forebay_operation operation,
+		     uint32_t flags, uint64_t offset, uint64_t length)
+{
+	struct pipeline_request *request =
+		submit_range(scene, operation, flags, offset, length);
+
+	assert_int_equal(loop_run(scene->loop), 0);
+	/* The export sees what it asked for. */
+	assert_int_equal(request->operation, operation);
+	assert_int_equal(request->flags, flags);
+	assert_int_equal(request->offset, offset);
+	assert_int_equal(request->length, length);
+	pipeline_request_put(scene->pipeline, request);
+	return scene->status;
+}
+
+static void expect_bytes(uint64_t offset, uint64_t length, int value)
+{
+	for (uint64_t i = 0; i < length; i++)
+		assert_int_equal(memory_backend.image[offset + i], value);
+}
+
+/* With a chain that completes later, and one that completes at once. */
+static void zeroes_that_the_chain_lacks_are_written_in_pieces(void **state)
+{
+	struct scene *scene = *state;
+	const uint64_t end = MEMORY_BACKEND_BYTES - 512;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		memory_backend_reset();
+		memory_backend.operations = 0x07;
+		memory_backend.at_once = i == 1;
+		assert_int_equal(open_pipeline(scene), 0);
+		memset(memory_backend.image, 0xa5, MEMORY_BACKEND_BYTES);
+		assert_int_equal(run_range(scene, FOREBAY_WRITE_ZEROES,
+					   FOREBAY_FUA | FOREBAY_NO_HOLE, 512,
+					   end - 512),
+				 0);
+		expect_bytes(0, 512, 0xa5);
+		expect_bytes(512, end - 512, 0);
+		expect_bytes(end, 512, 0xa5);
+		assert_int_equal(memory_backend.write_count, 4);
+		assert_int_equal(memory_backend.fua_count, 4);
+		assert_in_range(memory_backend.longest_write_bytes, 512,
+				PIPELINE_LENGTH_MAX);
+		close_pipeline(scene);
+	}
+}
+
+static void zeroes_that_the_chain_knows_go_down_as_they_are(void **state)
+{
+	struct scene *scene = *state;
+
+	assert_int_equal(open_pipeline(scene), 0);
+	memset(memory_backend.image, 0xa5, MEMORY_BACKEND_BYTES);
+	assert_int_equal(run_range(scene, FOREBAY_WRITE_ZEROES, 0, 0,
+				   MEMORY_BACKEND_BYTES),
+			 0);
+	expect_bytes(0, MEMORY_BACKEND_BYTES, 0);
+	assert_int_equal(memory_backend.write_count, 0);
+	close_pipeline(scene);
+}
+
+static void zeroes_end_with_the_first_piece_that_fails(void **state)
+{
+	struct scene *scene = *state;
+
+	memory_backend.operations = 0x07;
+	memory_backend.fail_after = 2;
+	assert_int_equal(open_pipeline(scene), 0);
+	assert_int_equal(run_range(scene, FOREBAY_WRITE_ZEROES, 0, 0,
+				   MEMORY_BACKEND_BYTES),
+			 -EIO);
+	assert_int_equal(memory_backend.write_count, 2);
+	close_pipeline(scene);
+}
+
+static void a_long_range_of_zeroes_lets_others_pass(void **state)
+{
+	struct scene *scene = *state;
+	_Alignas(512) unsigned char block[512];
+	struct pipeline_request *zeroes;
+
+	memory_backend.operations = 0x07;
+	assert_int_equal(open_pipeline(scene), 0);
+	zeroes = submit_range(scene, FOREBAY_WRITE_ZEROES, 0, 0,
+			      MEMORY_BACKEND_BYTES);
+	assert_int_equal(run_request(scene, FOREBAY_READ, 0, block), 0);
+	assert_int_equal(memory_backend.write_count, 1);
+	assert_int_equal(loop_run(scene->loop), 0);
+	assert_int_equal(memory_backend.write_count, 4);
+	pipeline_request_put(scene->pipeline, zeroes);
+	close_pipeline(scene);
+}
+
+static void a_discard_that_the_chain_lacks_changes_nothing(void **state)
+{
+	struct scene *scene = *state;
+	struct pipeline_request *discard;
+	json_t *stats;
+
+	add(scene, "probe-top", NULL);
+	assert_int_equal(open_pipeline(scene), 0);
+	memset(memory_backend.image, 0xa5, MEMORY_BACKEND_BYTES);
+	scene->status = -1;
+	discard = submit_range(scene, FOREBAY_DISCARD, 0, 0,
+			       MEMORY_BACKEND_BYTES);
+	assert_int_equal(scene->status, 0);
+	pipeline_request_put(scene->pipeline, discard);
+	expect_bytes(0, MEMORY_BACKEND_BYTES, 0xa5);
+	stats = pipeline_stats(scene->pipeline);
+	assert_int_equal(
+		json_integer_value(json_object_get(stats, "discards_ignored")),
+		1);
+	json_decref(stats);
+	assert_int_equal(run_request(scene, FOREBAY_FLUSH, 0, NULL), 0);
 	close_pipeline(scene);
 }
 
@@ -544,6 +681,11 @@ int main(void)
 		SCENE_TEST(what_was_written_through_filters_is_read_back),
 		SCENE_TEST(what_a_filter_does_not_understand_is_not_offered),
 		SCENE_TEST(what_the_backend_can_not_do_is_not_offered),
+		SCENE_TEST(zeroes_that_the_chain_lacks_are_written_in_pieces),
+		SCENE_TEST(zeroes_that_the_chain_knows_go_down_as_they_are),
+		SCENE_TEST(zeroes_end_with_the_first_piece_that_fails),
+		SCENE_TEST(a_long_range_of_zeroes_lets_others_pass),
+		SCENE_TEST(a_discard_that_the_chain_lacks_changes_nothing),
 		SCENE_TEST(a_read_only_disk_refuses_changes),
 		SCENE_TEST(stats_count_requests_bytes_and_errors),
 		SCENE_TEST(ios_below_wait_their_turn_and_keep_their_order),
