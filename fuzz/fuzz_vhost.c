@@ -161,8 +161,10 @@ static void send_good_start(const struct front *front, uint8_t how)
 		.used = USER_BASE + USED_OFFSET,
 	};
 	const uint64_t zero = 0;
-	uint64_t features =
-		BIT(VIRTIO_F_VERSION_1) | BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	uint64_t features = BIT(VIRTIO_F_VERSION_1) |
+			    BIT(VIRTIO_BLK_F_DISCARD) |
+			    BIT(VIRTIO_BLK_F_WRITE_ZEROES) |
+			    BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 
 	if (!(how & 4))
 		features |= BIT(VIRTIO_RING_F_EVENT_IDX) |
@@ -236,6 +238,7 @@ static void serve(struct pipeline *pipeline, struct front *front, int socket)
 		.pipeline = pipeline,
 		.counters = &counters,
 		.queue_count = 2,
+		.model = virtio_blk_model(DEVICE_REVISION_NEWEST),
 		.name = "fuzz",
 	};
 	struct vhost_connection *connection;

@@ -411,6 +411,11 @@ static uint64_t wanted_features(const struct front_options *options)
 		features |= BIT(VIRTIO_RING_F_INDIRECT_DESC);
 	if (!options->no_flush)
 		features |= BIT(VIRTIO_BLK_F_FLUSH);
+	if (options->discards)
+		features |= BIT(VIRTIO_BLK_F_DISCARD) |
+			    BIT(VIRTIO_BLK_F_WRITE_ZEROES);
+	if (options->cache_mode)
+		features |= BIT(VIRTIO_BLK_F_CONFIG_WCE);
 	return features;
 }
 

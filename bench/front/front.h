@@ -45,6 +45,8 @@ struct front_options {
 	bool no_event_index;
 	bool no_indirect;
 	bool no_flush; /* the driver doesn't know FLUSH */
+	bool discards; /* it knows DISCARD and WRITE_ZEROES */
+	bool cache_mode; /* it may write `writeback`: CONFIG_WCE */
 	bool no_inflight;
 	bool memory_table; /* SET_MEM_TABLE, not ADD_MEM_REG */
 	bool two_regions; /* memory in two adjacent ones, cut in the data */

@@ -37,8 +37,10 @@ static unsigned int chain_fill(const struct front *front,
 			       const struct front_request *request,
 			       struct vring_desc *table, uint16_t first)
 {
-	uint16_t data_flags =
-		request->type == VIRTIO_BLK_T_OUT ? 0 : VRING_DESC_F_WRITE;
+	bool device_reads = request->type == VIRTIO_BLK_T_OUT ||
+			    request->type == VIRTIO_BLK_T_DISCARD ||
+			    request->type == VIRTIO_BLK_T_WRITE_ZEROES;
+	uint16_t data_flags = device_reads ? 0 : VRING_DESC_F_WRITE;
 	unsigned int count = 0;
 
 	table[count++] = (struct vring_desc){

@@ -151,6 +151,9 @@ int vhost_device_create(const struct vhost_device_setup *setup,
 	device->shared.counters = setup->counters;
 	device->shared.progress = shared_progress;
 	device->shared.name = setup->name;
+	device->shared.model = setup->model;
+	device->shared.writeback = true;
+	device->shared.writes_durable = true;
 	virtio_blk_serial(pipeline_uuid(setup->pipeline),
 			  device->shared.serial);
 	device->progress = setup->progress;
@@ -158,7 +161,8 @@ int vhost_device_create(const struct vhost_device_setup *setup,
 	device->backend_fd = -1;
 	device->queue_count = setup->queue_count;
 	device->features_offered =
-		virtio_blk_features(pipeline_read_only(setup->pipeline)) |
+		virtio_blk_model_features(setup->model,
+					  pipeline_read_only(setup->pipeline)) |
 		BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 	result = vhost_shared_init(&device->shared);
 	if (result < 0) {

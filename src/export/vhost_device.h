@@ -18,7 +18,7 @@
 #include "vhost_queue.h"
 
 /* One byte of the messages holds a queue's number. */
-#define VHOST_DEVICE_QUEUES_MAX 64u
+#define VHOST_DEVICE_QUEUES_MAX DEVICE_QUEUES_MAX
 
 struct vhost_device;
 
@@ -27,6 +27,7 @@ struct vhost_device_setup {
 	struct pipeline *pipeline;
 	struct vhost_counters *counters;
 	unsigned int queue_count;
+	const struct virtio_blk_model *model;
 	const char *name;
 	void (*progress)(void *owner);
 	void *owner;

@@ -49,6 +49,15 @@ static int do_nothing(struct vhost_device *device,
 	return 0;
 }
 
+/* Without FLUSH nobody could ask for it later (virtio 1.2, 5.2.6.2). */
+static void durability_decide(struct vhost_shared *shared)
+{
+	bool flushes = shared->features & BIT(VIRTIO_BLK_F_FLUSH);
+	bool chooses = shared->features & BIT(VIRTIO_BLK_F_CONFIG_WCE);
+
+	shared->writes_durable = !flushes || (chooses && !shared->writeback);
+}
+
 static int get_features(struct vhost_device *device,
 			struct vhost_message *message)
 {
@@ -63,7 +72,11 @@ static int set_features(struct vhost_device *device,
 	if (features & ~device->features_offered)
 		return -EINVAL;
 	device->shared.features = features;
-	device->shared.driver_flushes = features & BIT(VIRTIO_BLK_F_FLUSH);
+	/* As the specification has it; who can't flush has no such cache. */
+	if (features & BIT(VIRTIO_BLK_F_CONFIG_WCE) &&
+	    !(features & BIT(VIRTIO_BLK_F_FLUSH)))
+		device->shared.writeback = false;
+	durability_decide(&device->shared);
 	return 0;
 }
 
@@ -279,34 +292,101 @@ static int set_backend_req_fd(struct vhost_device *device,
 	return 0;
 }
 
+/* All that the messages can reach, with zeros behind what there is. */
+static void config_bytes(const struct vhost_device *device,
+			 uint8_t ret_bytes[VHOST_USER_CONFIG_BYTES_MAX])
+{
+	const struct virtio_blk_facts facts = {
+		.model = device->shared.model,
+		.size_bytes = pipeline_size_bytes(device->shared.pipeline),
+		.queue_count = (uint16_t)device->queue_count,
+		.writeback = device->shared.writeback,
+	};
+	struct virtio_blk_config config;
+
+	static_assert(sizeof(config) <= VHOST_USER_CONFIG_BYTES_MAX,
+		      "config space fits");
+	virtio_blk_config_fill(&facts, &config);
+	memset(ret_bytes, 0, VHOST_USER_CONFIG_BYTES_MAX);
+	memcpy(ret_bytes, &config, sizeof(config));
+}
+
+static bool config_range_valid(const struct vhost_user_config *config)
+{
+	return config->bytes <= VHOST_USER_CONFIG_BYTES_MAX &&
+	       config->offset <= VHOST_USER_CONFIG_BYTES_MAX - config->bytes;
+}
+
 static int get_config(struct vhost_device *device,
 		      struct vhost_message *message)
 {
 	struct vhost_user_config *asked = &message->payload.config;
-	uint8_t bytes[VHOST_USER_CONFIG_BYTES_MAX] = {0};
-	struct virtio_blk_config config;
+	uint8_t bytes[VHOST_USER_CONFIG_BYTES_MAX];
 
-	static_assert(sizeof(config) <= sizeof(bytes), "config space fits");
-	if (asked->bytes > sizeof(bytes) ||
-	    asked->offset > sizeof(bytes) - asked->bytes) {
+	if (!config_range_valid(asked)) {
 		message->header.bytes = 0; /* the specified refusal */
 		return 0;
 	}
-	virtio_blk_config_fill(pipeline_size_bytes(device->shared.pipeline),
-			       (uint16_t)device->queue_count, &config);
-	memcpy(bytes, &config, sizeof(config));
+	config_bytes(device, bytes);
 	memcpy(asked->region, bytes + asked->offset, asked->bytes);
 	message->header.bytes =
 		(uint32_t)VHOST_USER_CONFIG_HEADER_BYTES + asked->bytes;
 	return 0;
 }
 
+#define WRITEBACK_OFFSET (uint32_t) offsetof(struct virtio_blk_config, wce)
+
+/*
+ * Which value of `writeback` a SET_CONFIG wants, -1 if it leaves it alone, or a
+ * negative errno below that. A driver may write that byte and no other; a VMM
+ * that restores a migrated device may send all of them, if they are ours.
+ */
+static int config_parse(const struct vhost_device *device,
+			const struct vhost_user_config *asked)
+{
+	uint8_t bytes[VHOST_USER_CONFIG_BYTES_MAX];
+	uint32_t at = WRITEBACK_OFFSET - asked->offset;
+	int wanted = -1;
+
+	config_bytes(device, bytes);
+	if (asked->offset <= WRITEBACK_OFFSET && at < asked->bytes) {
+		wanted = asked->region[at];
+		bytes[WRITEBACK_OFFSET] = asked->region[at];
+	}
+	if (wanted > 1)
+		return -EINVAL;
+	if (asked->flags == VHOST_USER_CONFIG_WRITABLE)
+		return wanted >= 0 && asked->bytes == 1 ? wanted : -EROFS;
+	if (asked->flags != VHOST_USER_CONFIG_MIGRATION ||
+	    memcmp(asked->region, bytes + asked->offset, asked->bytes) != 0)
+		return -EINVAL;
+	return wanted;
+}
+
+/*
+ * QEMU sends this before SET_FEATURES when the driver writes before it starts
+ * the device, so it counts what is offered; what is accepted decides whether
+ * the byte has an effect.
+ */
 static int set_config(struct vhost_device *device,
 		      struct vhost_message *message)
 {
-	(void)device;
-	(void)message;
-	return -EROFS; /* no field that is offered can be written */
+	const struct vhost_user_config *asked = &message->payload.config;
+	int wanted;
+
+	if (!(device->features_offered & BIT(VIRTIO_BLK_F_CONFIG_WCE)))
+		return -EROFS;
+	if (!config_range_valid(asked) ||
+	    message->header.bytes <
+		    VHOST_USER_CONFIG_HEADER_BYTES + asked->bytes)
+		return -EINVAL;
+	wanted = config_parse(device, asked);
+	if (wanted < -1)
+		return wanted;
+	if (wanted >= 0)
+		device->shared.writeback = wanted == 1;
+	durability_decide(&device->shared);
+	return 0;
 }
 
 static int get_inflight_fd(struct vhost_device *device,

@@ -21,6 +21,7 @@ struct vhost_device {
 	void *owner;
 	uint64_t features_offered;
 	uint64_t protocol_features;
+	uint8_t status; /* virtio's, as the VMM has told it */
 	int backend_fd; /* for our own messages to the VMM; kept for those */
 	struct inflight_file inflight;
 	unsigned int queue_count;

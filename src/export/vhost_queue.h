@@ -48,8 +48,10 @@ struct vhost_shared {
 	void (*progress)(struct vhost_shared *shared);
 	const char *name; /* for the log */
 	char serial[VIRTIO_BLK_ID_BYTES];
+	const struct virtio_blk_model *model;
 	uint64_t features; /* as the driver has accepted them */
-	bool driver_flushes; /* otherwise each write must be durable */
+	bool writeback; /* the byte in the configuration space */
+	bool writes_durable; /* each must be, before it is answered */
 	unsigned int kicks; /* polls that haven't ended */
 	struct bounce bounce;
 	struct loop_deferred bounce_next;

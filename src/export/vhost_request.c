@@ -4,7 +4,9 @@
  *
  * Runs on the disk's loop. Data go straight between the guest's memory and the
  * pipeline; only what isn't aligned to 512 goes through the bounce buffer, one
- * request at a time, in the order of arrival.
+ * request at a time, in the order of arrival. A discard or zeroes of several
+ * ranges are several requests of the pipeline, one after the other in the same
+ * place, and one for the guest.
  */
 #include "vhost_request.h"
 
@@ -117,14 +119,15 @@ static void begin_transfer(struct vhost_slot *slot,
 	struct pipeline_request *request = slot->request;
 	bool write = operation == FOREBAY_WRITE;
 
-	if (virtio_blk_check_range(command,
-				   pipeline_size_bytes(shared->pipeline)) < 0 ||
+	if (virtio_blk_check_transfer(command, shared->model, shared->features,
+				      pipeline_size_bytes(shared->pipeline)) <
+		    0 ||
 	    (write && pipeline_read_only(shared->pipeline))) {
 		slot_fail(slot, VIRTIO_BLK_S_IOERR);
 		return;
 	}
 	request->operation = operation;
-	request->flags = write && !shared->driver_flushes ? FOREBAY_FUA : 0;
+	request->flags = write && shared->writes_durable ? FOREBAY_FUA : 0;
 	request->offset = command->sector * VIRTIO_BLK_SECTOR_BYTES;
 	request->length = command->length;
 	request->iov = slot->iov;
@@ -152,6 +155,75 @@ static void begin_flush(struct vhost_slot *slot)
 	request->done = request_done;
 	request->owner = slot;
 	pipeline_submit(slot->queue->shared->pipeline, request);
+}
+
+static void next_range(struct vhost_slot *slot);
+
+static void range_done(struct pipeline_request *request, int status)
+{
+	struct vhost_slot *slot = request->owner;
+
+	if (status < 0)
+		slot_fail(slot, VIRTIO_BLK_S_IOERR);
+	else
+		next_range(slot);
+}
+
+/* Ends inside of itself at most VIRTIO_BLK_RANGES_MAX times. */
+static void next_range(struct vhost_slot *slot)
+{
+	struct vhost_shared *shared = slot->queue->shared;
+	struct pipeline_request *request = slot->request;
+	const struct virtio_blk_range *range = &slot->ranges[slot->range_next];
+
+	if (slot->range_next == slot->range_count) {
+		slot_return(slot, VIRTIO_BLK_S_OK, 1);
+		return;
+	}
+	slot->range_next++;
+	request->flags = 0;
+	if (request->operation == FOREBAY_WRITE_ZEROES) {
+		request->flags |= range->unmap ? 0 : FOREBAY_NO_HOLE;
+		request->flags |= shared->writes_durable ? FOREBAY_FUA : 0;
+	}
+	request->offset = range->offset;
+	request->length = range->length;
+	pipeline_submit(shared->pipeline, request);
+}
+
+static void begin_ranges(struct vhost_slot *slot,
+			 enum forebay_operation operation, unsigned int feature)
+{
+	struct vhost_shared *shared = slot->queue->shared;
+	struct virtio_blk_range ranges[VIRTIO_BLK_RANGES_MAX];
+	struct pipeline_request *request = slot->request;
+	int count;
+
+	if (pipeline_read_only(shared->pipeline)) {
+		slot_fail(slot, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	if (!(shared->features & (UINT64_C(1) << feature))) {
+		slot_fail(slot, VIRTIO_BLK_S_UNSUPP);
+		return;
+	}
+	count = virtio_blk_parse_ranges(
+		&slot->command, slot->iov, shared->model,
+		pipeline_size_bytes(shared->pipeline), ranges);
+	if (count < 0) {
+		slot_fail(slot, count == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP
+						     : VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	memcpy(slot->ranges, ranges, sizeof(ranges[0]) * (size_t)count);
+	slot->range_count = (unsigned int)count;
+	slot->range_next = 0;
+	request->operation = operation;
+	request->iov = NULL;
+	request->iov_count = 0;
+	request->done = range_done;
+	request->owner = slot;
+	next_range(slot);
 }
 
 static void get_id(struct vhost_slot *slot)
@@ -190,6 +262,13 @@ static void carry_out(struct vhost_slot *slot)
 		break;
 	case VIRTIO_BLK_T_GET_ID:
 		get_id(slot);
+		break;
+	case VIRTIO_BLK_T_DISCARD:
+		begin_ranges(slot, FOREBAY_DISCARD, VIRTIO_BLK_F_DISCARD);
+		break;
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		begin_ranges(slot, FOREBAY_WRITE_ZEROES,
+			     VIRTIO_BLK_F_WRITE_ZEROES);
 		break;
 	default: /* any number that the guest likes */
 		slot_fail(slot, VIRTIO_BLK_S_UNSUPP);

@@ -25,7 +25,12 @@ struct vhost_slot {
 	bool busy;
 	bool bounced;
 	struct iovec bounce_piece;
-	struct iovec iov[VIRTIO_BLK_IOV_MAX];
+	unsigned int range_count; /* of a discard or of zeroes */
+	unsigned int range_next;
+	union {
+		struct iovec iov[VIRTIO_BLK_IOV_MAX];
+		struct virtio_blk_range ranges[VIRTIO_BLK_RANGES_MAX];
+	};
 };
 
 /*

@@ -194,7 +194,10 @@ int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
 			     struct error *error)
 {
 	unsigned int queues =
-		options->queues_max ? options->queues_max : VHOST_USER_QUEUES;
+		options->queues ? options->queues : VHOST_USER_QUEUES;
+	unsigned int revision =
+		options->revision ? options->revision : DEVICE_REVISION_NEWEST;
+	const struct virtio_blk_model *model = virtio_blk_model(revision);
 	struct vhost_user_export *export;
 	int result;
 
@@ -202,6 +205,13 @@ int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
 		return error_set(error, -EINVAL,
 				 "vhost-user: %u queues, more than %u", queues,
 				 VHOST_DEVICE_QUEUES_MAX);
+	if (!model)
+		return error_set(error, -ENOTSUP,
+				 "vhost-user: the disk's device is of revision "
+				 "%u, this version of Forebay knows %u to %u: "
+				 "serve it with a newer version",
+				 revision, DEVICE_REVISION_FIRST,
+				 DEVICE_REVISION_NEWEST);
 	export = calloc(1, sizeof(*export));
 	if (!export)
 		return error_set(error, -ENOMEM, "vhost-user: out of memory");
@@ -216,6 +226,7 @@ int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
 		.pipeline = pipeline,
 		.counters = &export->counters,
 		.queue_count = queues,
+		.model = model,
 		.name = export->name,
 	};
 	export->accept.done = accept_done;

@@ -15,6 +15,7 @@
 #include <jansson.h>
 #include <sys/types.h>
 
+#include "device_revision.h"
 #include "error.h"
 #include "loop.h"
 #include "pipeline.h"
@@ -22,14 +23,15 @@
 struct vhost_user_export;
 
 #define VHOST_USER_SOCKET_MODE 0660
-#define VHOST_USER_QUEUES 16u
+#define VHOST_USER_QUEUES DEVICE_QUEUES_DEFAULT
 
 /* Copied. Zero stands for the defaults that are named. */
 struct vhost_user_options {
 	const char *socket_path; /* at most 107 bytes; needed */
 	const char *name; /* of the disk, for the log; needed */
 	mode_t socket_mode; /* VHOST_USER_SOCKET_MODE */
-	unsigned int queues_max; /* VHOST_USER_QUEUES */
+	unsigned int queues; /* VHOST_USER_QUEUES */
+	unsigned int revision; /* DEVICE_REVISION_NEWEST */
 };
 
 /*

@@ -109,6 +109,9 @@ struct vhost_user_config {
 	uint32_t flags;
 	uint8_t region[VHOST_USER_CONFIG_BYTES_MAX];
 };
+/* In its flags: what a driver may write, and what a migration brings. */
+#define VHOST_USER_CONFIG_WRITABLE 0u
+#define VHOST_USER_CONFIG_MIGRATION 1u
 #define VHOST_USER_CONFIG_HEADER_BYTES \
 	offsetof(struct vhost_user_config, region)
 

@@ -8,8 +8,8 @@
  */
 #include "virtio_blk.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <linux/virtio_config.h>
 #include <string.h>
 
 #include "uuid_text.h"
@@ -22,7 +22,12 @@ struct span {
 	unsigned int count;
 	uint64_t start;
 	uint64_t bytes;
+	unsigned int used_count; /* segments that have some of them */
+	uint64_t longest_bytes;
 };
+
+static_assert(sizeof(struct virtio_blk_discard_write_zeroes) == 16,
+	      "as the specification has it");
 
 static uint64_t segments_bytes(const struct virtqueue_segment *segments,
 			       unsigned int count)
@@ -35,7 +40,7 @@ static uint64_t segments_bytes(const struct virtqueue_segment *segments,
 }
 
 /* Returns: number of pieces, -EFAULT or -E2BIG. */
-static int span_translate(const struct span *span, struct guest_memory *memory,
+static int span_translate(struct span *span, struct guest_memory *memory,
 			  struct iovec *ret_pieces, unsigned int capacity)
 {
 	uint64_t start = span->start;
@@ -54,6 +59,9 @@ static int span_translate(const struct span *span, struct guest_memory *memory,
 		piece = segment->bytes - start;
 		if (piece > bytes)
 			piece = bytes;
+		span->used_count++;
+		if (piece > span->longest_bytes)
+			span->longest_bytes = piece;
 		result = guest_memory_translate(
 			memory, segment->address + start, piece,
 			ret_pieces + count, capacity - count);
@@ -107,6 +115,13 @@ static uint8_t *status_find(const struct virtqueue_chain *chain,
 	return piece.iov_base;
 }
 
+/* Whether the device reads the data of a request, not writes them. */
+static bool data_is_read(uint32_t type)
+{
+	return type == VIRTIO_BLK_T_OUT || type == VIRTIO_BLK_T_DISCARD ||
+	       type == VIRTIO_BLK_T_WRITE_ZEROES;
+}
+
 int virtio_blk_parse(const struct virtqueue_chain *chain,
 		     struct guest_memory *memory,
 		     struct virtio_blk_command *ret_command,
@@ -123,7 +138,7 @@ int virtio_blk_parse(const struct virtqueue_chain *chain,
 		return -EPROTO;
 	ret_command->type = header.type;
 	ret_command->sector = header.sector;
-	ret_command->data_writable = header.type != VIRTIO_BLK_T_OUT;
+	ret_command->data_writable = !data_is_read(header.type);
 	if (ret_command->data_writable) {
 		data.segments = chain->segments + chain->readable_count;
 		data.count = chain->count - chain->readable_count;
@@ -142,14 +157,23 @@ int virtio_blk_parse(const struct virtqueue_chain *chain,
 	if (count < 0)
 		return -EPROTO;
 	ret_command->iov_count = (unsigned int)count;
+	ret_command->segment_count = data.used_count;
+	ret_command->segment_bytes = data.longest_bytes;
 	return 0;
 }
 
-int virtio_blk_check_range(const struct virtio_blk_command *command,
-			   uint64_t size_bytes)
+int virtio_blk_check_transfer(const struct virtio_blk_command *command,
+			      const struct virtio_blk_model *model,
+			      uint64_t features, uint64_t size_bytes)
 {
 	uint64_t sectors = size_bytes / VIRTIO_BLK_SECTOR_BYTES;
 
+	/* Who hasn't read a limit can't be held to it: old firmware. */
+	if ((features & BIT(VIRTIO_BLK_F_SEG_MAX) &&
+	     command->segment_count > model->segments_max) ||
+	    (features & BIT(VIRTIO_BLK_F_SIZE_MAX) &&
+	     command->segment_bytes > model->segment_bytes_max))
+		return -EINVAL;
 	if (command->length == 0 || command->length > VIRTIO_BLK_LENGTH_MAX ||
 	    command->length % VIRTIO_BLK_SECTOR_BYTES != 0)
 		return -EINVAL;
@@ -160,33 +184,99 @@ int virtio_blk_check_range(const struct virtio_blk_command *command,
 	return 0;
 }
 
-uint64_t virtio_blk_features(bool read_only)
+/* Returns: 0, 1 if the range is empty, -EINVAL or -EOPNOTSUPP. */
+static int range_check(const struct virtio_blk_discard_write_zeroes *raw,
+		       bool zeroes, uint32_t sectors_max, uint64_t size_bytes)
 {
-	uint64_t features =
-		BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_EVENT_IDX) |
-		BIT(VIRTIO_RING_F_INDIRECT_DESC) | BIT(VIRTIO_BLK_F_FLUSH) |
-		BIT(VIRTIO_BLK_F_BLK_SIZE) | BIT(VIRTIO_BLK_F_TOPOLOGY) |
-		BIT(VIRTIO_BLK_F_SEG_MAX) | BIT(VIRTIO_BLK_F_SIZE_MAX) |
-		BIT(VIRTIO_BLK_F_MQ);
+	uint64_t sectors = size_bytes / VIRTIO_BLK_SECTOR_BYTES;
+	uint32_t known = zeroes ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0;
 
-	return read_only ? features | BIT(VIRTIO_BLK_F_RO) : features;
+	if (raw->flags & ~known)
+		return -EOPNOTSUPP;
+	if (raw->num_sectors > sectors_max || raw->sector > sectors ||
+	    raw->num_sectors > sectors - raw->sector)
+		return -EINVAL;
+	return raw->num_sectors == 0;
 }
 
-void virtio_blk_config_fill(uint64_t size_bytes, uint16_t queue_count,
+/* Returns: number of bytes copied. */
+static size_t data_copy(const struct iovec *iov, unsigned int count,
+			uint8_t *target)
+{
+	size_t bytes = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		memcpy(target + bytes, iov[i].iov_base, iov[i].iov_len);
+		bytes += iov[i].iov_len;
+	}
+	return bytes;
+}
+
+int virtio_blk_parse_ranges(
+	const struct virtio_blk_command *command, const struct iovec *iov,
+	const struct virtio_blk_model *model, uint64_t size_bytes,
+	struct virtio_blk_range ret_ranges[VIRTIO_BLK_RANGES_MAX])
+{
+	struct virtio_blk_discard_write_zeroes raw[VIRTIO_BLK_RANGES_MAX];
+	bool zeroes = command->type == VIRTIO_BLK_T_WRITE_ZEROES;
+	uint32_t sectors_max =
+		zeroes ? model->zeroes_sectors_max : model->discard_sectors_max;
+	uint32_t count_max =
+		zeroes ? model->zeroes_ranges_max : model->discard_ranges_max;
+	uint64_t count = command->length / sizeof(raw[0]);
+	int kept = 0;
+	int status = 0;
+
+	if (count == 0 || count > count_max ||
+	    command->length % sizeof(raw[0]) != 0)
+		return -EINVAL;
+	data_copy(iov, command->iov_count, (uint8_t *)raw);
+	for (uint64_t i = 0; i < count; i++) {
+		int result =
+			range_check(&raw[i], zeroes, sectors_max, size_bytes);
+
+		/* An unknown flag is told even if a range is wrong too. */
+		if (result == -EOPNOTSUPP)
+			return result;
+		if (result < 0)
+			status = result;
+		if (result != 0)
+			continue;
+		ret_ranges[kept++] = (struct virtio_blk_range){
+			.offset = raw[i].sector * VIRTIO_BLK_SECTOR_BYTES,
+			.length = (uint64_t)raw[i].num_sectors *
+				  VIRTIO_BLK_SECTOR_BYTES,
+			.unmap = raw[i].flags &
+				 VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP,
+		};
+	}
+	return status < 0 ? status : kept;
+}
+
+void virtio_blk_config_fill(const struct virtio_blk_facts *facts,
 			    struct virtio_blk_config *ret_config)
 {
+	const struct virtio_blk_model *model = facts->model;
 	unsigned int blocks =
 		VIRTIO_BLK_PHYSICAL_BYTES / VIRTIO_BLK_SECTOR_BYTES;
 
 	*ret_config = (struct virtio_blk_config){
-		.capacity = size_bytes / VIRTIO_BLK_SECTOR_BYTES,
-		.size_max = VIRTIO_BLK_SEGMENT_BYTES_MAX,
-		.seg_max = VIRTIO_BLK_SEGMENTS_MAX,
+		.capacity = facts->size_bytes / VIRTIO_BLK_SECTOR_BYTES,
+		.size_max = model->segment_bytes_max,
+		.seg_max = model->segments_max,
 		.blk_size = VIRTIO_BLK_SECTOR_BYTES,
 		.physical_block_exp = (uint8_t)__builtin_ctz(blocks),
 		.min_io_size = (uint16_t)blocks,
-		.num_queues = queue_count,
+		.num_queues = facts->queue_count,
 	};
+	if (model->features & BIT(VIRTIO_BLK_F_CONFIG_WCE))
+		ret_config->wce = facts->writeback;
+	ret_config->max_discard_sectors = model->discard_sectors_max;
+	ret_config->max_discard_seg = model->discard_ranges_max;
+	ret_config->discard_sector_alignment = model->discard_alignment_sectors;
+	ret_config->max_write_zeroes_sectors = model->zeroes_sectors_max;
+	ret_config->max_write_zeroes_seg = model->zeroes_ranges_max;
+	ret_config->write_zeroes_may_unmap = model->zeroes_ranges_max > 0;
 }
 
 void virtio_blk_serial(const uint8_t uuid[16],

@@ -12,18 +12,20 @@
 #include <sys/uio.h>
 
 #include "guest_memory.h"
+#include "virtio_blk_model.h"
 #include "virtqueue.h"
 
 #define VIRTIO_BLK_SECTOR_BYTES 512u
 #define VIRTIO_BLK_PHYSICAL_BYTES 4096u
 
-/* Largest request: header and status leave this many data segments. */
-#define VIRTIO_BLK_SEGMENTS_MAX (VIRTQUEUE_CHAIN_MAX - 2u)
+/* The largest that any model has: data segments, their bytes, ranges. */
+#define VIRTIO_BLK_SEGMENTS_MAX 126u
 #define VIRTIO_BLK_SEGMENT_BYTES_MAX (256u << 10)
+#define VIRTIO_BLK_RANGES_MAX 32u
 #define VIRTIO_BLK_LENGTH_MAX \
 	(VIRTIO_BLK_SEGMENTS_MAX * VIRTIO_BLK_SEGMENT_BYTES_MAX)
 /* A segment may go on from one memory region to the next: some to spare. */
-#define VIRTIO_BLK_IOV_MAX VIRTQUEUE_CHAIN_MAX
+#define VIRTIO_BLK_IOV_MAX 128u
 
 /* One request, checked and translated. */
 struct virtio_blk_command {
@@ -33,6 +35,15 @@ struct virtio_blk_command {
 	uint64_t length; /* bytes of data */
 	bool data_writable; /* by the device */
 	unsigned int iov_count;
+	unsigned int segment_count; /* of data, as the driver cut them */
+	uint64_t segment_bytes; /* of the largest */
+};
+
+/* A range of a discard or of zeroes, checked. */
+struct virtio_blk_range {
+	uint64_t offset; /* bytes */
+	uint64_t length; /* bytes; not 0 */
+	bool unmap;
 };
 
 /*
@@ -45,14 +56,31 @@ int virtio_blk_parse(const struct virtqueue_chain *chain,
 		     struct virtio_blk_command *ret_command,
 		     struct iovec ret_iov[VIRTIO_BLK_IOV_MAX]);
 
-/* Checks the range of a read or write on a disk of @size_bytes.
- * Returns: 0 or -EINVAL. */
-int virtio_blk_check_range(const struct virtio_blk_command *command,
-			   uint64_t size_bytes);
+/*
+ * Checks a read or write on a disk of @size_bytes, against those limits of
+ * @model that the driver knows by @features. Returns: 0 or -EINVAL.
+ */
+int virtio_blk_check_transfer(const struct virtio_blk_command *command,
+			      const struct virtio_blk_model *model,
+			      uint64_t features, uint64_t size_bytes);
+/*
+ * Copies the ranges of a discard or of zeroes out of the data in @iov, and
+ * checks all of them. Empty ones are left out.
+ * Returns: their number, -EINVAL, or -EOPNOTSUPP for flags that it can't have.
+ */
+int virtio_blk_parse_ranges(
+	const struct virtio_blk_command *command, const struct iovec *iov,
+	const struct virtio_blk_model *model, uint64_t size_bytes,
+	struct virtio_blk_range ret_ranges[VIRTIO_BLK_RANGES_MAX]);
 
-/* Bits of the device's features, those of the rings included. */
-uint64_t virtio_blk_features(bool read_only);
-void virtio_blk_config_fill(uint64_t size_bytes, uint16_t queue_count,
+/* What the guest reads of the device beyond its features. */
+struct virtio_blk_facts {
+	const struct virtio_blk_model *model;
+	uint64_t size_bytes;
+	uint16_t queue_count;
+	bool writeback;
+};
+void virtio_blk_config_fill(const struct virtio_blk_facts *facts,
 			    struct virtio_blk_config *ret_config);
 /* The serial number: the first characters of the UUID's text. */
 void virtio_blk_serial(const uint8_t uuid[16],

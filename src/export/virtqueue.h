@@ -21,11 +21,11 @@
 
 #define VIRTQUEUE_SIZE_MAX 1024u
 /*
- * Most descriptors in one chain, those of an indirect table included. Enough
- * for what the device publishes as its largest request, so a longer chain (a
- * loop, for one) is a broken driver.
+ * Most descriptors in one chain, those of an indirect table included. A longer
+ * one (a loop, for one) is a broken driver; one within this but above what the
+ * device publishes is a request that can be answered with an error.
  */
-#define VIRTQUEUE_CHAIN_MAX 128u
+#define VIRTQUEUE_CHAIN_MAX VIRTQUEUE_SIZE_MAX
 
 struct virtqueue {
 	const struct vring_desc *descriptors;

@@ -4,6 +4,7 @@
  * nothing else: the server lives, says so once, and serves the next start.
  */
 #include "vhost_server.h"
+#include "virtqueue.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -168,7 +169,7 @@ static void a_table_that_is_too_long(struct front *front,
 				     struct vring_desc *ring)
 {
 	struct vring_desc *table = (void *)(front_data(front) + 8192);
-	unsigned int count = 200;
+	unsigned int count = VIRTQUEUE_CHAIN_MAX + 1;
 
 	good_chain(front, ring);
 	table[0] = ring[0];

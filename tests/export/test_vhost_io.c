@@ -346,6 +346,7 @@ static void errors_of_the_pipeline_reach_the_guest(void **state)
 	front_destroy(front);
 }
 
+/* Discards too, as long as the driver hasn't said that it knows them. */
 static void what_is_not_implemented_is_unsupported(void **state)
 {
 	const uint32_t types[] = {VIRTIO_BLK_T_DISCARD,
@@ -379,6 +380,305 @@ static void a_read_only_disk_says_so_and_refuses_writes(void **state)
 	front_destroy(front);
 }
 
+/* One discard or write of zeroes of @count ranges. Returns: its status. */
+static int run_ranges(struct front *front, uint32_t type,
+		      const struct virtio_blk_discard_write_zeroes *ranges,
+		      unsigned int count)
+{
+	uint8_t *data = front_data(front);
+
+	memcpy(data, ranges, sizeof(*ranges) * count);
+	return transfer(front, 0, type, 0, data, sizeof(*ranges) * count);
+}
+
+static struct front *discarding_front(struct server *server)
+{
+	struct front *front = connect_front(
+		server, &(struct front_options){.discards = true});
+	uint8_t *data = front_data(front);
+
+	assert_true(front->features &
+		    (UINT64_C(1) << VIRTIO_BLK_F_WRITE_ZEROES));
+	fill(data, 65536, 13);
+	assert_int_equal(transfer(front, 0, VIRTIO_BLK_T_OUT, 0, data, 65536),
+			 VIRTIO_BLK_S_OK);
+	return front;
+}
+
+/* In all orders of completion. */
+static void zeroes_may_have_several_ranges(void **state)
+{
+	const struct virtio_blk_discard_write_zeroes ranges[] = {
+		{.sector = 1, .num_sectors = 2},
+		{.sector = 8, .num_sectors = 0},
+		{.sector = 16, .num_sectors = 16, .flags = 1},
+	};
+	struct front *front = discarding_front(*state);
+	uint8_t *data = front_data(front);
+	uint8_t before[65536];
+
+	for (int order = MEMORY_PIPELINE_AT_ONCE;
+	     order <= MEMORY_PIPELINE_LATER_REVERSED; order++) {
+		fill(data, sizeof(before), 13);
+		memcpy(before, data, sizeof(before));
+		server_set_order(*state, (enum memory_pipeline_order)order);
+		assert_int_equal(transfer(front, 0, VIRTIO_BLK_T_OUT, 0, data,
+					  sizeof(before)),
+				 VIRTIO_BLK_S_OK);
+		assert_int_equal(
+			run_ranges(front, VIRTIO_BLK_T_WRITE_ZEROES, ranges, 3),
+			VIRTIO_BLK_S_OK);
+		memset(before + 512, 0, (size_t)2 * 512);
+		memset(before + 16 * 512, 0, (size_t)16 * 512);
+		assert_int_equal(transfer(front, 0, VIRTIO_BLK_T_IN, 0, data,
+					  sizeof(before)),
+				 VIRTIO_BLK_S_OK);
+		assert_memory_equal(data, before, sizeof(before));
+	}
+	assert_int_equal(
+		server_counts(*state).pipeline.requests[FOREBAY_WRITE_ZEROES],
+		4);
+	front_destroy(front);
+	server_stop(*state);
+}
+
+static void a_request_of_several_ranges_ends_with_the_last(void **state)
+{
+	const struct virtio_blk_discard_write_zeroes ranges[] = {
+		{.sector = 0, .num_sectors = 8},
+		{.sector = 16, .num_sectors = 8},
+	};
+	struct front *front = discarding_front(*state);
+	struct iovec segment = {front_data(front), sizeof(ranges)};
+	struct front_request request = {
+		.type = VIRTIO_BLK_T_DISCARD,
+		.segments = &segment,
+		.segment_count = 1,
+	};
+	struct front_slot *slot;
+
+	memcpy(segment.iov_base, ranges, sizeof(ranges));
+	server_set_order(*state, MEMORY_PIPELINE_HELD);
+	assert_int_equal(front_submit(front, 0, &request, &slot), 0);
+	front_kick(&front->queues[0]);
+	for (unsigned int i = 0; i < 2; i++) {
+		server_wait_in_flight(*state, 1);
+		assert_int_equal(front->queues[0].used->idx, 1);
+		assert_int_equal(server_release(*state, 1), 1);
+	}
+	reap_all(front, 1);
+	front_destroy(front);
+	server_stop(*state);
+}
+
+static void a_range_that_fails_fails_the_request(void **state)
+{
+	const struct virtio_blk_discard_write_zeroes ranges[] = {
+		{.sector = 0, .num_sectors = 8},
+		{.sector = 16, .num_sectors = 8},
+	};
+	struct front *front = discarding_front(*state);
+
+	server_fail(*state, FOREBAY_WRITE_ZEROES, -ENOSPC, 1);
+	assert_int_equal(
+		run_ranges(front, VIRTIO_BLK_T_WRITE_ZEROES, ranges, 2),
+		VIRTIO_BLK_S_IOERR);
+	assert_int_equal(
+		server_counts(*state).pipeline.requests[FOREBAY_WRITE_ZEROES],
+		1);
+	assert_int_equal(
+		run_ranges(front, VIRTIO_BLK_T_WRITE_ZEROES, ranges, 2),
+		VIRTIO_BLK_S_OK);
+	front_destroy(front);
+}
+
+static void zeroes_are_durable_for_a_driver_that_never_flushes(void **state)
+{
+	const struct virtio_blk_discard_write_zeroes range = {.sector = 8,
+							      .num_sectors = 8};
+	struct front *front = connect_front(
+		*state,
+		&(struct front_options){.discards = true, .no_flush = true});
+	uint8_t *data = front_data(front);
+	uint8_t durable[4096];
+	const uint8_t zeros[4096] = {0};
+
+	fill(data, 4096, 5);
+	assert_int_equal(transfer(front, 0, VIRTIO_BLK_T_OUT, 8, data, 4096),
+			 VIRTIO_BLK_S_OK);
+	assert_int_equal(
+		run_ranges(front, VIRTIO_BLK_T_WRITE_ZEROES, &range, 1),
+		VIRTIO_BLK_S_OK);
+	server_durable(*state, 4096, durable, sizeof(durable));
+	assert_memory_equal(durable, zeros, sizeof(durable));
+	front_destroy(front);
+}
+
+static int set_writeback(struct front *front, uint8_t value)
+{
+	struct vhost_user_config config = {
+		.offset = offsetof(struct virtio_blk_config, wce),
+		.bytes = 1,
+		.region = {value},
+	};
+
+	return front_acknowledged(
+		front, &(struct front_message){
+			       .type = VHOST_USER_SET_CONFIG,
+			       .payload = &config,
+			       .bytes = VHOST_USER_CONFIG_HEADER_BYTES + 1,
+		       });
+}
+
+/* The durable image is what is left when un-flushed writes are lost. */
+static void expect_durable(struct server *server, struct front *front,
+			   uint64_t sector, uint8_t seed, bool durable)
+{
+	uint8_t *data = front_data(front);
+	uint8_t left[4096];
+
+	fill(data, sizeof(left), seed);
+	assert_int_equal(transfer(front, 0, VIRTIO_BLK_T_OUT, sector, data,
+				  sizeof(left)),
+			 VIRTIO_BLK_S_OK);
+	server_durable(server, sector * 512, left, sizeof(left));
+	if (durable)
+		assert_memory_equal(left, data, sizeof(left));
+	else
+		assert_memory_not_equal(left, data, sizeof(left));
+}
+
+static void without_write_back_each_write_is_durable(void **state)
+{
+	struct front *front = connect_front(
+		*state, &(struct front_options){.cache_mode = true});
+
+	assert_int_equal(front->config.wce, 1);
+	expect_durable(*state, front, 0, 1, false);
+	assert_int_equal(set_writeback(front, 0), 0);
+	expect_durable(*state, front, 8, 2, true);
+	assert_int_equal(set_writeback(front, 1), 0);
+	expect_durable(*state, front, 16, 3, false);
+	front_destroy(front);
+}
+
+/* A driver that doesn't know the byte must flush, and does. */
+static void the_mode_counts_for_drivers_that_know_it(void **state)
+{
+	struct front *front = connect_front(*state, &(struct front_options){0});
+
+	assert_int_equal(set_writeback(front, 0), 0);
+	expect_durable(*state, front, 0, 1, false);
+	front_destroy(front);
+	front = connect_front(
+		*state,
+		&(struct front_options){.cache_mode = true, .no_flush = true});
+	assert_int_equal(set_writeback(front, 1), 0);
+	expect_durable(*state, front, 8, 2, true);
+	front_destroy(front);
+}
+
+/* QEMU has sent no features yet when a driver writes before it starts. */
+static void the_mode_may_be_set_before_the_features(void **state)
+{
+	struct server *server = *state;
+	struct front_options options = {.socket_path = server->socket_path,
+					.queue_count = 1,
+					.queue_size = 64,
+					.data_bytes = 1 << 20,
+					.cache_mode = true};
+	struct front *front = NULL;
+
+	assert_int_equal(front_create(&options, &front), 0);
+	assert_int_equal(front_dial(front), 0);
+	assert_int_equal(front_negotiate(front), 0);
+	assert_int_equal(set_writeback(front, 0), 0);
+	assert_int_equal(front_start(front), 0);
+	expect_durable(server, front, 0, 1, true);
+	front_destroy(front);
+}
+
+static void limits_that_the_driver_knows_are_enforced(void **state)
+{
+	struct front *front = connect_front(
+		*state, &(struct front_options){.data_bytes = 2 << 20});
+	uint8_t *data = front_data(front);
+
+	assert_int_equal(front->config.size_max, 256 << 10);
+	assert_int_equal(
+		transfer(front, 0, VIRTIO_BLK_T_OUT, 0, data, 256 << 10),
+		VIRTIO_BLK_S_OK);
+	assert_int_equal(transfer(front, 0, VIRTIO_BLK_T_OUT, 0, data,
+				  (256 << 10) + 512),
+			 VIRTIO_BLK_S_IOERR);
+	front_destroy(front);
+}
+
+/* More than published, fewer than a ring could have. */
+static void too_many_segments_fail_the_request_only(void **state)
+{
+	struct front *front = connect_front(*state, &(struct front_options){0});
+	struct vring_desc *table = (void *)front_data(front);
+	struct front_slot *slot = front_next_slot(&front->queues[0]);
+	struct vring_desc *ring = &front->queues[0].descriptors[0];
+	struct front_completion completion;
+	const unsigned int count = FRONT_SEGMENTS_MAX + 3;
+
+	for (unsigned int i = 0; i < count; i++)
+		table[i] = (struct vring_desc){
+			.addr = front_guest_address(front,
+						    front_data(front) + 8192),
+			.len = 512,
+			.flags = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE,
+			.next = (uint16_t)(i + 1),
+		};
+	memset(slot->header, 0, sizeof(*slot->header));
+	*slot->status = 0xff;
+	table[0].addr = front_guest_address(front, slot->header);
+	table[0].len = sizeof(*slot->header);
+	table[0].flags = VRING_DESC_F_NEXT;
+	table[count - 1].addr = front_guest_address(front, slot->status);
+	table[count - 1].len = 1;
+	table[count - 1].flags = VRING_DESC_F_WRITE;
+	*ring = (struct vring_desc){
+		.addr = front_guest_address(front, table),
+		.len = (uint32_t)(count * sizeof(table[0])),
+		.flags = VRING_DESC_F_INDIRECT,
+	};
+	front_offer(&front->queues[0], 0);
+	front_kick(&front->queues[0]);
+	assert_int_equal(front_wait(front, 0, 10000), 0);
+	assert_int_equal(front_reap(&front->queues[0], &completion, 1), 1);
+	assert_int_equal(*slot->status, VIRTIO_BLK_S_IOERR);
+	assert_int_equal(completion.written, 0);
+	assert_int_equal(
+		transfer(front, 0, VIRTIO_BLK_T_IN, 0, front_data(front), 4096),
+		VIRTIO_BLK_S_OK);
+	front_destroy(front);
+}
+
+static void a_device_of_the_first_revision_stays_what_it_was(void **state)
+{
+	struct server *server = *state;
+	struct front *front;
+
+	server_stop(server);
+	server->revision = 1;
+	server_start(server);
+	front = connect_front(
+		server,
+		&(struct front_options){.discards = true, .cache_mode = true});
+	assert_false(front->features &
+		     (UINT64_C(1) << VIRTIO_BLK_F_CONFIG_WCE |
+		      UINT64_C(1) << VIRTIO_BLK_F_DISCARD |
+		      UINT64_C(1) << VIRTIO_BLK_F_WRITE_ZEROES));
+	assert_int_equal(front->config.max_discard_seg, 0);
+	assert_int_equal(front->config.wce, 0);
+	assert_int_equal(set_writeback(front, 0), -EREMOTEIO);
+	front_destroy(front);
+	server->revision = 0;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -399,6 +699,16 @@ int main(void)
 		TEST(errors_of_the_pipeline_reach_the_guest),
 		TEST(what_is_not_implemented_is_unsupported),
 		TEST(a_read_only_disk_says_so_and_refuses_writes),
+		TEST(zeroes_may_have_several_ranges),
+		TEST(a_request_of_several_ranges_ends_with_the_last),
+		TEST(a_range_that_fails_fails_the_request),
+		TEST(zeroes_are_durable_for_a_driver_that_never_flushes),
+		TEST(without_write_back_each_write_is_durable),
+		TEST(the_mode_counts_for_drivers_that_know_it),
+		TEST(the_mode_may_be_set_before_the_features),
+		TEST(limits_that_the_driver_knows_are_enforced),
+		TEST(too_many_segments_fail_the_request_only),
+		TEST(a_device_of_the_first_revision_stays_what_it_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,7 +235,7 @@ static void memory_that_cannot_be_mapped_is_refused(void **state)
 static void what_makes_no_sense_is_refused(void **state)
 {
 	struct front *front = plain_front(*state);
-	uint64_t features = UINT64_C(1) << VIRTIO_BLK_F_DISCARD;
+	uint64_t features = UINT64_C(1) << VIRTIO_BLK_F_SECURE_ERASE;
 	struct vhost_user_vring_address logged = {.index = 0, .flags = 1};
 	struct front_message set_features = {
 		.type = VHOST_USER_SET_FEATURES,
@@ -459,10 +459,66 @@ static void a_config_space_ends_where_it_ends(void **state)
 				       &bytes, NULL),
 			 0);
 	assert_int_equal(bytes, 0);
-	/* Nothing in it can be written. */
-	message.type = VHOST_USER_SET_CONFIG;
-	assert_int_equal(front_acknowledged(front, &message), -EREMOTEIO);
 	expect_works(front);
+	front_destroy(front);
+}
+
+static int set_config(struct front *front, uint32_t offset, uint32_t bytes,
+		      uint32_t flags, const void *region)
+{
+	struct vhost_user_config config = {
+		.offset = offset,
+		.bytes = bytes,
+		.flags = flags,
+	};
+
+	memcpy(config.region, region, bytes < 256 ? bytes : 256);
+	return front_acknowledged(
+		front, &(struct front_message){
+			       .type = VHOST_USER_SET_CONFIG,
+			       .payload = &config,
+			       .bytes = VHOST_USER_CONFIG_HEADER_BYTES +
+					(bytes < 256 ? bytes : 256),
+		       });
+}
+
+static void a_driver_writes_the_cache_mode_and_nothing_else(void **state)
+{
+	const uint32_t at = offsetof(struct virtio_blk_config, wce);
+	struct front *front = connect_front(
+		*state, &(struct front_options){.cache_mode = true});
+	uint8_t bytes[256] = {0};
+
+	assert_int_equal(set_config(front, at, 1, 0, bytes), 0);
+	bytes[0] = 2;
+	assert_int_equal(set_config(front, at, 1, 0, bytes), -EREMOTEIO);
+	bytes[0] = 0;
+	assert_int_equal(set_config(front, at - 1, 1, 0, bytes), -EREMOTEIO);
+	assert_int_equal(set_config(front, at, 2, 0, bytes), -EREMOTEIO);
+	assert_int_equal(set_config(front, at + 1, 1, 0, bytes), -EREMOTEIO);
+	assert_int_equal(set_config(front, 0, 8, 0, bytes), -EREMOTEIO);
+	assert_int_equal(set_config(front, 256, 1, 0, bytes), -EREMOTEIO);
+	assert_int_equal(set_config(front, UINT32_MAX, 1, 0, bytes),
+			 -EREMOTEIO);
+	assert_int_equal(set_config(front, at, 1, 2, bytes), -EREMOTEIO);
+	expect_works(front);
+	front_destroy(front);
+}
+
+static void a_migration_brings_the_whole_configuration(void **state)
+{
+	struct front *front = connect_front(
+		*state, &(struct front_options){.cache_mode = true});
+	struct virtio_blk_config config = front->config;
+	const uint32_t bytes = 60;
+
+	config.wce = 0;
+	assert_int_equal(set_config(front, 0, bytes, 1, &config), 0);
+	/* Another disk's isn't taken. */
+	config.capacity++;
+	assert_int_equal(set_config(front, 0, bytes, 1, &config), -EREMOTEIO);
+	front_disconnect(front);
+	assert_int_equal(front_connect(front), 0);
 	front_destroy(front);
 }
 
@@ -484,6 +540,8 @@ int main(void)
 		TEST(a_server_that_stops_returns_what_it_took),
 		TEST(the_socket_is_for_owner_and_group),
 		TEST(a_config_space_ends_where_it_ends),
+		TEST(a_driver_writes_the_cache_mode_and_nothing_else),
+		TEST(a_migration_brings_the_whole_configuration),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -258,7 +258,9 @@ static void a_range_is_checked_without_overflow(void **state)
 			.length = cases[i].length,
 		};
 
-		assert_int_equal(virtio_blk_check_range(&command, 4096),
+		assert_int_equal(virtio_blk_check_transfer(&command,
+							   virtio_blk_model(2),
+							   0, 4096),
 				 cases[i].result);
 	}
 }

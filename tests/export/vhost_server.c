@@ -162,7 +162,8 @@ static void child_run(const struct server *server, int control)
 	const struct vhost_user_options options = {
 		.socket_path = server->socket_path,
 		.name = "test",
-		.queues_max = 4,
+		.queues = 4,
+		.revision = server->revision,
 	};
 	struct child child = {.control = control};
 	struct error error = {0};

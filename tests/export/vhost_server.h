@@ -26,6 +26,7 @@ struct server {
 	pid_t pid;
 	int control;
 	bool read_only;
+	unsigned int revision; /* 0: the newest */
 	char directory[32];
 	char socket_path[64];
 };
