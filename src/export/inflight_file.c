@@ -37,7 +37,8 @@ int inflight_file_create(uint16_t queue_count, uint16_t queue_size,
 	struct inflight_file file = {
 		.queue_count = queue_count,
 		.queue_size = queue_size,
-		.bytes = shape_bytes(queue_count, queue_size),
+		.bytes = shape_bytes(queue_count, queue_size) +
+			 sizeof(struct inflight_device),
 	};
 	_cleanup_fd_ int fd = -1;
 
@@ -76,18 +77,27 @@ int inflight_file_map(struct inflight_file *file, int fd, uint64_t offset,
 	int result;
 
 	file->map = NULL;
+	file->device = NULL;
 	if (!shape_valid(file->queue_count, file->queue_size))
 		return -EINVAL;
 	file->bytes = shape_bytes(file->queue_count, file->queue_size);
-	if (bytes < file->bytes ||
-	    offset % (uint64_t)sysconf(_SC_PAGESIZE) != 0 ||
+	if (bytes >= file->bytes + sizeof(*file->device))
+		file->bytes += sizeof(*file->device);
+	else if (bytes < file->bytes)
+		return -EINVAL;
+	if (offset % (uint64_t)sysconf(_SC_PAGESIZE) != 0 ||
 	    __builtin_add_overflow(offset, file->bytes, &end))
 		return -EINVAL;
 	result = file_check(fd, end);
 	if (result < 0)
 		return result;
 	file->map = map_shared(fd, offset, file->bytes);
-	return file->map ? 0 : -errno;
+	if (!file->map)
+		return -errno;
+	bytes = shape_bytes(file->queue_count, file->queue_size);
+	if (file->bytes > bytes)
+		file->device = (void *)(file->map + bytes);
+	return 0;
 }
 
 void inflight_file_unmap(struct inflight_file *file)
@@ -95,6 +105,7 @@ void inflight_file_unmap(struct inflight_file *file)
 	if (file->map)
 		munmap(file->map, file->bytes);
 	file->map = NULL;
+	file->device = NULL;
 }
 
 struct inflight_region *inflight_file_region(const struct inflight_file *file,
@@ -104,4 +115,27 @@ struct inflight_region *inflight_file_region(const struct inflight_file *file,
 		return NULL;
 	return (void *)(file->map +
 			inflight_queue_bytes(file->queue_size) * queue);
+}
+
+enum inflight_cache_mode inflight_file_cache_mode(
+	const struct inflight_file *file)
+{
+	uint32_t mode = INFLIGHT_CACHE_UNKNOWN;
+
+	if (file->device)
+		mode = __atomic_load_n(&file->device->cache_mode,
+				       __ATOMIC_RELAXED);
+	if (mode == INFLIGHT_CACHE_WRITETHROUGH ||
+	    mode == INFLIGHT_CACHE_WRITEBACK)
+		return (enum inflight_cache_mode)mode;
+	return INFLIGHT_CACHE_UNKNOWN;
+}
+
+void inflight_file_set_cache_mode(struct inflight_file *file, bool writeback)
+{
+	if (file->device)
+		__atomic_store_n(&file->device->cache_mode,
+				 writeback ? INFLIGHT_CACHE_WRITEBACK
+					   : INFLIGHT_CACHE_WRITETHROUGH,
+				 __ATOMIC_RELAXED);
 }

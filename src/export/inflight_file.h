@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * inflight_file.h - the shared memory that holds every queue's in-flight
- * region, one behind the other.
+ * region, one behind the other, and behind them what a device must remember.
+ *
+ *   | region of queue 0 | ... | region of the last | struct inflight_device |
+ *
+ * That last part is ours: a VMM keeps the file without looking into it, from
+ * the start of the device to its reset, so it lives exactly as long as what a
+ * driver has set. A file without it is fine.
  *
  * This process makes the file, the VMM keeps it, and gives it to whoever
  * serves the disk: perhaps this process, perhaps the one after it. So what
@@ -10,14 +16,30 @@
 #ifndef FOREBAY_EXPORT_INFLIGHT_FILE_H
 #define FOREBAY_EXPORT_INFLIGHT_FILE_H
 
+#include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "inflight.h"
 
+enum inflight_cache_mode {
+	INFLIGHT_CACHE_UNKNOWN = 0, /* as the file is made */
+	INFLIGHT_CACHE_WRITETHROUGH = 1,
+	INFLIGHT_CACHE_WRITEBACK = 2
+};
+
+struct inflight_device {
+	uint32_t cache_mode;
+	uint8_t reserved[60];
+};
+
+static_assert(sizeof(struct inflight_device) == 64, "shared format");
+
 struct inflight_file {
 	uint8_t *map; /* NULL: none */
 	size_t bytes;
+	struct inflight_device *device; /* NULL: not kept */
 	uint16_t queue_count;
 	uint16_t queue_size;
 };
@@ -36,5 +58,10 @@ void inflight_file_unmap(struct inflight_file *file);
 /* Returns: NULL if there is none for this queue. */
 struct inflight_region *inflight_file_region(const struct inflight_file *file,
 					     unsigned int queue);
+
+/* What is kept for the device. Read once: the VMM can write there. */
+enum inflight_cache_mode inflight_file_cache_mode(
+	const struct inflight_file *file);
+void inflight_file_set_cache_mode(struct inflight_file *file, bool writeback);
 
 #endif

@@ -49,13 +49,18 @@ static int do_nothing(struct vhost_device *device,
 	return 0;
 }
 
-/* Without FLUSH nobody could ask for it later (virtio 1.2, 5.2.6.2). */
-static void durability_decide(struct vhost_shared *shared)
+/*
+ * After each change of what it depends on. Without FLUSH nobody could ask for
+ * it later (virtio 1.2, 5.2.6.2).
+ */
+static void durability_decide(struct vhost_device *device)
 {
+	struct vhost_shared *shared = &device->shared;
 	bool flushes = shared->features & BIT(VIRTIO_BLK_F_FLUSH);
 	bool chooses = shared->features & BIT(VIRTIO_BLK_F_CONFIG_WCE);
 
 	shared->writes_durable = !flushes || (chooses && !shared->writeback);
+	inflight_file_set_cache_mode(&device->inflight, shared->writeback);
 }
 
 static int get_features(struct vhost_device *device,
@@ -76,7 +81,7 @@ static int set_features(struct vhost_device *device,
 	if (features & BIT(VIRTIO_BLK_F_CONFIG_WCE) &&
 	    !(features & BIT(VIRTIO_BLK_F_FLUSH)))
 		device->shared.writeback = false;
-	durability_decide(&device->shared);
+	durability_decide(device);
 	return 0;
 }
 
@@ -385,7 +390,7 @@ static int set_config(struct vhost_device *device,
 		return wanted;
 	if (wanted >= 0)
 		device->shared.writeback = wanted == 1;
-	durability_decide(&device->shared);
+	durability_decide(device);
 	return 0;
 }
 
@@ -410,6 +415,20 @@ static int get_inflight_fd(struct vhost_device *device,
 	return 0;
 }
 
+/*
+ * A VMM that comes back after this process was killed doesn't send again what
+ * the driver has set, and shows the driver what it has kept.
+ */
+static void cache_mode_restore(struct vhost_device *device)
+{
+	enum inflight_cache_mode mode =
+		inflight_file_cache_mode(&device->inflight);
+
+	if (mode != INFLIGHT_CACHE_UNKNOWN)
+		device->shared.writeback = mode == INFLIGHT_CACHE_WRITEBACK;
+	durability_decide(device);
+}
+
 static int set_inflight_fd(struct vhost_device *device,
 			   struct vhost_message *message)
 {
@@ -429,6 +448,7 @@ static int set_inflight_fd(struct vhost_device *device,
 		return result;
 	inflight_file_unmap(&device->inflight);
 	device->inflight = file;
+	cache_mode_restore(device);
 	for (unsigned int i = 0; i < device->queue_count; i++) {
 		device->queues[i].inflight_region =
 			inflight_file_region(&device->inflight, i);

@@ -562,6 +562,29 @@ static void without_write_back_each_write_is_durable(void **state)
 	front_destroy(front);
 }
 
+/* The VMM doesn't set it again: QEMU 7.2 doesn't. */
+static void the_mode_survives_a_killed_server(void **state)
+{
+	struct server *server = *state;
+	struct front *front = connect_front(
+		server, &(struct front_options){.cache_mode = true});
+
+	assert_int_equal(set_writeback(front, 0), 0);
+	expect_durable(server, front, 0, 1, true);
+	server_kill(server);
+	server_start(server);
+	front_disconnect(front);
+	assert_int_equal(front_connect(front), 0);
+	expect_durable(server, front, 8, 2, true);
+	/* Another VM begins with the cache on. */
+	front_destroy(front);
+	front = connect_front(server,
+			      &(struct front_options){.cache_mode = true});
+	assert_int_equal(front->config.wce, 1);
+	expect_durable(server, front, 16, 3, false);
+	front_destroy(front);
+}
+
 /* A driver that doesn't know the byte must flush, and does. */
 static void the_mode_counts_for_drivers_that_know_it(void **state)
 {
@@ -704,6 +727,7 @@ int main(void)
 		TEST(a_range_that_fails_fails_the_request),
 		TEST(zeroes_are_durable_for_a_driver_that_never_flushes),
 		TEST(without_write_back_each_write_is_durable),
+		TEST(the_mode_survives_a_killed_server),
 		TEST(the_mode_counts_for_drivers_that_know_it),
 		TEST(the_mode_may_be_set_before_the_features),
 		TEST(limits_that_the_driver_knows_are_enforced),
