@@ -341,8 +341,9 @@ static void cache_action(void *state, const char *name,
 		done(context, -ENOTSUP);
 		return;
 	}
+	/* Nothing was ever dirty on a disk that can't be written. */
 	if (!cache->open || cache->disk->read_only) {
-		done(context, cache->open ? -EROFS : -EAGAIN);
+		done(context, cache->open ? 0 : -EAGAIN);
 		return;
 	}
 	action = calloc(1, sizeof(*action));

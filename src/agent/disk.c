@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "device_revision.h"
 #include "documents.h"
 #include "log.h"
 #include "uuid_text.h"
@@ -37,6 +38,25 @@ static const char *text(const json_t *document, const char *member)
 	return json_string_value(json_object_get(document, member));
 }
 
+/* What wasn't stored yet when the disk was created has its first value. */
+static unsigned int number(const json_t *document, const char *member,
+			   unsigned int first)
+{
+	const json_t *value = json_object_get(document, member);
+
+	return value ? (unsigned int)json_integer_value(value) : first;
+}
+
+unsigned int disk_device_revision(const json_t *document)
+{
+	return number(document, "device_revision", DEVICE_REVISION_FIRST);
+}
+
+unsigned int disk_queues(const json_t *document)
+{
+	return number(document, "queues", DEVICE_QUEUES_DEFAULT);
+}
+
 /* Takes the reference. Our own documents: only a bug breaks their form. */
 static void fill(struct disk *disk, json_t *document, int64_t revision)
 {
@@ -50,6 +70,10 @@ static void fill(struct disk *disk, json_t *document, int64_t revision)
 		.backend = text(document, "backend"),
 		.size_bytes = (uint64_t)json_integer_value(
 			json_object_get(document, "size_bytes")),
+		.read_only =
+			json_is_true(json_object_get(document, "read_only")),
+		.device_revision = disk_device_revision(document),
+		.queues = disk_queues(document),
 		.clean = json_is_true(json_object_get(document, "clean")),
 	};
 	assert(disk->id && disk->name && disk->backend && desired);

@@ -34,6 +34,9 @@ struct disk {
 	const char *name;
 	const char *backend; /* "file:/path" */
 	uint64_t size_bytes;
+	bool read_only;
+	unsigned int device_revision; /* see device_revision.h */
+	unsigned int queues;
 	enum disk_desired desired;
 	bool clean;
 };
@@ -54,6 +57,9 @@ void disk_free(struct disk *disk);
  */
 int disk_store(struct agent *agent, struct disk *disk,
 	       enum disk_desired desired, bool clean);
+/* Of a stored document, also of one from before they were stored. */
+unsigned int disk_device_revision(const json_t *document);
+unsigned int disk_queues(const json_t *document);
 const char *disk_desired_name(enum disk_desired desired);
 
 /* Makes the disk known to the supervisor, wanted as the store says. */

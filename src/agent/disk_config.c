@@ -97,7 +97,10 @@ static json_t *make_exports(struct agent *agent, const struct disk *disk)
 		else
 			json_object_set_new(
 				exports, "vhost_user_blk",
-				json_pack("{s:s}", "socket", socket.text));
+				json_pack("{s:s, s:i, s:i}", "socket",
+					  socket.text, "queues",
+					  (int)disk->queues, "device_revision",
+					  (int)disk->device_revision));
 	}
 	return exports;
 }
@@ -116,12 +119,12 @@ int disk_config_write(struct agent *agent, const struct disk *disk,
 
 	if (result < 0)
 		return result;
-	config = json_pack("{s:s, s:s, s:I, s:s, s:b, s:O, s:o, s:s}", "uuid",
-			   disk->id, "name", disk->name, "size_bytes",
-			   (json_int_t)disk->size_bytes, "backend",
-			   disk->backend, "read_only", 0, "filters", filters,
-			   "exports", make_exports(agent, disk),
-			   "control_socket", control.text);
+	config = json_pack(
+		"{s:s, s:s, s:I, s:s, s:b, s:O, s:o, s:s}", "uuid", disk->id,
+		"name", disk->name, "size_bytes", (json_int_t)disk->size_bytes,
+		"backend", disk->backend, "read_only", disk->read_only,
+		"filters", filters, "exports", make_exports(agent, disk),
+		"control_socket", control.text);
 	written = config ? json_dumps(config, JSON_INDENT(2)) : NULL;
 	if (!written)
 		return problem_internal(problem, "disk", -ENOMEM);

@@ -13,6 +13,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "device_revision.h"
 #include "disk.h"
 #include "disk_view.h"
 #include "documents.h"
@@ -26,6 +27,9 @@ struct wish {
 	const char *path;
 	const char *policy; /* or NULL */
 	uint64_t size_bytes; /* 0 = not given */
+	bool read_only;
+	unsigned int device_revision;
+	unsigned int queues;
 	json_t *exports;
 };
 
@@ -72,11 +76,35 @@ static int check_exports(const json_t *list, json_t **ret_exports,
 	return 0;
 }
 
+/*
+ * What the guest will find, frozen from now on. A disk that is to move here
+ * brings the numbers that it has elsewhere.
+ */
+static int read_device(const json_t *body, struct wish *wish,
+		       struct problem *problem)
+{
+	int result;
+
+	wish->device_revision = DEVICE_REVISION_NEWEST;
+	wish->queues = DEVICE_QUEUES_DEFAULT;
+	result = gate_boolean(body, "read_only", &wish->read_only, problem);
+	if (result == 0)
+		result = gate_number(body, "device_revision",
+				     DEVICE_REVISION_NEWEST,
+				     &wish->device_revision, problem);
+	if (result == 0)
+		result = gate_number(body, "queues", DEVICE_QUEUES_MAX,
+				     &wish->queues, problem);
+	return result;
+}
+
 static int read_wish(const json_t *body, struct wish *wish,
 		     struct problem *problem)
 {
-	static const char *const members[] = {"name",	"backend", "size_bytes",
-					      "policy", "exports", NULL};
+	static const char *const members[] = {
+		"name",	   "backend",	"size_bytes",	   "policy",
+		"exports", "read_only", "device_revision", "queues",
+		NULL};
 	const json_t *exports;
 	const char *backend;
 	int result;
@@ -91,6 +119,8 @@ static int read_wish(const json_t *body, struct wish *wish,
 	if (result == 0)
 		result = gate_size(body, "size_bytes", &wish->size_bytes,
 				   problem);
+	if (result == 0)
+		result = read_device(body, wish, problem);
 	if (result == 0)
 		result = gate_string(body, "policy", false, &wish->policy,
 				     problem);
@@ -179,11 +209,15 @@ static int record(struct agent *agent, const struct wish *wish,
 	documents_put(&txn, json_pack("{s:s}", "id", id), "backends/%s",
 		      backend);
 	documents_put(&txn,
-		      json_pack("{s:s, s:s, s:I, s:s, s:o, s:O, s:s, s:b}",
+		      json_pack("{s:s, s:s, s:I, s:s, s:o, s:O, s:s, s:b, s:b, "
+				"s:i, s:i}",
 				"id", id, "name", wish->name, "size_bytes",
 				(json_int_t)image->size_bytes, "backend",
 				backend, "policy", policy, "exports",
-				wish->exports, "desired", "closed", "clean", 1),
+				wish->exports, "desired", "closed", "clean", 1,
+				"read_only", wish->read_only, "device_revision",
+				(int)wish->device_revision, "queues",
+				(int)wish->queues),
 		      "disks/%s", id);
 	result = documents_commit(agent->store, &txn);
 	if (result == -ESTALE)
@@ -220,7 +254,8 @@ static int create(struct agent *agent, const struct wish *wish,
 	result = find_policy(agent, wish, &policy, problem);
 	if (result < 0)
 		return result;
-	result = image_provide(wish->path, wish->size_bytes, &image, problem);
+	result = image_provide(wish->path, wish->size_bytes, wish->read_only,
+			       &image, problem);
 	if (result < 0) {
 		json_decref(policy);
 		return result;

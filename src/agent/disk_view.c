@@ -209,7 +209,7 @@ static json_t *render(struct agent *agent, const struct view *view)
 
 	return json_pack(
 		"{s:O, s:O, s:O, s:O, s:O, s:O, s:s, s:s?, s:o, s:i, s:o, s:o, "
-		"s:o}",
+		"s:o, s:b, s:i, s:i}",
 		"id", json_object_get(disk, "id"), "name",
 		json_object_get(disk, "name"), "size_bytes",
 		json_object_get(disk, "size_bytes"), "backend",
@@ -220,7 +220,10 @@ static json_t *render(struct agent *agent, const struct view *view)
 		"pid", pid, "restarts", (int)view->unit.restarts, "exports",
 		view_exports(agent, disk), "mode",
 		view_mode(agent, view, stats), "dirty_bytes",
-		view_dirty(view, stats));
+		view_dirty(view, stats), "read_only",
+		json_is_true(json_object_get(disk, "read_only")),
+		"device_revision", (int)disk_device_revision(disk), "queues",
+		(int)disk_queues(disk));
 }
 
 /* Fills @views with @disks and asks those that run. */

@@ -186,3 +186,33 @@ int gate_flag(const char *parameter, const char *text, bool *ret_value,
 				   parameter);
 	return 0;
 }
+
+int gate_number(const json_t *object, const char *member, unsigned int maximum,
+		unsigned int *ret_number, struct problem *problem)
+{
+	const json_t *value = json_object_get(object, member);
+	json_int_t number = json_integer_value(value);
+
+	if (!value || json_is_null(value))
+		return 0;
+	if (!json_is_integer(value) || number < 1 || number > maximum)
+		return problem_set(problem, PROBLEM_BAD_REQUEST,
+				   "member \"%s\" must be a number from 1 to "
+				   "%u",
+				   member, maximum);
+	*ret_number = (unsigned int)number;
+	return 0;
+}
+
+int gate_boolean(const json_t *object, const char *member, bool *ret_value,
+		 struct problem *problem)
+{
+	const json_t *value = json_object_get(object, member);
+
+	if (value && !json_is_null(value) && !json_is_boolean(value))
+		return problem_set(problem, PROBLEM_BAD_REQUEST,
+				   "member \"%s\" must be true or false",
+				   member);
+	*ret_value = json_is_true(value);
+	return 0;
+}

@@ -41,6 +41,13 @@ int gate_backend(const char *uri, const char **ret_path,
 int gate_flag(const char *parameter, const char *text, bool *ret_value,
 	      struct problem *problem);
 
+/* An optional member from 1 to @maximum; *ret_number stays if it's missing. */
+int gate_number(const json_t *object, const char *member, unsigned int maximum,
+		unsigned int *ret_number, struct problem *problem);
+/* An optional member true or false; false if it's missing. */
+int gate_boolean(const json_t *object, const char *member, bool *ret_value,
+		 struct problem *problem);
+
 bool gate_is_name(const char *text);
 /* Absolute, within the limit, no control characters. */
 bool gate_is_path(const char *text);

@@ -100,10 +100,11 @@ static int keep(const char *path, struct image *image, struct image *ret_image,
 	return 0;
 }
 
-static int adopt(const char *path, uint64_t size_bytes, struct image *ret_image,
-		 struct problem *problem)
+static int adopt(const char *path, uint64_t size_bytes, bool read_only,
+		 struct image *ret_image, struct problem *problem)
 {
-	_cleanup_fd_ int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_fd_ int fd = open(path, (read_only ? O_RDONLY : O_RDWR) |
+						 O_NONBLOCK | O_CLOEXEC);
 	struct image image = {0};
 	const char *format;
 	struct stat status;
@@ -180,22 +181,25 @@ static int make(const char *path, uint64_t size_bytes, struct image *ret_image,
 	return keep(path, &image, ret_image, problem);
 }
 
-int image_provide(const char *path, uint64_t size_bytes,
+int image_provide(const char *path, uint64_t size_bytes, bool read_only,
 		  struct image *ret_image, struct problem *problem)
 {
 	struct stat status;
 
 	if (stat(path, &status) == 0)
-		return adopt(path, size_bytes, ret_image, problem);
+		return adopt(path, size_bytes, read_only, ret_image, problem);
 	if (errno != ENOENT)
 		return refuse_errno(problem, path, -errno);
-	if (size_bytes > 0)
+	if (size_bytes > 0 && !read_only)
 		return make(path, size_bytes, ret_image, problem);
 	problem_set(problem, PROBLEM_BACKEND_MISSING,
 		    "backend file:%s does not exist", path);
 	problem_about(problem, "backend", path);
-	return problem_hint(problem, "correct the path, or give a size to make "
-				     "a new image");
+	return problem_hint(problem, read_only
+					     ? "correct the path: a read-only "
+					       "disk needs an image"
+					     : "correct the path, or give a "
+					       "size to make a new image");
 }
 
 int image_delete(const char *path, struct problem *problem)

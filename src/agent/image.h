@@ -16,9 +16,10 @@ struct image {
 
 /*
  * Adopts what is at @path if @size_bytes is 0 or its size; makes a sparse file
- * of @size_bytes if there is nothing. Refuses everything else.
+ * of @size_bytes if there is nothing and it may be written. Refuses everything
+ * else.
  */
-int image_provide(const char *path, uint64_t size_bytes,
+int image_provide(const char *path, uint64_t size_bytes, bool read_only,
 		  struct image *ret_image, struct problem *problem);
 /* Deletes a regular file. Returns: 0 (also if it's gone) or a problem. */
 int image_delete(const char *path, struct problem *problem);

@@ -86,6 +86,42 @@ static int add_size(const struct invocation *invocation, json_t *body,
 	return 0;
 }
 
+/* A number that forebayd checks; here only that it is one. */
+static int add_number(const struct invocation *invocation, unsigned int flag,
+		      const char *member, json_t *body, struct error *error)
+{
+	const char *text = invocation->flags[flag];
+	unsigned long number;
+	char *end;
+
+	if (!text)
+		return 0;
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (errno != 0 || *end || text[0] < '0' || text[0] > '9' ||
+	    number > UINT32_MAX)
+		return error_set(error, -EINVAL, "--%s: '%s' is no number",
+				 grammar_flags[flag].name, text);
+	if (json_object_set_new(body, member,
+				json_integer((json_int_t)number)) < 0)
+		return out_of_memory(error);
+	return 0;
+}
+
+static int add_device(const struct invocation *invocation, json_t *body,
+		      struct error *error)
+{
+	int ret = add_number(invocation, FLAG_QUEUES, "queues", body, error);
+
+	if (ret == 0)
+		ret = add_number(invocation, FLAG_DEVICE_REVISION,
+				 "device_revision", body, error);
+	if (ret == 0 && invocation->flags[FLAG_READ_ONLY] &&
+	    json_object_set_new(body, "read_only", json_true()) < 0)
+		ret = out_of_memory(error);
+	return ret;
+}
+
 static int fill_body(const struct invocation *invocation, json_t *body,
 		     struct error *error)
 {
@@ -105,7 +141,9 @@ static int fill_body(const struct invocation *invocation, json_t *body,
 		return error_set(error, -EINVAL,
 				 "disk: a name or path isn't UTF-8; use "
 				 "another");
-	return add_size(invocation, body, error);
+	if (add_size(invocation, body, error) < 0)
+		return error->code;
+	return add_device(invocation, body, error);
 }
 
 int disk_create(const struct invocation *invocation, struct client *client,

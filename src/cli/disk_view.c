@@ -156,6 +156,21 @@ static void add_exports(struct table *table, const json_t *exports)
 			   json_object_get(nbd, "uri"));
 }
 
+/* What a guest finds: fixed since the disk was created. */
+static void add_device(struct table *table, const json_t *disk)
+{
+	json_t *words = json_sprintf(
+		"revision %d, %d queues%s",
+		(int)json_integer_value(
+			json_object_get(disk, "device_revision")),
+		(int)json_integer_value(json_object_get(disk, "queues")),
+		json_is_true(json_object_get(disk, "read_only")) ? ", read-only"
+								 : "");
+
+	table_pair(table, "Device", UNIT_TEXT, words);
+	json_decref(words);
+}
+
 int disk_view_show(const json_t *disk)
 {
 	struct table *table = table_create_pairs();
@@ -174,6 +189,7 @@ int disk_view_show(const json_t *disk)
 	add_mode(table, json_object_get(disk, "mode"));
 	table_pair(table, "Dirty", UNIT_SIZE,
 		   json_object_get(disk, "dirty_bytes"));
+	add_device(table, disk);
 	add_exports(table, json_object_get(disk, "exports"));
 	table_pair(table, "Process", UNIT_TEXT, json_object_get(disk, "pid"));
 	table_pair(table, "Restarts", UNIT_COUNT,

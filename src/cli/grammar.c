@@ -36,6 +36,12 @@ const struct flag grammar_flags[FLAG_COUNT] = {
 				 "delete the image as well"},
 	[FLAG_DISCARD_DIRTY] = {"discard-dirty", 0, NULL,
 				"delete though unwritten data is lost"},
+	[FLAG_READ_ONLY] = {"read-only", 0, NULL,
+			    "nobody writes to the disk, ever"},
+	[FLAG_QUEUES] = {"queues", 0, "COUNT",
+			 "of the guest's device: 1 to 64, 16 unless given"},
+	[FLAG_DEVICE_REVISION] = {"device-revision", 0, "NUMBER",
+				  "the device that the disk has elsewhere"},
 };
 
 static const struct verb status_verbs[] = {
@@ -118,7 +124,9 @@ static const struct verb disk_verbs[] = {
 			"closed: open it next.",
 		.operands = ONE_DISK,
 		.flags = FLAG_BIT(FLAG_BACKEND) | FLAG_BIT(FLAG_SIZE) |
-			 FLAG_BIT(FLAG_POLICY) | FLAG_BIT(FLAG_EXPORT),
+			 FLAG_BIT(FLAG_POLICY) | FLAG_BIT(FLAG_EXPORT) |
+			 FLAG_BIT(FLAG_READ_ONLY) | FLAG_BIT(FLAG_QUEUES) |
+			 FLAG_BIT(FLAG_DEVICE_REVISION),
 		.required = FLAG_BIT(FLAG_BACKEND),
 		.examples = {"forebay disk create web1 --backend "
 			     "/srv/images/web1.raw --policy gold",

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device_revision.h"
 #include "file.h"
 #include "unix_address.h"
 #include "uuid_text.h"
@@ -187,11 +188,48 @@ static void parse_filters(struct reader *reader, const json_t *document,
 	config->filter_count = (uint32_t)count;
 }
 
+/* An optional number from 1 to @maximum; 0 if there is none or it fails. */
+static unsigned int get_number(struct reader *reader, const json_t *object,
+			       const char *where, const char *key,
+			       unsigned int maximum)
+{
+	const json_t *value = json_object_get(object, key);
+
+	if (!value || json_is_null(value))
+		return 0;
+	if (json_is_integer(value) && json_integer_value(value) > 0 &&
+	    json_integer_value(value) <= maximum)
+		return (unsigned int)json_integer_value(value);
+	fail(reader, "'%s' of %s isn't a number from 1 to %u", key, where,
+	     maximum);
+	return 0;
+}
+
+static void parse_vhost(struct reader *reader, const json_t *vhost,
+			struct config *config)
+{
+	static const char *const keys[] = {"socket", "queues",
+					   "device_revision",
+					   "stop_deadline_ms", NULL};
+	static const char where[] = "'vhost_user_blk'";
+
+	check_keys(reader, vhost, where, keys);
+	config->vhost_user_socket = check_socket(
+		reader, need_text(reader, vhost, where, "socket"), "socket");
+	config->queues =
+		get_number(reader, vhost, where, "queues", DEVICE_QUEUES_MAX);
+	/* Whether it is known the export says, with better words. */
+	config->device_revision =
+		get_number(reader, vhost, where, "device_revision", UINT16_MAX);
+	config->stop_deadline_ms =
+		get_number(reader, vhost, where, "stop_deadline_ms",
+			   CONFIG_STOP_DEADLINE_MS_MAX);
+}
+
 static void parse_exports(struct reader *reader, const json_t *document,
 			  struct config *config)
 {
 	static const char *const keys[] = {"vhost_user_blk", "nbd", NULL};
-	static const char *const vhost_keys[] = {"socket", NULL};
 	static const char *const nbd_keys[] = {"socket", "name", NULL};
 	const json_t *exports =
 		get_object(reader, document, "the disk", "exports");
@@ -200,13 +238,9 @@ static void parse_exports(struct reader *reader, const json_t *document,
 	const json_t *nbd = get_object(reader, exports, "'exports'", "nbd");
 
 	check_keys(reader, exports, "'exports'", keys);
-	check_keys(reader, vhost, "'vhost_user_blk'", vhost_keys);
 	check_keys(reader, nbd, "'nbd'", nbd_keys);
 	if (vhost)
-		config->vhost_user_socket = check_socket(
-			reader,
-			need_text(reader, vhost, "'vhost_user_blk'", "socket"),
-			"socket");
+		parse_vhost(reader, vhost, config);
 	if (!nbd)
 		return;
 	config->nbd_socket = check_socket(

@@ -7,7 +7,9 @@
  *	 "filters": [{"name": "cache", "library": "/usr/lib/…/cache.so",
  *	              "properties": {"limit": "1GiB"},
  *	              "daemon_socket": "/run/forebay/cached.sock"}],
- *	 "exports": {"vhost_user_blk": {"socket": "/run/…"},
+ *	 "exports": {"vhost_user_blk": {"socket": "/run/…", "queues": 16,
+ *	                                "device_revision": 2,
+ *	                                "stop_deadline_ms": 30000},
  *	             "nbd": {"socket": "/run/…", "name": "db1"}},
  *	 "control_socket": "/run/…"}
  *
@@ -26,6 +28,8 @@
 
 /* Largest configuration file. */
 #define CONFIG_BYTES_MAX (1u << 20)
+/* Longest wait for requests of a guest that stops: an hour. */
+#define CONFIG_STOP_DEADLINE_MS_MAX 3600000u
 
 /* The strings are the document's. */
 struct config {
@@ -38,6 +42,9 @@ struct config {
 	struct pipeline_filter_spec filters[PIPELINE_FILTERS_MAX];
 	uint32_t filter_count;
 	const char *vhost_user_socket; /* NULL: not exported */
+	unsigned int queues; /* 0 here and below: the default */
+	unsigned int device_revision;
+	unsigned int stop_deadline_ms;
 	const char *nbd_socket; /* NULL: not exported */
 	const char *nbd_name;
 	const char *control_socket;

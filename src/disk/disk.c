@@ -68,6 +68,8 @@ static int start_exports(struct disk *disk, struct error *error)
 	const struct vhost_user_options vhost_user = {
 		.socket_path = config->vhost_user_socket,
 		.name = config->name,
+		.queues = config->queues,
+		.revision = config->device_revision,
 	};
 	const struct nbd_options nbd = {
 		.socket_path = config->nbd_socket,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What forebayd answers, and that bad input changes nothing."""
 
+import glob
 import json
 import os
 import subprocess
@@ -459,6 +460,43 @@ class Disks(WithHost):
                      '01234567-89ab-cdef-0123-456789abcdef'):
             self.refuse('bad-name', 'POST', '/disks',
                         {'name': name, 'backend': 'file:/tmp/x'})
+
+    def config_of(self, disk):
+        path, = glob.glob(f'{self.host.root}/**/disks/{disk["id"]}.json',
+                          recursive=True)
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+
+    def test_a_disk_keeps_the_device_it_was_created_with(self):
+        disk = self.host.make_disk()
+        self.assertEqual((disk['device_revision'], disk['queues']), (2, 16))
+        path = self.image('old.img', 1 << 20)
+        disk = self.host.post('/disks', {
+            'name': 'd2', 'backend': 'file:' + path, 'read_only': True,
+            'device_revision': 1, 'queues': 4})
+        self.assertTrue(disk['read_only'])
+        self.host.post('/disks/d2/open')
+        disk = self.host.disk('d2')
+        self.assertEqual((disk['device_revision'], disk['queues']), (1, 4))
+        config = self.config_of(disk)
+        self.assertTrue(config['read_only'])
+        device = config['exports']['vhost_user_blk']
+        self.assertEqual((device['device_revision'], device['queues']), (1, 4))
+
+    def test_a_device_that_is_not_known_is_refused(self):
+        for member, value in (('device_revision', 3), ('device_revision', 0),
+                              ('device_revision', '2'), ('queues', 65),
+                              ('queues', 0), ('read_only', 1)):
+            self.refuse('bad-request', 'POST', '/disks',
+                        self.create(backend='file:/tmp/x', **{member: value}),
+                        detail=member)
+
+    def test_a_read_only_disk_needs_an_image(self):
+        self.refuse('backend-missing', 'POST', '/disks',
+                    self.create(backend=f'file:{self.host.root}/no.img',
+                                size_bytes=512, read_only=True),
+                    hint='read-only')
+        self.assertFalse(os.path.exists(self.host.root + '/no.img'))
 
     def test_unknown_members_and_exports_are_refused(self):
         self.refuse('bad-request', 'POST', '/disks',

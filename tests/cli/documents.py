@@ -47,6 +47,7 @@ DISK = {
     'mode': {'requested': 'write-back', 'actual': 'write-back',
              'reason': None},
     'dirty_bytes': 5 << 20,
+    'read_only': False, 'device_revision': 2, 'queues': 16,
 }
 
 CLOSED = {**DISK, 'desired': 'closed', 'state': 'closed', 'pid': None,

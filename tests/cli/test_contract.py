@@ -32,7 +32,8 @@ COMMANDS = (
     ('policy list', 'GET', '/v1/policies', {'items': [documents.POLICY]}),
     ('filter list', 'GET', '/v1/filters', {'items': documents.FILTERS}),
     ('disk create d1 --backend /b --size 1GiB --policy gold '
-     '--export vhost-user-blk,nbd', 'POST', '/v1/disks', documents.DISK),
+     '--export vhost-user-blk,nbd --read-only --queues 4 '
+     '--device-revision 1', 'POST', '/v1/disks', documents.DISK),
     ('disk list', 'GET', '/v1/disks',
      {'items': [documents.DISK, documents.CLOSED]}),
     ('disk show d1', 'GET', '/v1/disks/d1', documents.DISK),

@@ -380,6 +380,13 @@ class BadInput(unittest.TestCase):
         self.refused('longer than the 107 bytes', exports={
             'nbd': {'socket': '/tmp/' + 'x' * 120}})
 
+    def test_a_device_of_a_newer_version(self):
+        self.refused("the disk's device is of revision 99, this version of "
+                     'Forebay knows 1 to 2', exports={'vhost_user_blk': {
+                         'socket': '/tmp/fb-newer', 'device_revision': 99}})
+        self.refused("'queues' of .* isn't a number from 1 to 64", exports={
+            'vhost_user_blk': {'socket': '/tmp/fb-newer', 'queues': 65}})
+
     def test_a_configuration_with_mistakes(self):
         self.refused("unknown key 'colour'", colour='red')
         self.refused("isn't a UUID", uuid='123')
