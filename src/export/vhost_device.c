@@ -29,6 +29,8 @@ static bool holds(const struct vhost_message *message, unsigned int index)
 		return message->payload.vring_state.index == index;
 	case VHOST_HOLD_ALL:
 		return true;
+	case VHOST_HOLD_RESET:
+		return message->payload.number == 0;
 	}
 	return false;
 }

@@ -11,6 +11,8 @@
  *     kernel starts it with all; VRING_ENABLE comes for all queues each time;
  *   - GET_VRING_BASE returns only when the queue is idle (its answer hands
  *     the disk to the other host in a migration);
+ *   - a reset takes neither the memory nor the cache mode away: QEMU gives the
+ *     memory once a connection, and goes on showing the mode to the driver;
  *   - GET_INFLIGHT_FD comes after each device reset, SET_INFLIGHT_FD before
  *     each start, with the region that the VMM kept.
  */
@@ -27,6 +29,8 @@
 	 BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |    \
 	 BIT(VHOST_USER_PROTOCOL_F_CONFIG) |         \
 	 BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | \
+	 BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |   \
+	 BIT(VHOST_USER_PROTOCOL_F_STATUS) |         \
 	 BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
 
 static struct vhost_queue *queue_at(struct vhost_device *device, uint32_t index)
@@ -61,6 +65,39 @@ static void durability_decide(struct vhost_device *device)
 
 	shared->writes_durable = !flushes || (chooses && !shared->writeback);
 	inflight_file_set_cache_mode(&device->inflight, shared->writeback);
+}
+
+/*
+ * Order: all queues are idle. Broken ones can start again. cloud-hypervisor
+ * sends RESET_OWNER and starts the queues anew, without GET_VRING_BASE.
+ */
+static int reset_device(struct vhost_device *device,
+			struct vhost_message *message)
+{
+	(void)message;
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		vhost_queue_reset(&device->queues[i]);
+	device->status = 0;
+	return 0;
+}
+
+static int set_status(struct vhost_device *device,
+		      struct vhost_message *message)
+{
+	uint64_t status = message->payload.number;
+
+	if (status > UINT8_MAX)
+		return -EINVAL;
+	if (status == 0)
+		return reset_device(device, message);
+	device->status = (uint8_t)status;
+	return 0;
+}
+
+static int get_status(struct vhost_device *device,
+		      struct vhost_message *message)
+{
+	return answer_number(message, device->status);
 }
 
 static int get_features(struct vhost_device *device,
@@ -362,7 +399,7 @@ static int config_parse(const struct vhost_device *device,
 		return -EINVAL;
 	if (asked->flags == VHOST_USER_CONFIG_WRITABLE)
 		return wanted >= 0 && asked->bytes == 1 ? wanted : -EROFS;
-	if (asked->flags != VHOST_USER_CONFIG_MIGRATION ||
+	if (asked->flags > VHOST_USER_CONFIG_MIGRATION_RUST ||
 	    memcmp(asked->region, bytes + asked->offset, asked->bytes) != 0)
 		return -EINVAL;
 	return wanted;
@@ -467,7 +504,7 @@ static const struct vhost_handling handlings[] = {
 	[VHOST_USER_GET_FEATURES] = {get_features, .answers = true},
 	[VHOST_USER_SET_FEATURES] = {set_features, NUMBER_BYTES},
 	[VHOST_USER_SET_OWNER] = {do_nothing},
-	[VHOST_USER_RESET_OWNER] = {do_nothing},
+	[VHOST_USER_RESET_OWNER] = {reset_device, 0, VHOST_HOLD_ALL},
 	[VHOST_USER_SET_MEM_TABLE] = {set_mem_table, 2 * sizeof(uint32_t),
 				      VHOST_HOLD_ALL},
 	[VHOST_USER_SET_VRING_NUM] = {set_vring_num, STATE_BYTES},
@@ -494,6 +531,9 @@ static const struct vhost_handling handlings[] = {
 	[VHOST_USER_GET_INFLIGHT_FD] = {get_inflight_fd, INFLIGHT_BYTES,
 					.answers = true},
 	[VHOST_USER_SET_INFLIGHT_FD] = {set_inflight_fd, INFLIGHT_BYTES},
+	[VHOST_USER_RESET_DEVICE] = {reset_device, 0, VHOST_HOLD_ALL},
+	[VHOST_USER_SET_STATUS] = {set_status, NUMBER_BYTES, VHOST_HOLD_RESET},
+	[VHOST_USER_GET_STATUS] = {get_status, .answers = true},
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = {get_max_mem_slots, .answers = true},
 	[VHOST_USER_ADD_MEM_REG] = {add_mem_reg, SLOT_BYTES},
 	[VHOST_USER_REM_MEM_REG] = {rem_mem_reg, SLOT_BYTES, VHOST_HOLD_ALL},

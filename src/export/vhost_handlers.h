@@ -29,7 +29,12 @@ struct vhost_device {
 };
 
 /* Which queues must be idle before a message is handled. */
-enum vhost_hold { VHOST_HOLD_NONE, VHOST_HOLD_ONE, VHOST_HOLD_ALL };
+enum vhost_hold {
+	VHOST_HOLD_NONE,
+	VHOST_HOLD_ONE,
+	VHOST_HOLD_ALL,
+	VHOST_HOLD_RESET /* all, if the number in the payload is 0 */
+};
 
 /*
  * Works on the payload in place. Returns: 0 or a negative errno, which the

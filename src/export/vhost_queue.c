@@ -363,6 +363,14 @@ uint16_t vhost_queue_stop(struct vhost_queue *queue)
 	return queue->ring.available_next;
 }
 
+void vhost_queue_reset(struct vhost_queue *queue)
+{
+	vhost_queue_stop(queue);
+	queue->enabled = false;
+	queue->broken = false;
+	queue->user_address_set = false;
+}
+
 void vhost_queue_init(struct vhost_queue *queue, struct vhost_shared *shared,
 		      unsigned int index)
 {

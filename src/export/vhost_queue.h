@@ -114,5 +114,7 @@ void vhost_queue_resume(struct vhost_queue *queue);
 bool vhost_queue_idle(const struct vhost_queue *queue);
 /* Order: it is idle. Returns: the index of the next available buffer. */
 uint16_t vhost_queue_stop(struct vhost_queue *queue);
+/* The same, and all is as before the first start. */
+void vhost_queue_reset(struct vhost_queue *queue);
 
 #endif

@@ -35,9 +35,12 @@ enum vhost_user_type {
 	VHOST_USER_SET_CONFIG = 25,
 	VHOST_USER_GET_INFLIGHT_FD = 31,
 	VHOST_USER_SET_INFLIGHT_FD = 32,
+	VHOST_USER_RESET_DEVICE = 34,
 	VHOST_USER_GET_MAX_MEM_SLOTS = 36,
 	VHOST_USER_ADD_MEM_REG = 37,
 	VHOST_USER_REM_MEM_REG = 38,
+	VHOST_USER_SET_STATUS = 39,
+	VHOST_USER_GET_STATUS = 40,
 };
 
 /* Bit of the device features that allows protocol features. */
@@ -49,7 +52,9 @@ enum vhost_user_protocol_feature {
 	VHOST_USER_PROTOCOL_F_BACKEND_REQ = 5,
 	VHOST_USER_PROTOCOL_F_CONFIG = 9,
 	VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD = 12,
+	VHOST_USER_PROTOCOL_F_RESET_DEVICE = 13,
 	VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS = 15,
+	VHOST_USER_PROTOCOL_F_STATUS = 16,
 };
 
 #define VHOST_USER_VERSION 1u
@@ -109,9 +114,13 @@ struct vhost_user_config {
 	uint32_t flags;
 	uint8_t region[VHOST_USER_CONFIG_BYTES_MAX];
 };
-/* In its flags: what a driver may write, and what a migration brings. */
+/*
+ * In its flags: what a driver may write, and what a migration brings. Front-
+ * ends in Rust number these from 1, and so say "migration" for a driver's byte.
+ */
 #define VHOST_USER_CONFIG_WRITABLE 0u
 #define VHOST_USER_CONFIG_MIGRATION 1u
+#define VHOST_USER_CONFIG_MIGRATION_RUST 2u
 #define VHOST_USER_CONFIG_HEADER_BYTES \
 	offsetof(struct vhost_user_config, region)
 

@@ -500,7 +500,7 @@ static void a_driver_writes_the_cache_mode_and_nothing_else(void **state)
 	assert_int_equal(set_config(front, 256, 1, 0, bytes), -EREMOTEIO);
 	assert_int_equal(set_config(front, UINT32_MAX, 1, 0, bytes),
 			 -EREMOTEIO);
-	assert_int_equal(set_config(front, at, 1, 2, bytes), -EREMOTEIO);
+	assert_int_equal(set_config(front, at, 1, 3, bytes), -EREMOTEIO);
 	expect_works(front);
 	front_destroy(front);
 }
