@@ -51,6 +51,9 @@ static void finish(struct forebay_request *request, int status)
 static void on_piece(struct forebay_request *request, int status)
 {
 	request->zeroing.done_bytes += request->user.length;
+	/* Nobody wants the rest of what was given up. */
+	if (status == 0 && request->fence.abandoned)
+		status = -ECANCELED;
 	if (status < 0 ||
 	    request->zeroing.done_bytes == request->zeroing.length)
 		finish(request, status);

@@ -59,6 +59,18 @@ void pipeline_request_put(struct pipeline *pipeline,
 	request_pool_put(&pipeline->pool, request_of(request));
 }
 
+static void enter_chain(struct pipeline *pipeline,
+			struct forebay_request *request);
+
+/* What the fence has stopped, and doesn't any more. */
+static void pass_fence(struct pipeline *pipeline)
+{
+	struct forebay_request *request;
+
+	while ((request = fence_next(&pipeline->fence)) != NULL)
+		enter_chain(pipeline, request);
+}
+
 static void on_ended(struct forebay_request *request, int status)
 {
 	struct pipeline *pipeline =
@@ -74,6 +86,12 @@ static void on_ended(struct forebay_request *request, int status)
 	else
 		counters->errors++;
 	pipeline->in_flight--;
+	if (__builtin_expect(request->fence.abandoned, 0)) {
+		fence_drop(&pipeline->fence, request);
+		user->done(user, status);
+		pass_fence(pipeline);
+		return;
+	}
 	user->done(user, status);
 }
 
@@ -86,6 +104,15 @@ static bool changes_allocation(enum forebay_operation operation)
 {
 	return operation == FOREBAY_DISCARD ||
 	       operation == FOREBAY_WRITE_ZEROES;
+}
+
+static void enter_chain(struct pipeline *pipeline,
+			struct forebay_request *request)
+{
+	if (__builtin_expect(changes_allocation(request->user.operation), 0) &&
+	    fallback_submit(&pipeline->fallback, request))
+		return;
+	chain_submit(request, 0);
 }
 
 void pipeline_submit(struct pipeline *pipeline, struct pipeline_request *user)
@@ -102,10 +129,47 @@ void pipeline_submit(struct pipeline *pipeline, struct pipeline_request *user)
 		on_ended(request, -EROFS);
 		return;
 	}
-	if (__builtin_expect(changes_allocation(user->operation), 0) &&
-	    fallback_submit(&pipeline->fallback, request))
+	if (__builtin_expect(pipeline->fence.stuck_count > 0, 0) &&
+	    fence_stops(&pipeline->fence, request)) {
+		fence_wait(&pipeline->fence, request);
 		return;
-	chain_submit(request, 0);
+	}
+	enter_chain(pipeline, request);
+}
+
+bool pipeline_abandon(struct pipeline *pipeline, struct pipeline_request *user)
+{
+	struct forebay_request *request = request_of(user);
+	uint64_t offset = user->offset;
+	uint64_t length = user->length;
+
+	if (request->fence.abandoned)
+		return false;
+	if (fence_leave(&pipeline->fence, request)) {
+		on_ended(request, -ECANCELED);
+		return true;
+	}
+	if (request->ended != on_ended) { /* it is a piece of itself now */
+		offset = request->zeroing.offset;
+		length = request->zeroing.length;
+	}
+	fence_raise(&pipeline->fence, request, offset, length,
+		    loop_now_ns(pipeline->home.loop));
+	return false;
+}
+
+void pipeline_stuck(const struct pipeline *pipeline,
+		    struct pipeline_stuck *ret_stuck)
+{
+	const struct fence *fence = &pipeline->fence;
+	uint64_t since_ns = fence_since_ns(fence);
+
+	*ret_stuck = (struct pipeline_stuck){
+		.requests = fence->stuck_count,
+		.waiting = fence->waiting_count,
+		.ns = since_ns ? loop_now_ns(pipeline->home.loop) - since_ns
+			       : 0,
+	};
 }
 
 void pipeline_count_copied(struct pipeline *pipeline, uint64_t bytes)
@@ -132,6 +196,16 @@ static json_t *requests_document(const struct pipeline *pipeline)
 	return document;
 }
 
+static json_t *stuck_document(const struct pipeline *pipeline)
+{
+	struct pipeline_stuck stuck;
+
+	pipeline_stuck(pipeline, &stuck);
+	return json_pack("{s:i, s:i, s:I}", "requests", (int)stuck.requests,
+			 "waiting", (int)stuck.waiting, "oldest_ns",
+			 (json_int_t)stuck.ns);
+}
+
 json_t *pipeline_stats(const struct pipeline *pipeline)
 {
 	json_t *filters = json_array();
@@ -139,14 +213,14 @@ json_t *pipeline_stats(const struct pipeline *pipeline)
 	for (uint32_t i = 0; i < pipeline->instance_count; i++)
 		json_array_append_new(filters,
 				      instance_status(pipeline->instances[i]));
-	return json_pack("{s:o, s:I, s:i, s:I, s:I, s:o}", "requests",
+	return json_pack("{s:o, s:I, s:i, s:I, s:I, s:o, s:o}", "requests",
 			 requests_document(pipeline), "copied_bytes",
 			 (json_int_t)pipeline->home.copied_bytes, "in_flight",
 			 (int)pipeline->in_flight, "backend_errors",
 			 (json_int_t)pipeline->bottom.error_count,
 			 "discards_ignored",
 			 (json_int_t)pipeline->fallback.discards_ignored,
-			 "filters", filters);
+			 "stuck", stuck_document(pipeline), "filters", filters);
 }
 
 uint32_t pipeline_find(const struct pipeline *pipeline, const char *filter)

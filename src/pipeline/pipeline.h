@@ -109,6 +109,26 @@ void pipeline_request_put(struct pipeline *pipeline,
 void pipeline_submit(struct pipeline *pipeline,
 		     struct pipeline_request *request);
 
+/*
+ * Gives up a request that doesn't end. One that hasn't entered the chain ends
+ * now, with -ECANCELED. Of any other done() is called when it has really ended,
+ * for it can't be called back; until then its iovec and memory belong to it,
+ * and later requests that overlap it wait. Its `done` and `owner` may be
+ * changed. Returns: true if done() was called.
+ */
+bool pipeline_abandon(struct pipeline *pipeline,
+		      struct pipeline_request *request);
+
+/* What has been given up and hasn't ended. */
+struct pipeline_stuck {
+	uint32_t requests;
+	uint32_t waiting; /* because they overlap one of those */
+	uint64_t ns; /* since the oldest was given up */
+};
+/* Order: a pipeline with stuck requests can't be closed. */
+void pipeline_stuck(const struct pipeline *pipeline,
+		    struct pipeline_stuck *ret_stuck);
+
 void pipeline_count_copied(struct pipeline *pipeline, uint64_t bytes);
 /* Counters, latency histogram summaries and each filter's status document. */
 json_t *pipeline_stats(const struct pipeline *pipeline);

@@ -6,6 +6,7 @@
 #include "bottom.h"
 #include "chain.h"
 #include "fallback.h"
+#include "fence.h"
 #include "instance.h"
 #include "latency.h"
 #include "operation_name.h"
@@ -22,6 +23,7 @@ struct pipeline {
 	struct chain chain;
 	struct request_pool pool;
 	struct fallback fallback;
+	struct fence fence;
 	uint32_t in_flight; /* requests of the exports */
 	uint32_t actions; /* under way */
 	struct operation_counters counters[OPERATION_COUNT];

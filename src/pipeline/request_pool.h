@@ -15,6 +15,7 @@
 #ifndef FOREBAY_PIPELINE_REQUEST_POOL_H
 #define FOREBAY_PIPELINE_REQUEST_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,15 @@ struct request_zeroing {
 	struct iovec piece;
 };
 
+/* A request that was given up, or waits for one; fence.c's. */
+struct request_fence {
+	bool abandoned;
+	uint64_t offset;
+	uint64_t length;
+	uint64_t since_ns;
+	struct forebay_request *next;
+};
+
 struct forebay_request {
 	struct pipeline_request user; /* the export's view; first */
 	struct chain *chain;
@@ -51,6 +61,7 @@ struct forebay_request {
 	uint32_t entry; /* the first layer that saw it */
 	enum request_phase phase;
 	struct request_zeroing zeroing; /* untouched by all others */
+	struct request_fence fence;
 	_Alignas(16) unsigned char contexts[];
 };
 

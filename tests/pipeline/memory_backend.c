@@ -16,6 +16,7 @@ struct backend {
 };
 
 struct memory_backend memory_backend;
+static struct backend *opened;
 
 void memory_backend_reset(void)
 {
@@ -66,6 +67,8 @@ static void complete_waiting(struct loop_deferred *deferred)
 	struct backend *backend = deferred->owner;
 	struct backend_io *io = backend->waiting;
 
+	if (memory_backend.held)
+		return;
 	backend->waiting = NULL;
 	backend->waiting_end = &backend->waiting;
 	while (io) {
@@ -74,6 +77,12 @@ static void complete_waiting(struct loop_deferred *deferred)
 		io->done(io, carry_out(io));
 		io = next;
 	}
+}
+
+void memory_backend_release(void)
+{
+	memory_backend.held = false;
+	loop_defer(opened->loop, &opened->deferred);
 }
 
 void backend_submit(struct backend *backend, struct backend_io *io)
@@ -109,6 +118,7 @@ void backend_open(struct loop *loop, struct backend_open_request *request)
 	backend->deferred.run = complete_waiting;
 	backend->deferred.owner = backend;
 	memory_backend.open = true;
+	opened = backend;
 	request->done(request, 0, backend, NULL);
 }
 

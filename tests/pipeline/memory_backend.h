@@ -20,6 +20,7 @@ struct memory_backend {
 	int fail_status; /* of every operation */
 	unsigned int fail_after; /* that many writes */
 	bool at_once; /* completes inside of backend_submit() */
+	bool held; /* nothing completes before memory_backend_release() */
 	/* What happened. */
 	bool open;
 	unsigned int flush_count;
@@ -34,5 +35,7 @@ struct memory_backend {
 extern struct memory_backend memory_backend;
 
 void memory_backend_reset(void);
+/* Completes what is held, a turn later; @backend is what was opened. */
+void memory_backend_release(void);
 
 #endif

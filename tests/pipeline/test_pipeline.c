@@ -475,6 +475,138 @@ static void a_long_range_of_zeroes_lets_others_pass(void **state)
 	close_pipeline(scene);
 }
 
+/* One block of @value at @offset; its end is counted in @ret_ended. */
+struct block_io {
+	struct pipeline_request *request;
+	struct iovec iov;
+	int status; /* 1: not ended */
+	_Alignas(512) unsigned char data[512];
+};
+
+static void on_block_done(struct pipeline_request *request, int status)
+{
+	struct block_io *io = request->owner;
+
+	io->status = status;
+}
+
+static void submit_block(struct scene *scene, struct block_io *io,
+			 enum forebay_operation operation, uint64_t offset,
+			 int value)
+{
+	memset(io->data, value, sizeof(io->data));
+	io->iov = (struct iovec){io->data, sizeof(io->data)};
+	io->status = 1;
+	io->request = pipeline_request_get(scene->pipeline);
+	assert_non_null(io->request);
+	io->request->operation = operation;
+	io->request->flags = 0;
+	io->request->offset = offset;
+	io->request->length = operation == FOREBAY_FLUSH ? 0 : 512;
+	io->request->iov = operation == FOREBAY_FLUSH ? NULL : &io->iov;
+	io->request->iov_count = operation == FOREBAY_FLUSH ? 0 : 1;
+	io->request->done = on_block_done;
+	io->request->owner = io;
+	pipeline_submit(scene->pipeline, io->request);
+}
+
+static void on_turn(struct loop_timer *timer)
+{
+	loop_stop(timer->owner);
+}
+
+/* Long enough for all that can end to end. */
+static void turns(struct scene *scene)
+{
+	struct loop_timer timer = {.expired = on_turn, .owner = scene->loop};
+
+	for (unsigned int i = 0; i < 4; i++) {
+		loop_timer_arm(scene->loop, &timer, 0);
+		assert_int_equal(loop_run(scene->loop), 0);
+	}
+}
+
+static void what_overlaps_a_stuck_request_waits_for_its_end(void **state)
+{
+	struct scene *scene = *state;
+	static struct block_io stuck, write, read, other;
+	struct pipeline_stuck counts;
+
+	assert_int_equal(open_pipeline(scene), 0);
+	memory_backend.held = true;
+	submit_block(scene, &stuck, FOREBAY_WRITE, 4096, 1);
+	turns(scene);
+	assert_false(pipeline_abandon(scene->pipeline, stuck.request));
+	assert_false(pipeline_abandon(scene->pipeline, stuck.request));
+	submit_block(scene, &write, FOREBAY_WRITE, 4096, 2);
+	submit_block(scene, &read, FOREBAY_READ, 4096, 0);
+	pipeline_stuck(scene->pipeline, &counts);
+	assert_int_equal(counts.requests, 1);
+	assert_int_equal(counts.waiting, 2);
+	/* The storage takes up other work first. */
+	submit_block(scene, &other, FOREBAY_WRITE, 512, 3);
+	memory_backend_release();
+	turns(scene);
+	assert_int_equal(stuck.status, 0);
+	assert_int_equal(other.status, 0);
+	assert_int_equal(write.status, 0);
+	assert_int_equal(read.status, 0);
+	assert_int_equal(memory_backend.image[4096], 2);
+	pipeline_stuck(scene->pipeline, &counts);
+	assert_int_equal(counts.requests, 0);
+	assert_int_equal(counts.waiting, 0);
+	pipeline_request_put(scene->pipeline, stuck.request);
+	pipeline_request_put(scene->pipeline, write.request);
+	pipeline_request_put(scene->pipeline, read.request);
+	pipeline_request_put(scene->pipeline, other.request);
+	close_pipeline(scene);
+}
+
+static void what_waits_at_a_fence_can_be_called_back(void **state)
+{
+	struct scene *scene = *state;
+	static struct block_io stuck, waiting;
+
+	assert_int_equal(open_pipeline(scene), 0);
+	memory_backend.held = true;
+	submit_block(scene, &stuck, FOREBAY_READ, 0, 1);
+	assert_false(pipeline_abandon(scene->pipeline, stuck.request));
+	submit_block(scene, &waiting, FOREBAY_WRITE, 0, 2);
+	assert_true(pipeline_abandon(scene->pipeline, waiting.request));
+	assert_int_equal(waiting.status, -ECANCELED);
+	memory_backend_release();
+	turns(scene);
+	assert_int_equal(memory_backend.image[0], 0);
+	pipeline_request_put(scene->pipeline, stuck.request);
+	pipeline_request_put(scene->pipeline, waiting.request);
+	close_pipeline(scene);
+}
+
+static void zeroes_that_were_given_up_end_with_their_piece(void **state)
+{
+	struct scene *scene = *state;
+	static struct block_io read;
+	struct pipeline_request *zeroes;
+
+	memory_backend.operations = 0x07;
+	assert_int_equal(open_pipeline(scene), 0);
+	memory_backend.held = true;
+	zeroes = submit_range(scene, FOREBAY_WRITE_ZEROES, 0, 0,
+			      MEMORY_BACKEND_BYTES);
+	assert_false(pipeline_abandon(scene->pipeline, zeroes));
+	/* All of the range is fenced, not the piece alone. */
+	submit_block(scene, &read, FOREBAY_READ, MEMORY_BACKEND_BYTES - 512, 1);
+	memory_backend_release();
+	assert_int_equal(loop_run(scene->loop), 0);
+	assert_int_equal(scene->status, -ECANCELED);
+	turns(scene);
+	assert_int_equal(memory_backend.write_count, 1);
+	assert_int_equal(read.status, 0);
+	pipeline_request_put(scene->pipeline, zeroes);
+	pipeline_request_put(scene->pipeline, read.request);
+	close_pipeline(scene);
+}
+
 static void a_discard_that_the_chain_lacks_changes_nothing(void **state)
 {
 	struct scene *scene = *state;
@@ -686,6 +818,9 @@ int main(void)
 		SCENE_TEST(zeroes_end_with_the_first_piece_that_fails),
 		SCENE_TEST(a_long_range_of_zeroes_lets_others_pass),
 		SCENE_TEST(a_discard_that_the_chain_lacks_changes_nothing),
+		SCENE_TEST(what_overlaps_a_stuck_request_waits_for_its_end),
+		SCENE_TEST(what_waits_at_a_fence_can_be_called_back),
+		SCENE_TEST(zeroes_that_were_given_up_end_with_their_piece),
 		SCENE_TEST(a_read_only_disk_refuses_changes),
 		SCENE_TEST(stats_count_requests_bytes_and_errors),
 		SCENE_TEST(ios_below_wait_their_turn_and_keep_their_order),
