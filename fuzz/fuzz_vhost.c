@@ -239,6 +239,7 @@ static void serve(struct pipeline *pipeline, struct front *front, int socket)
 		.counters = &counters,
 		.queue_count = 2,
 		.model = virtio_blk_model(DEVICE_REVISION_NEWEST),
+		.stop_deadline_ns = UINT64_C(1000000000),
 		.name = "fuzz",
 	};
 	struct vhost_connection *connection;

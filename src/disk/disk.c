@@ -70,6 +70,7 @@ static int start_exports(struct disk *disk, struct error *error)
 		.name = config->name,
 		.queues = config->queues,
 		.revision = config->device_revision,
+		.stop_deadline_ms = config->stop_deadline_ms,
 	};
 	const struct nbd_options nbd = {
 		.socket_path = config->nbd_socket,

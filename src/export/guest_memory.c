@@ -19,6 +19,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "log.h"
+
 static bool range_overflows(uint64_t start, uint64_t bytes)
 {
 	return bytes == 0 || start + bytes < start;
@@ -108,6 +110,50 @@ void guest_memory_clear(struct guest_memory *memory)
 		munmap(memory->regions[i].map, memory->regions[i].map_bytes);
 	memory->count = 0;
 	memory->recent = 0;
+}
+
+int guest_memory_split(struct guest_memory *memory,
+		       struct guest_memory *ret_old)
+{
+	struct guest_memory fresh = *memory;
+
+	for (unsigned int i = 0; i < fresh.count; i++) {
+		struct guest_region *region = &fresh.regions[i];
+		uint8_t *old = region->map;
+		/* Of a shared mapping, no old bytes mean a second one. */
+		void *map = mremap(old, 0, region->map_bytes, MREMAP_MAYMOVE);
+
+		if (map == MAP_FAILED) {
+			int result = -errno;
+
+			fresh.count = i;
+			guest_memory_clear(&fresh);
+			return result;
+		}
+		madvise(map, region->map_bytes, MADV_DONTDUMP);
+		region->host = (uint8_t *)map + (region->host - old);
+		region->map = map;
+	}
+	*ret_old = *memory;
+	*memory = fresh;
+	return 0;
+}
+
+void guest_memory_cut_off(struct guest_memory *memory)
+{
+	for (unsigned int i = 0; i < memory->count; i++) {
+		const struct guest_region *region = &memory->regions[i];
+		void *map = mmap(
+			region->map, region->map_bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+			-1, 0);
+
+		if (map == MAP_FAILED)
+			log_warning("memory of a guest can't be let go: %s",
+				    strerror(errno));
+		else
+			madvise(map, region->map_bytes, MADV_DONTDUMP);
+	}
 }
 
 static const struct guest_region *region_find(struct guest_memory *memory,

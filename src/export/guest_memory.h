@@ -49,6 +49,19 @@ int guest_memory_remove(struct guest_memory *memory,
 void guest_memory_clear(struct guest_memory *memory);
 
 /*
+ * Gives @memory mappings of its own beside those that it had, which @ret_old
+ * gets: for those who still use them.
+ * Returns: 0 or a negative errno: then nothing has changed.
+ */
+int guest_memory_split(struct guest_memory *memory,
+		       struct guest_memory *ret_old);
+/*
+ * Puts private memory in the place of the guest's: reads and writes by these
+ * mappings go on working and reach nobody.
+ */
+void guest_memory_cut_off(struct guest_memory *memory);
+
+/*
  * Translates [@address, @address + @bytes), which may go on from one region to
  * the next, into at most @capacity pieces.
  * Returns: number of pieces, -EFAULT, or -E2BIG.

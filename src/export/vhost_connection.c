@@ -9,6 +9,10 @@
  * In HOLD, requests in flight end before a message takes away what they stand
  * on; the same goes for CLOSING. Both look again whenever connection_advance()
  * is called, so it does no harm to call it too often.
+ *
+ * They wait for stop_deadline_ns at most, where it is the end of the device's
+ * work: then what hasn't ended is given up (vhost_wreck.h). A migration waits
+ * for as long as it takes: its guest goes on elsewhere, with every request.
  */
 #include "vhost_connection.h"
 
@@ -21,6 +25,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "vhost_wreck.h"
 
 enum phase {
 	PHASE_HEADER,
@@ -37,6 +42,9 @@ struct vhost_connection {
 	int fd;
 	enum phase phase;
 	bool busy; /* an operation on the socket is under way */
+	bool overdue; /* the deadline has passed, and it waits on */
+	uint64_t stop_deadline_ns;
+	struct loop_timer deadline;
 	size_t received; /* of the header or the payload */
 	struct vhost_message message;
 	struct loop_io io;
@@ -145,6 +153,8 @@ static void handle(struct vhost_connection *connection)
 {
 	bool wants_answer;
 
+	loop_timer_cancel(connection->loop, &connection->deadline);
+	connection->overdue = false;
 	if (vhost_device_handle(connection->device, &connection->message,
 				&wants_answer) < 0)
 		connection_fail(connection, "a message was refused");
@@ -160,6 +170,7 @@ static void connection_free(struct vhost_connection *connection)
 	void *owner = connection->owner;
 
 	loop_defer_cancel(connection->loop, &connection->advance);
+	loop_timer_cancel(connection->loop, &connection->deadline);
 	vhost_message_close_fds(&connection->message);
 	vhost_device_destroy(connection->device);
 	close(connection->fd);
@@ -167,18 +178,59 @@ static void connection_free(struct vhost_connection *connection)
 	closed(owner);
 }
 
+static void deadline_start(struct vhost_connection *connection)
+{
+	if (!connection->deadline.armed && !connection->overdue)
+		loop_timer_arm(connection->loop, &connection->deadline,
+			       connection->stop_deadline_ns);
+}
+
 static void connection_advance(struct loop_deferred *deferred)
 {
 	struct vhost_connection *connection = deferred->owner;
 
-	if (connection->phase == PHASE_HOLD &&
-	    vhost_device_prepared(connection->device, &connection->message))
-		handle(connection);
+	if (connection->phase == PHASE_HOLD) {
+		if (vhost_device_prepared(connection->device,
+					  &connection->message))
+			handle(connection);
+		else if (vhost_device_stops(&connection->message))
+			deadline_start(connection);
+	}
 	if (connection->phase != PHASE_CLOSING)
 		return;
 	vhost_device_release(connection->device);
-	if (vhost_device_released(connection->device) && !connection->busy)
+	if (!vhost_device_released(connection->device))
+		deadline_start(connection);
+	else if (!connection->busy)
 		connection_free(connection);
+}
+
+static void deadline_passed(struct loop_timer *timer)
+{
+	struct vhost_connection *connection = timer->owner;
+	bool answer = connection->phase == PHASE_HOLD;
+	unsigned int count = vhost_device_in_flight(connection->device);
+	int result;
+
+	if (answer && vhost_device_migrates(connection->device)) {
+		connection->overdue = true;
+		log_warning("disk %s: %u requests don't end, so the VM's "
+			    "migration has to wait",
+			    connection->name, count);
+		return;
+	}
+	result = vhost_wreck_leave(connection->device, answer);
+	if (result < 0 && answer)
+		connection_fail(connection, "requests can't be given up");
+	else if (result < 0)
+		log_error("disk %s: requests can't be given up: %s",
+			  connection->name, strerror(-result));
+	else
+		log_error("disk %s: gave up %u requests that didn't end in "
+			  "time; %d of them are still under way, what "
+			  "overlaps them waits",
+			  connection->name, count, result);
+	loop_defer(connection->loop, &connection->advance);
 }
 
 /* Never directly: the caller may be deep inside what would be freed. */
@@ -306,6 +358,11 @@ bool vhost_connection_alive(const struct vhost_connection *connection)
 	return connection->phase != PHASE_CLOSING && poll(&poll_fd, 1, 0) == 0;
 }
 
+bool vhost_connection_overdue(const struct vhost_connection *connection)
+{
+	return connection->overdue;
+}
+
 const struct vhost_device *vhost_connection_device(
 	const struct vhost_connection *connection)
 {
@@ -338,6 +395,9 @@ int vhost_connection_create(const struct vhost_device_setup *setup, int fd,
 	connection->io.owner = connection;
 	connection->advance.run = connection_advance;
 	connection->advance.owner = connection;
+	connection->deadline.expired = deadline_passed;
+	connection->deadline.owner = connection;
+	connection->stop_deadline_ns = setup->stop_deadline_ns;
 	next_message(connection);
 	*ret_connection = connection;
 	return 0;

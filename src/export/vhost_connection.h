@@ -26,6 +26,8 @@ void vhost_connection_close(struct vhost_connection *connection);
 
 /* Returns: false once the front-end has hung up, even if nobody noticed yet. */
 bool vhost_connection_alive(const struct vhost_connection *connection);
+/* It waits longer for requests in flight than it should. */
+bool vhost_connection_overdue(const struct vhost_connection *connection);
 const struct vhost_device *vhost_connection_device(
 	const struct vhost_connection *connection);
 

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/vhost.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,6 +54,24 @@ bool vhost_device_prepared(const struct vhost_device *device,
 		if (holds(message, i) && !vhost_queue_idle(&device->queues[i]))
 			return false;
 	return true;
+}
+
+bool vhost_device_stops(const struct vhost_message *message)
+{
+	switch (message->header.type) {
+	case VHOST_USER_GET_VRING_BASE:
+	case VHOST_USER_RESET_OWNER:
+	case VHOST_USER_RESET_DEVICE:
+	case VHOST_USER_SET_STATUS:
+		return true;
+	default: /* any number that the front-end likes */
+		return false;
+	}
+}
+
+bool vhost_device_migrates(const struct vhost_device *device)
+{
+	return device->shared.features & BIT(VHOST_F_LOG_ALL);
 }
 
 /* Makes the message into an acknowledgement, if the front-end wants one. */

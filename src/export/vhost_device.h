@@ -29,6 +29,7 @@ struct vhost_device_setup {
 	unsigned int queue_count;
 	const struct virtio_blk_model *model;
 	const char *name;
+	uint64_t stop_deadline_ns;
 	void (*progress)(void *owner);
 	void *owner;
 };
@@ -51,6 +52,11 @@ bool vhost_device_prepared(const struct vhost_device *device,
  */
 int vhost_device_handle(struct vhost_device *device,
 			struct vhost_message *message, bool *ret_answer);
+
+/* Whether @message ends the device's work, and the VMM waits for that. */
+bool vhost_device_stops(const struct vhost_message *message);
+/* A live migration is going on: no request may fail. */
+bool vhost_device_migrates(const struct vhost_device *device);
 
 /* The front-end is gone, or must go: holds all queues still for good. */
 void vhost_device_release(struct vhost_device *device);

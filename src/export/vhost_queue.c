@@ -103,6 +103,12 @@ void vhost_queue_return(struct vhost_queue *queue, uint16_t head,
 	loop_defer(queue->shared->loop, &queue->publish);
 }
 
+void vhost_queue_forget(struct vhost_queue *queue)
+{
+	assert(queue->in_flight > 0);
+	queue->in_flight--;
+}
+
 /* Returns: 1 if there is a request to carry out, 0, or -EPROTO. */
 static int queue_look(struct vhost_queue *queue)
 {
@@ -339,11 +345,22 @@ bool vhost_queue_pause(struct vhost_queue *queue)
 	return vhost_queue_idle(queue);
 }
 
+void vhost_queue_give_up(struct vhost_queue *queue)
+{
+	queue->paused = true;
+	queue->replaying = false;
+}
+
+void vhost_queue_find_rings(struct vhost_queue *queue)
+{
+	if (queue->started && rings_find(queue) < 0)
+		queue_break(queue, "its rings are no longer in memory");
+}
+
 void vhost_queue_resume(struct vhost_queue *queue)
 {
 	queue->paused = false;
-	if (queue->started && rings_find(queue) < 0)
-		queue_break(queue, "its rings are no longer in memory");
+	vhost_queue_find_rings(queue);
 }
 
 uint16_t vhost_queue_stop(struct vhost_queue *queue)

@@ -111,6 +111,10 @@ void vhost_queue_enable(struct vhost_queue *queue, bool enabled);
 bool vhost_queue_pause(struct vhost_queue *queue);
 /* Goes on, with rings looked up again in the shared memory. */
 void vhost_queue_resume(struct vhost_queue *queue);
+/* Pauses, and leaves what a predecessor began to the next start. */
+void vhost_queue_give_up(struct vhost_queue *queue);
+/* The memory is mapped elsewhere now. */
+void vhost_queue_find_rings(struct vhost_queue *queue);
 bool vhost_queue_idle(const struct vhost_queue *queue);
 /* Order: it is idle. Returns: the index of the next available buffer. */
 uint16_t vhost_queue_stop(struct vhost_queue *queue);

@@ -23,6 +23,10 @@ static void slot_return(struct vhost_slot *slot, uint8_t status,
 		pipeline_request_put(queue->shared->pipeline, slot->request);
 	slot->request = NULL;
 	slot->busy = false;
+	if (slot->silent) {
+		vhost_queue_forget(queue);
+		return;
+	}
 	*slot->command.status = status;
 	vhost_queue_return(queue, slot->head, written);
 }
@@ -92,6 +96,7 @@ static void bounce_enqueue(struct vhost_slot *slot)
 	struct vhost_shared *shared = slot->queue->shared;
 
 	slot->bounce_next = NULL;
+	slot->bounce_waits = true;
 	if (shared->bounce_first)
 		shared->bounce_last->bounce_next = slot;
 	else
@@ -107,6 +112,7 @@ void vhost_request_next_bounced(struct loop_deferred *deferred)
 		struct vhost_slot *slot = shared->bounce_first;
 
 		shared->bounce_first = slot->bounce_next;
+		slot->bounce_waits = false;
 		submit_bounced(slot);
 	}
 }
@@ -293,6 +299,7 @@ int vhost_request_begin(struct vhost_queue *queue, uint16_t head,
 	slot->queue = queue;
 	slot->head = head;
 	slot->busy = true;
+	slot->silent = false;
 	slot->request = request;
 	queue->in_flight++;
 	if (result < 0)
@@ -300,4 +307,41 @@ int vhost_request_begin(struct vhost_queue *queue, uint16_t head,
 	else
 		carry_out(slot);
 	return 0;
+}
+
+/* Takes @slot out of the middle of those that wait for the bounce buffer. */
+static void bounce_dequeue(struct vhost_slot *slot)
+{
+	struct vhost_shared *shared = slot->queue->shared;
+	struct vhost_slot **link = &shared->bounce_first;
+	struct vhost_slot *before = NULL;
+
+	while (*link != slot) {
+		before = *link;
+		link = &before->bounce_next;
+	}
+	*link = slot->bounce_next;
+	if (shared->bounce_last == slot)
+		shared->bounce_last = before;
+	slot->bounce_waits = false;
+}
+
+bool vhost_request_abandon(struct vhost_slot *slot, bool answer)
+{
+	slot->silent = !answer;
+	if (!slot->bounce_waits)
+		return pipeline_abandon(slot->queue->shared->pipeline,
+					slot->request);
+	bounce_dequeue(slot);
+	slot_fail(slot, VIRTIO_BLK_S_IOERR);
+	return true;
+}
+
+struct pipeline_request *vhost_request_part(struct vhost_slot *slot)
+{
+	struct pipeline_request *request = slot->request;
+
+	slot->request = NULL;
+	slot_fail(slot, VIRTIO_BLK_S_IOERR);
+	return request;
 }

@@ -24,6 +24,8 @@ struct vhost_slot {
 	uint16_t head;
 	bool busy;
 	bool bounced;
+	bool bounce_waits; /* for the buffer */
+	bool silent; /* the guest gets no answer */
 	struct iovec bounce_piece;
 	unsigned int range_count; /* of a discard or of zeroes */
 	unsigned int range_next;
@@ -41,11 +43,21 @@ struct vhost_slot {
  */
 int vhost_request_begin(struct vhost_queue *queue, uint16_t head,
 			struct pipeline_request *request);
+/*
+ * Gives it up. What the chain doesn't have yet ends now, with an error for the
+ * guest, or without a word if not @answer. Returns: true if it has ended.
+ */
+bool vhost_request_abandon(struct vhost_slot *slot, bool answer);
+/* Order: abandon() was false. The same end; the pipeline's request, which is
+ * still under way, is the caller's. */
+struct pipeline_request *vhost_request_part(struct vhost_slot *slot);
 /* Runs the requests that wait for the bounce buffer. */
 void vhost_request_next_bounced(struct loop_deferred *deferred);
 
 /* The queue's: @head is done, with its status in place. */
 void vhost_queue_return(struct vhost_queue *queue, uint16_t head,
 			uint32_t written);
+/* A request has ended that the guest isn't told of. */
+void vhost_queue_forget(struct vhost_queue *queue);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "listen_socket.h"
 #include "log.h"
 #include "vhost_connection.h"
@@ -160,17 +161,18 @@ json_t *vhost_user_export_stats(const struct vhost_user_export *export)
 
 	if (export->connection)
 		device = vhost_connection_device(export->connection);
-	return json_pack("{s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}",
-			 "connected", device != NULL, "queues",
-			 device ? (int)vhost_device_started_queues(device) : 0,
-			 "in_flight",
-			 device ? (int)vhost_device_in_flight(device) : 0,
-			 "connections", (json_int_t)counters->connections,
-			 "kicks", (json_int_t)counters->kicks, "notifications",
-			 (json_int_t)counters->notifications, "replayed",
-			 (json_int_t)counters->replayed, "bounced",
-			 (json_int_t)counters->bounced, "broken_queues",
-			 (json_int_t)counters->broken_queues);
+	return json_pack(
+		"{s:b, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"connected", device != NULL, "overdue",
+		device && vhost_connection_overdue(export->connection),
+		"queues", device ? (int)vhost_device_started_queues(device) : 0,
+		"in_flight", device ? (int)vhost_device_in_flight(device) : 0,
+		"connections", (json_int_t)counters->connections, "kicks",
+		(json_int_t)counters->kicks, "notifications",
+		(json_int_t)counters->notifications, "replayed",
+		(json_int_t)counters->replayed, "bounced",
+		(json_int_t)counters->bounced, "broken_queues",
+		(json_int_t)counters->broken_queues);
 }
 
 static int export_listen(struct vhost_user_export *export,
@@ -198,6 +200,9 @@ int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
 	unsigned int revision =
 		options->revision ? options->revision : DEVICE_REVISION_NEWEST;
 	const struct virtio_blk_model *model = virtio_blk_model(revision);
+	unsigned int deadline_ms = options->stop_deadline_ms
+					   ? options->stop_deadline_ms
+					   : VHOST_USER_STOP_DEADLINE_MS;
 	struct vhost_user_export *export;
 	int result;
 
@@ -227,6 +232,7 @@ int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
 		.counters = &export->counters,
 		.queue_count = queues,
 		.model = model,
+		.stop_deadline_ns = deadline_ms * NS_PER_MS,
 		.name = export->name,
 	};
 	export->accept.done = accept_done;

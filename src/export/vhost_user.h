@@ -23,6 +23,7 @@
 struct vhost_user_export;
 
 #define VHOST_USER_SOCKET_MODE 0660
+#define VHOST_USER_STOP_DEADLINE_MS 30000u
 #define VHOST_USER_QUEUES DEVICE_QUEUES_DEFAULT
 
 /* Copied. Zero stands for the defaults that are named. */
@@ -32,6 +33,8 @@ struct vhost_user_options {
 	mode_t socket_mode; /* VHOST_USER_SOCKET_MODE */
 	unsigned int queues; /* VHOST_USER_QUEUES */
 	unsigned int revision; /* DEVICE_REVISION_NEWEST */
+	/* How long a stop waits for requests in flight. */
+	unsigned int stop_deadline_ms; /* VHOST_USER_STOP_DEADLINE_MS */
 };
 
 /*
@@ -45,6 +48,7 @@ int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
 /*
  * Takes nothing more from the guest, lets what is in flight end, hangs up and
  * removes the socket; then calls @done, once, never from inside this call.
+ * Requests that don't end in time are given up: pipeline_stuck() tells.
  */
 void vhost_user_export_stop(struct vhost_user_export *export,
 			    void (*done)(void *context), void *context);

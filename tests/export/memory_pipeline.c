@@ -22,6 +22,7 @@ struct memory_request {
 	struct pipeline_request request; /* first: exports see this */
 	struct list node;
 	bool submitted;
+	bool abandoned;
 };
 
 struct pipeline {
@@ -236,6 +237,7 @@ static void complete(struct pipeline *pipeline, struct memory_request *memory)
 	int status = carry_out(pipeline, request);
 
 	memory->submitted = false;
+	memory->abandoned = false;
 	pipeline->counts.in_flight--;
 	request->done(request, status);
 }
@@ -359,6 +361,19 @@ void pipeline_submit(struct pipeline *pipeline,
 	}
 	list_append(&pipeline->waiting, &memory->node);
 	loop_defer(pipeline->loop, &pipeline->deferred);
+}
+
+/* What is held goes on; the fence is the real one's. */
+bool pipeline_abandon(struct pipeline *pipeline,
+		      struct pipeline_request *request)
+{
+	struct memory_request *memory =
+		container_of(request, struct memory_request, request);
+
+	assert(memory->submitted);
+	pipeline->counts.abandoned += !memory->abandoned;
+	memory->abandoned = true;
+	return false;
 }
 
 void pipeline_count_copied(struct pipeline *pipeline, uint64_t bytes)

@@ -29,6 +29,7 @@ struct memory_pipeline_counts {
 	uint64_t requests[FOREBAY_WRITE_ZEROES + 1];
 	uint64_t fua;
 	uint64_t copied_bytes;
+	uint64_t abandoned;
 	unsigned int in_flight;
 };
 

@@ -73,17 +73,18 @@ static unsigned int open_descriptors(void)
 static void fill_counts(struct child *child, struct server_counts *counts)
 {
 	json_t *stats = vhost_user_export_stats(child->export);
-	int connected, connections, replayed, notifications, broken;
+	int connected, overdue, connections, replayed, notifications, broken;
 
 	if (!stats ||
-	    json_unpack(stats, "{s:b, s:i, s:i, s:i, s:i}", "connected",
-			&connected, "connections", &connections, "replayed",
-			&replayed, "notifications", &notifications,
-			"broken_queues", &broken) < 0)
+	    json_unpack(stats, "{s:b, s:b, s:i, s:i, s:i, s:i}", "connected",
+			&connected, "overdue", &overdue, "connections",
+			&connections, "replayed", &replayed, "notifications",
+			&notifications, "broken_queues", &broken) < 0)
 		abort();
 	json_decref(stats);
 	counts->pipeline = *memory_pipeline_counts(child->pipeline);
 	counts->connected = connected;
+	counts->overdue = overdue;
 	counts->connections = (unsigned int)connections;
 	counts->replayed = (unsigned int)replayed;
 	counts->notifications = (unsigned int)notifications;
@@ -164,6 +165,7 @@ static void child_run(const struct server *server, int control)
 		.name = "test",
 		.queues = 4,
 		.revision = server->revision,
+		.stop_deadline_ms = server->stop_deadline_ms,
 	};
 	struct child child = {.control = control};
 	struct error error = {0};

@@ -27,6 +27,7 @@ struct server {
 	int control;
 	bool read_only;
 	unsigned int revision; /* 0: the newest */
+	unsigned int stop_deadline_ms; /* 0: the default */
 	char directory[32];
 	char socket_path[64];
 };
@@ -40,6 +41,7 @@ struct server_counts {
 	unsigned int broken_queues;
 	unsigned int open_descriptors;
 	bool connected;
+	bool overdue;
 };
 
 /* Makes a directory of its own. */
