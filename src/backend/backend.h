@@ -26,10 +26,25 @@ enum backend_operation {
 	BACKEND_FLUSH,
 	BACKEND_DISCARD,
 	BACKEND_WRITE_ZEROES,
+	/*
+	 * What the range holds: the driver calls add_extent() for one piece
+	 * after the other. It may stop early, and then the caller asks on. A
+	 * driver that can't tell leaves it out of its operations: all is taken
+	 * for data then.
+	 */
+	BACKEND_EXTENTS,
+	/* A hint: the range will be read soon. */
+	BACKEND_CACHE,
 };
 
 #define BACKEND_FUA (1u << 0)
 #define BACKEND_NO_HOLE (1u << 1)
+/* WRITE_ZEROES: -EOPNOTSUPP, and no change, unless faster than a write. */
+#define BACKEND_FAST (1u << 2)
+
+/* What an extent is; without a flag: data, or not known. */
+#define BACKEND_EXTENT_HOLE (1u << 0) /* takes no space */
+#define BACKEND_EXTENT_ZERO (1u << 1) /* reads as zeros */
 
 /* Owns: the caller owns it and its iovec until done(). */
 struct backend_io {
@@ -45,6 +60,13 @@ struct backend_io {
 	uint64_t length;
 	/* @result: 0 or a negative errno; never a short count. */
 	void (*done)(struct backend_io *io, int result);
+	/*
+	 * EXTENTS only. Called before done(), on the loop, in the order of the
+	 * disk and without gaps from `offset` on. What reaches beyond the range
+	 * is cut. Returns: false if nothing more is wanted: then done() is due.
+	 */
+	bool (*add_extent)(struct backend_io *io, uint64_t length_bytes,
+			   uint32_t flags);
 	void *owner;
 	/* The driver's: */
 	struct loop_io loop_io;

@@ -31,6 +31,7 @@
 
 static void file_free(struct file *file)
 {
+	file_extents_destroy(file->extents);
 	fd_close(file->direct_fd);
 	fd_close(file->buffered_fd);
 	free(file);
@@ -143,6 +144,8 @@ static void fill_info(struct file *file)
 	info->volatile_cache = true;
 	info->late_writes = BACKEND_LATE_WRITES_IMPOSSIBLE;
 	info->operations = 1u << BACKEND_READ | 1u << BACKEND_FLUSH;
+	if (!file->block_device)
+		info->operations |= 1u << BACKEND_EXTENTS;
 	if (file->direct_fd < 0) {
 		info->alignment_bytes = IMAGE_SECTOR_BYTES;
 		log_warning("image %s: its file system has no direct I/O, all "

@@ -32,6 +32,7 @@ struct progress {
 	uint64_t goal_bytes; /* how many of the bytes lie inside the image */
 	enum step step;
 	int answer;
+	struct backend_io *next; /* file_extents.c's */
 };
 
 static_assert(sizeof(struct progress) <=
@@ -52,6 +53,16 @@ void file_prepare_zeros(struct file *file)
 static struct progress *progress_of(struct backend_io *io)
 {
 	return (struct progress *)(void *)io->driver_private;
+}
+
+struct file *file_of(struct backend_io *io)
+{
+	return progress_of(io)->file;
+}
+
+struct backend_io **file_io_next(struct backend_io *io)
+{
+	return &progress_of(io)->next;
 }
 
 static bool range_is_aligned(const struct file *file, uint64_t offset,
@@ -81,7 +92,7 @@ static int fd_for(const struct file *file, const struct iovec *iov,
 	return file->buffered_fd;
 }
 
-static void finish(struct backend_io *io, int result)
+void file_finish(struct backend_io *io, int result)
 {
 	progress_of(io)->file->in_flight--;
 	io->done(io, result);
@@ -163,7 +174,7 @@ static void transferred(struct backend_io *io, int result)
 
 	/* Nothing moved inside the image: someone has made it smaller. */
 	if (result <= 0) {
-		finish(io, result < 0 ? result : -EIO);
+		file_finish(io, result < 0 ? result : -EIO);
 		return;
 	}
 	io->transferred_bytes += (uint64_t)result;
@@ -173,7 +184,7 @@ static void transferred(struct backend_io *io, int result)
 	}
 	if (io->operation == BACKEND_READ && progress->goal_bytes < io->length)
 		clear_memory(io, progress->goal_bytes);
-	finish(io, 0);
+	file_finish(io, 0);
 }
 
 static void read_or_write(struct backend_io *io)
@@ -216,14 +227,14 @@ static void zero_by_writing(struct backend_io *io)
 static void zeros_written(struct backend_io *io, int result)
 {
 	if (result <= 0) {
-		finish(io, result < 0 ? result : -EIO);
+		file_finish(io, result < 0 ? result : -EIO);
 		return;
 	}
 	io->transferred_bytes += (uint64_t)result;
 	if (io->transferred_bytes < io->length)
 		zero_by_writing(io);
 	else
-		finish(io, 0);
+		file_finish(io, 0);
 }
 
 static void allocate(struct backend_io *io, enum step step, int mode)
@@ -235,13 +246,28 @@ static void allocate(struct backend_io *io, enum step step, int mode)
 		       mode | FALLOC_FL_KEEP_SIZE, io->offset, io->length);
 }
 
+/*
+ * Whether the kernel zeroes a range without writing it. Of a block device only
+ * a hole is known to be so: what must stay allocated, the kernel may write.
+ */
+static bool zeroes_fast(const struct file *file, const struct backend_io *io)
+{
+	if (!range_is_aligned(file, io->offset, io->length))
+		return false;
+	if (file->can_punch && !(io->flags & BACKEND_NO_HOLE))
+		return true;
+	return file->can_zero_range && !file->block_device;
+}
+
 /* The cheapest way that the image and the caller allow. */
 static void write_zeroes(struct backend_io *io)
 {
 	const struct file *file = progress_of(io)->file;
 	bool aligned = range_is_aligned(file, io->offset, io->length);
 
-	if (aligned && file->can_punch && !(io->flags & BACKEND_NO_HOLE))
+	if ((io->flags & BACKEND_FAST) && !zeroes_fast(file, io))
+		answer_later(io, -EOPNOTSUPP);
+	else if (aligned && file->can_punch && !(io->flags & BACKEND_NO_HOLE))
 		allocate(io, STEP_PUNCH, FALLOC_FL_PUNCH_HOLE);
 	else if (aligned && file->can_zero_range)
 		allocate(io, STEP_ZERO_RANGE, FALLOC_FL_ZERO_RANGE);
@@ -278,7 +304,7 @@ static void allocated(struct backend_io *io, int result)
 		else
 			file->can_zero_range = false;
 		if (io->operation == BACKEND_DISCARD)
-			finish(io, 0);
+			file_finish(io, 0);
 		else
 			write_zeroes(io);
 		return;
@@ -287,7 +313,15 @@ static void allocated(struct backend_io *io, int result)
 		sync_image(io);
 		return;
 	}
-	finish(io, result);
+	file_finish(io, result);
+}
+
+static void extents(struct backend_io *io)
+{
+	if (file_extents_submit(io))
+		return;
+	io->add_extent(io, io->length, 0);
+	answer_later(io, 0);
 }
 
 static void start(struct backend_io *io)
@@ -308,6 +342,13 @@ static void start(struct backend_io *io)
 			answer_later(io, 0);
 		else
 			write_zeroes(io);
+		return;
+	case BACKEND_EXTENTS:
+		extents(io);
+		return;
+	case BACKEND_CACHE:
+		/* Direct I/O finds nothing that was read ahead. */
+		answer_later(io, 0);
 		return;
 	}
 }
@@ -339,10 +380,10 @@ static void step_done(struct loop_io *loop_io, int result)
 			allocated(io, result);
 		return;
 	case STEP_SYNC:
-		finish(io, result);
+		file_finish(io, result);
 		return;
 	case STEP_ANSWER:
-		finish(io, progress->answer);
+		file_finish(io, progress->answer);
 		return;
 	}
 }
@@ -352,7 +393,8 @@ static int judge(const struct file *file, const struct backend_io *io)
 {
 	uint64_t size_bytes = file->backend.info.size_bytes;
 
-	if (io->operation == BACKEND_READ || io->operation == BACKEND_FLUSH)
+	if (io->operation == BACKEND_READ || io->operation == BACKEND_FLUSH ||
+	    io->operation == BACKEND_EXTENTS || io->operation == BACKEND_CACHE)
 		return 0;
 	if (file->read_only)
 		return -EROFS;
@@ -361,9 +403,7 @@ static int judge(const struct file *file, const struct backend_io *io)
 	return 0;
 }
 
-/* How many of the bytes of @io lie inside the image. */
-static uint64_t bytes_inside(const struct file *file,
-			     const struct backend_io *io)
+uint64_t file_bytes_inside(const struct file *file, const struct backend_io *io)
 {
 	uint64_t size_bytes = file->backend.info.size_bytes;
 
@@ -381,7 +421,7 @@ void file_submit(struct backend *backend, struct backend_io *io)
 	assert(io->offset % 512 == 0 && io->length % 512 == 0);
 	*progress_of(io) = (struct progress){
 		.file = file,
-		.goal_bytes = bytes_inside(file, io),
+		.goal_bytes = file_bytes_inside(file, io),
 	};
 	io->transferred_bytes = 0;
 	io->loop_io.done = step_done;

@@ -199,7 +199,8 @@ static void a_read_only_image_refuses_writes(void **state)
 
 	assert_int_equal(open_image(scene, true, 0), 0);
 	assert_int_equal(backend_info(scene->backend)->operations,
-			 1u << BACKEND_READ | 1u << BACKEND_FLUSH);
+			 1u << BACKEND_READ | 1u << BACKEND_FLUSH |
+				 1u << BACKEND_EXTENTS);
 	assert_int_equal(run_on(scene, BACKEND_WRITE, scene->buffer, 512, 0, 0),
 			 -EROFS);
 	assert_int_equal(run_range(scene, BACKEND_DISCARD, 0, 4096, 0), -EROFS);
