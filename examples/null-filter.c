@@ -97,7 +97,9 @@ const struct forebay_filter forebay_filter = {
 		      FOREBAY_OPERATION_BIT(FOREBAY_WRITE) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_FLUSH) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_DISCARD) |
-		      FOREBAY_OPERATION_BIT(FOREBAY_WRITE_ZEROES),
+		      FOREBAY_OPERATION_BIT(FOREBAY_WRITE_ZEROES) |
+		      FOREBAY_OPERATION_BIT(FOREBAY_EXTENTS) |
+		      FOREBAY_OPERATION_BIT(FOREBAY_CACHE),
 	.open = null_open,
 	.close = null_close,
 	.submit = null_submit,

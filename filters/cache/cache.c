@@ -259,6 +259,8 @@ static enum engine_operation operation_of(enum forebay_operation operation)
 	case FOREBAY_FLUSH:
 	case FOREBAY_DISCARD:
 	case FOREBAY_WRITE_ZEROES:
+	case FOREBAY_EXTENTS:
+	case FOREBAY_CACHE:
 		break;
 	}
 	return ENGINE_FLUSH;

@@ -141,7 +141,10 @@ static void throttle_submit(void *state, struct forebay_request *request)
 	uint64_t now_ns;
 	uint64_t wait_ns;
 
-	if (host->request_operation(request) == FOREBAY_FLUSH) {
+	/* Neither moves data. A hint to read ahead isn't worth the budget, so
+	 * CACHE isn't one of our operations. */
+	if (host->request_operation(request) == FOREBAY_FLUSH ||
+	    host->request_operation(request) == FOREBAY_EXTENTS) {
 		host->request_forward(request);
 		return;
 	}
@@ -284,7 +287,8 @@ const struct forebay_filter forebay_filter = {
 		      FOREBAY_OPERATION_BIT(FOREBAY_WRITE) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_FLUSH) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_DISCARD) |
-		      FOREBAY_OPERATION_BIT(FOREBAY_WRITE_ZEROES),
+		      FOREBAY_OPERATION_BIT(FOREBAY_WRITE_ZEROES) |
+		      FOREBAY_OPERATION_BIT(FOREBAY_EXTENTS),
 	.request_context_bytes = sizeof(struct held),
 	.properties = throttle_properties,
 	.open = throttle_open,

@@ -101,6 +101,17 @@ enum forebay_operation {
 	FOREBAY_DISCARD = 3,
 	/* No data; reads as zeros afterwards. */
 	FOREBAY_WRITE_ZEROES = 4,
+	/*
+	 * Asks what the range holds; request_extents() has the list to fill.
+	 * Where a filter doesn't know it, the answer above that filter is:
+	 * data, all of it. That is never wrong.
+	 */
+	FOREBAY_EXTENTS = 5,
+	/*
+	 * A hint, without data: the range will be read soon. Where a filter
+	 * doesn't know it, it ends there, with success.
+	 */
+	FOREBAY_CACHE = 6,
 };
 
 /* Builds the `operations` mask of a filter. */
@@ -108,16 +119,51 @@ enum forebay_operation {
 
 /* Flags of a request or an io. */
 
-/* WRITE, WRITE_ZEROES: durable before it completes. */
+/* WRITE, WRITE_ZEROES, DISCARD: durable before it completes. */
 #define FOREBAY_FUA (1u << 0)
 /* WRITE_ZEROES: the range must stay allocated in the layers below. */
 #define FOREBAY_NO_HOLE (1u << 1)
+/*
+ * WRITE_ZEROES: unless that is faster than writing zeros, it ends with
+ * -EOPNOTSUPP, soon, and nothing has changed.
+ */
+#define FOREBAY_FAST (1u << 2)
 
 enum forebay_log_level {
 	FOREBAY_LOG_ERROR = 0,
 	FOREBAY_LOG_WARNING = 1,
 	FOREBAY_LOG_INFO = 2,
 	FOREBAY_LOG_DEBUG = 3,
+};
+
+/* What an extent is; without a flag: data, or not known. */
+#define FOREBAY_EXTENT_HOLE (1u << 0) /* takes no space in the backend */
+#define FOREBAY_EXTENT_ZERO (1u << 1) /* reads as zeros */
+/* A filter has it, newer than the layers below that filter. */
+#define FOREBAY_EXTENT_DIRTY (1u << 2)
+
+struct forebay_extent {
+	uint64_t length; /* bytes, a multiple of 512, not 0 */
+	uint32_t flags;
+	uint32_t reserved; /* 0 */
+};
+
+/* Least capacity of a list. */
+#define FOREBAY_EXTENTS_MIN 16u
+
+/*
+ * The answer to EXTENTS: consecutive extents from the request's offset on. A
+ * success has one at least; together they may be shorter than the request, and
+ * never longer. Who wants more asks again, from there.
+ *
+ * A filter that has data of its own forwards the request and corrects the list
+ * in completed(). Meanwhile `capacity` may be lower, and the filter keeps what
+ * it likes in the entries behind it.
+ */
+struct forebay_extents {
+	struct forebay_extent *list;
+	uint32_t capacity;
+	uint32_t count;
 };
 
 struct forebay_request; /* opaque: ask the host */
@@ -142,7 +188,8 @@ struct forebay_disk {
 
 /*
  * An operation that a filter starts itself. It stands under the same rules as a
- * request; one on the layers below must lie within the disk (-EINVAL).
+ * request; one on the layers below must lie within the disk (-EINVAL). EXTENTS
+ * can't be started, only forwarded (-EOPNOTSUPP).
  *
  * Owns: the caller owns it and its iovec, and leaves both alone until done().
  * `result`: 0 or a negative errno; a short transfer is reported as -EIO.
@@ -286,6 +333,13 @@ struct forebay_host {
 			       const char *name, const char **ret_value);
 	int (*property_boolean)(struct forebay_instance *instance,
 				const char *name, bool *ret_value);
+
+	/*
+	 * [r] The list of an EXTENTS; NULL of any other. A host that gives a
+	 * filter such requests has this.
+	 */
+	struct forebay_extents *(*request_extents)(
+		struct forebay_request *request);
 };
 
 /* Type of a property. In JSON and YAML, SIZE takes "4KiB", DURATION "60s". */

@@ -8,9 +8,11 @@
 #include "bottom.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
+#include "extents.h"
 #include "log.h"
 #include "operation_name.h"
 
@@ -22,12 +24,20 @@ static_assert((int)FOREBAY_READ == (int)BACKEND_READ &&
 		      (int)FOREBAY_DISCARD == (int)BACKEND_DISCARD &&
 		      (int)FOREBAY_WRITE_ZEROES == (int)BACKEND_WRITE_ZEROES,
 	      "operations have the same numbers in both layers");
-static_assert(FOREBAY_FUA == BACKEND_FUA && FOREBAY_NO_HOLE == BACKEND_NO_HOLE,
+static_assert((int)FOREBAY_EXTENTS == (int)BACKEND_EXTENTS &&
+		      (int)FOREBAY_CACHE == (int)BACKEND_CACHE,
+	      "these too");
+static_assert(FOREBAY_FUA == BACKEND_FUA &&
+		      FOREBAY_NO_HOLE == BACKEND_NO_HOLE &&
+		      FOREBAY_FAST == BACKEND_FAST &&
+		      FOREBAY_EXTENT_HOLE == BACKEND_EXTENT_HOLE &&
+		      FOREBAY_EXTENT_ZERO == BACKEND_EXTENT_ZERO,
 	      "flags have the same bits in both layers");
 
 struct bottom_io {
 	struct backend_io io;
 	struct bottom *bottom;
+	uint64_t extents_left; /* bytes that no extent covers yet */
 };
 
 __attribute__((cold)) static void report(struct bottom *bottom,
@@ -53,13 +63,42 @@ __attribute__((cold)) static void report(struct bottom *bottom,
 	bottom->unreported = 0;
 }
 
+/* That zeroes would be slow is an answer, and no failure of the backend. */
+static bool is_failure(const struct backend_io *io, int result)
+{
+	return result != -EOPNOTSUPP || !(io->flags & BACKEND_FAST);
+}
+
 static void on_done(struct backend_io *io, int result)
 {
 	struct forebay_request *request = io->owner;
 
-	if (__builtin_expect(result < 0, 0))
+	if (__builtin_expect(result < 0, 0) && is_failure(io, result))
 		report(((struct bottom_io *)io)->bottom, io, result);
 	chain_complete(request, result);
+}
+
+static bool add_extent(struct backend_io *io, uint64_t length, uint32_t flags)
+{
+	struct bottom_io *below = (struct bottom_io *)io;
+	struct forebay_request *request = io->owner;
+
+	if (length > below->extents_left)
+		length = below->extents_left;
+	if (length == 0 || !extents_add(request->user.extents, length, flags))
+		return false;
+	below->extents_left -= length;
+	return below->extents_left > 0;
+}
+
+/* A driver that found out nothing has at least not found a hole. */
+static void on_extents(struct backend_io *io, int result)
+{
+	struct forebay_request *request = io->owner;
+
+	if (result == 0 && request->user.extents->count == 0)
+		extents_add(request->user.extents, io->length, 0);
+	on_done(io, result);
 }
 
 static void bottom_submit(void *state, struct forebay_request *request)
@@ -80,6 +119,11 @@ static void bottom_submit(void *state, struct forebay_request *request)
 	below->io.offset = request->user.offset;
 	below->io.length = request->user.length;
 	below->io.done = on_done;
+	if (__builtin_expect(request->user.operation == FOREBAY_EXTENTS, 0)) {
+		below->io.done = on_extents;
+		below->io.add_extent = add_extent;
+		below->extents_left = request->user.length;
+	}
 	below->io.owner = request;
 	backend_submit(bottom->backend, &below->io);
 }

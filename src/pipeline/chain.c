@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "extents.h"
 #include "log.h"
 
 #define CONTEXT_ALIGNMENT 16u
@@ -75,14 +76,31 @@ static void ascend(struct forebay_request *request, uint32_t from, int status)
 	request->ended(request, status);
 }
 
+/*
+ * What a filter doesn't understand must not slip past it. To two questions
+ * there is an answer that is right without knowing anything.
+ */
+__attribute__((cold)) static void turn_back(struct forebay_request *request,
+					    uint32_t index)
+{
+	int status = -EOPNOTSUPP;
+
+	if (request->user.operation == FOREBAY_EXTENTS) {
+		extents_add(request->user.extents, request->user.length, 0);
+		status = 0;
+	} else if (request->user.operation == FOREBAY_CACHE) {
+		status = 0;
+	}
+	ascend(request, index, status);
+}
+
 static void enter(struct forebay_request *request, uint32_t index)
 {
 	const struct chain_layer *layer = &request->chain->layers[index];
 
-	/* What a filter doesn't understand must not slip past it. */
 	if (!(layer->operations &
 	      FOREBAY_OPERATION_BIT(request->user.operation))) {
-		ascend(request, index, -EOPNOTSUPP);
+		turn_back(request, index);
 		return;
 	}
 	request->at = index;

@@ -106,6 +106,10 @@ bool fallback_submit(struct fallback *fallback, struct forebay_request *request)
 	}
 	if (user->operation != FOREBAY_WRITE_ZEROES || !fallback->zeroes)
 		return false;
+	if (user->flags & FOREBAY_FAST) {
+		request->ended(request, -EOPNOTSUPP);
+		return true;
+	}
 	request->zeroing = (struct request_zeroing){
 		.fallback = fallback,
 		.ended = request->ended,

@@ -76,6 +76,13 @@ static const struct iovec *request_iov(const struct forebay_request *request,
 	return request->user.iov;
 }
 
+static struct forebay_extents *request_extents(struct forebay_request *request)
+{
+	return request->user.operation == FOREBAY_EXTENTS
+		       ? request->user.extents
+		       : NULL;
+}
+
 /* Time. */
 
 static uint64_t now_ns(struct forebay_instance *instance)
@@ -272,4 +279,5 @@ const struct forebay_host host_services = {
 	.property_integer = property_integer,
 	.property_string = property_string,
 	.property_boolean = property_boolean,
+	.request_extents = request_extents,
 };

@@ -123,6 +123,10 @@ static void submit_below(struct forebay_instance *instance,
 {
 	struct instance_ios *ios = &instance->ios;
 
+	if (io->operation == FOREBAY_EXTENTS) {
+		finish_late(io, -EOPNOTSUPP);
+		return;
+	}
 	if (!request_fits(io->operation, io->offset, io->length, io->iov_count,
 			  instance->home->disk.size_bytes)) {
 		finish_late(io, -EINVAL);
@@ -193,6 +197,9 @@ static void submit_file(struct loop *loop, struct forebay_io *io)
 				       FALLOC_FL_KEEP_SIZE,
 			       io->offset, io->length);
 		return;
+	case FOREBAY_EXTENTS:
+	case FOREBAY_CACHE:
+		break;
 	}
 	finish_late(io, -EOPNOTSUPP);
 }

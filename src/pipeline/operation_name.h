@@ -7,7 +7,7 @@
 
 #include "forebay/filter.h"
 
-#define OPERATION_COUNT 5u
+#define OPERATION_COUNT 7u
 
 static inline const char *operation_name(enum forebay_operation operation)
 {
@@ -22,6 +22,10 @@ static inline const char *operation_name(enum forebay_operation operation)
 		return "discard";
 	case FOREBAY_WRITE_ZEROES:
 		return "write_zeroes";
+	case FOREBAY_EXTENTS:
+		return "extents";
+	case FOREBAY_CACHE:
+		return "cache";
 	}
 	return NULL;
 }

@@ -16,6 +16,13 @@
 #include "list.h"
 #include "pipeline_object.h"
 
+/* Those that leave the disk as it is. */
+#define READ_ONLY_OPERATIONS                      \
+	(FOREBAY_OPERATION_BIT(FOREBAY_READ) |    \
+	 FOREBAY_OPERATION_BIT(FOREBAY_FLUSH) |   \
+	 FOREBAY_OPERATION_BIT(FOREBAY_EXTENTS) | \
+	 FOREBAY_OPERATION_BIT(FOREBAY_CACHE))
+
 static struct forebay_request *request_of(struct pipeline_request *user)
 {
 	return container_of(user, struct forebay_request, user);
@@ -41,8 +48,7 @@ uint32_t pipeline_operations(const struct pipeline *pipeline)
 	uint32_t operations = chain_operations(&pipeline->chain, 0);
 
 	if (pipeline->home.disk.read_only)
-		operations &= FOREBAY_OPERATION_BIT(FOREBAY_READ) |
-			      FOREBAY_OPERATION_BIT(FOREBAY_FLUSH);
+		operations &= READ_ONLY_OPERATIONS;
 	return operations;
 }
 
@@ -97,7 +103,7 @@ static void on_ended(struct forebay_request *request, int status)
 
 static bool changes_disk(enum forebay_operation operation)
 {
-	return operation != FOREBAY_READ && operation != FOREBAY_FLUSH;
+	return !(READ_ONLY_OPERATIONS & FOREBAY_OPERATION_BIT(operation));
 }
 
 static bool changes_allocation(enum forebay_operation operation)

@@ -41,6 +41,7 @@ struct pipeline_request {
 	uint64_t length;
 	const struct iovec *iov; /* the export's, until done() */
 	uint32_t iov_count;
+	struct forebay_extents *extents; /* EXTENTS: the export's, likewise */
 	void (*done)(struct pipeline_request *request, int status);
 	void *owner;
 	uint64_t submitted_ns; /* the pipeline's: for latency */
@@ -91,7 +92,10 @@ bool pipeline_read_only(const struct pipeline *pipeline);
 /*
  * Operations that the whole chain takes as they are: FOREBAY_OPERATION_BIT()s.
  * DISCARD and WRITE_ZEROES may be submitted without it: the one is then without
- * effect and counted, the other becomes writes of zeros and takes its time.
+ * effect and counted, the other becomes writes of zeros and takes its time
+ * (with FOREBAY_FAST it fails with -EOPNOTSUPP). EXTENTS and CACHE may always
+ * be submitted: where they aren't known all is data, and the hint has no
+ * effect.
  */
 uint32_t pipeline_operations(const struct pipeline *pipeline);
 
@@ -101,10 +105,11 @@ void pipeline_request_put(struct pipeline *pipeline,
 			  struct pipeline_request *request);
 /*
  * The caller has checked that the request lies within the disk, in whole blocks
- * of 512 bytes and within the limits above; a FLUSH has no range, a DISCARD or
- * WRITE_ZEROES no data and no limit but the disk. A request
- * that changes a read-only disk ends with -EROFS. Order: done() may be called
- * before this returns.
+ * of 512 bytes and within the limits above; a FLUSH has no range; a DISCARD,
+ * WRITE_ZEROES, EXTENTS or CACHE no data and no limit but the disk; an EXTENTS
+ * an empty list of at least FOREBAY_EXTENTS_MIN entries. A request that changes
+ * a read-only disk ends with -EROFS. Order: done() may be called before this
+ * returns.
  */
 void pipeline_submit(struct pipeline *pipeline,
 		     struct pipeline_request *request);

@@ -227,6 +227,9 @@ static int carry_out(struct pipeline *pipeline,
 			return -EROFS;
 		change(pipeline, request);
 		return 0;
+	case FOREBAY_EXTENTS:
+	case FOREBAY_CACHE:
+		break;
 	}
 	return -EOPNOTSUPP;
 }

@@ -21,17 +21,37 @@ static struct backend *opened;
 void memory_backend_reset(void)
 {
 	memset(&memory_backend, 0, sizeof(memory_backend));
-	memory_backend.operations = 0x1f;
+	memory_backend.operations = 0x7f;
 	memory_backend.reads_in_order = true;
 }
 
-static int carry_out(const struct backend_io *io)
+/* Blocks of zeros are holes. Tells more than the range, as drivers may. */
+static void tell_extents(struct backend_io *io)
+{
+	static const unsigned char zeros[MEMORY_BACKEND_HOLE_BYTES];
+	bool more = true;
+
+	for (uint64_t at = io->offset; at < MEMORY_BACKEND_BYTES && more;
+	     at += sizeof(zeros))
+		more = io->add_extent(io, sizeof(zeros),
+				      memcmp(memory_backend.image + at, zeros,
+					     sizeof(zeros)) == 0
+					      ? BACKEND_EXTENT_HOLE |
+							BACKEND_EXTENT_ZERO
+					      : 0);
+}
+
+static int carry_out(struct backend_io *io)
 {
 	unsigned char *at = memory_backend.image + io->offset;
 
 	assert(io->offset + io->length <= MEMORY_BACKEND_BYTES);
 	if (memory_backend.fail_status < 0)
 		return memory_backend.fail_status;
+	if (io->operation == BACKEND_EXTENTS)
+		tell_extents(io);
+	if (io->operation == BACKEND_CACHE)
+		memory_backend.cache_count++;
 	if (io->operation == BACKEND_WRITE) {
 		memory_backend.write_count++;
 		memory_backend.fua_count += io->flags == BACKEND_FUA;

@@ -13,6 +13,9 @@
 
 #define MEMORY_BACKEND_BYTES (4u << 20)
 
+/* Holes have this size, and begin at multiples of it. */
+#define MEMORY_BACKEND_HOLE_BYTES 65536u
+
 /* What the next backend_open() makes. */
 struct memory_backend {
 	int open_status; /* fails with this */
@@ -24,6 +27,7 @@ struct memory_backend {
 	/* What happened. */
 	bool open;
 	unsigned int flush_count;
+	unsigned int cache_count;
 	unsigned int write_count;
 	unsigned int fua_count;
 	uint64_t longest_write_bytes;

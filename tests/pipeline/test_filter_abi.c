@@ -51,6 +51,14 @@ AT(forebay_host, explain, 152);
 AT(forebay_host, log, 160);
 AT(forebay_host, property_integer, 176);
 AT(forebay_host, property_boolean, 192);
+AT(forebay_host, request_extents, 200);
+
+/* Host and filters share lists of these: they can't grow. */
+static_assert(sizeof(struct forebay_extent) == 16, "ABI");
+static_assert(sizeof(struct forebay_extents) == 16, "ABI");
+AT(forebay_extent, flags, 8);
+AT(forebay_extents, capacity, 8);
+AT(forebay_extents, count, 12);
 
 AT(forebay_filter, struct_size, 4);
 AT(forebay_filter, name, 8);

@@ -54,7 +54,7 @@ static void a_good_filter_is_described(void **state)
 		json_string_value(json_object_get(description, "class")),
 		"inspection");
 	assert_int_equal(
-		json_array_size(json_object_get(description, "operations")), 5);
+		json_array_size(json_object_get(description, "operations")), 7);
 	assert_int_equal(
 		json_array_size(json_object_get(description, "properties")), 0);
 	json_decref(description);

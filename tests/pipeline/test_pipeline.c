@@ -638,7 +638,7 @@ static void a_read_only_disk_refuses_changes(void **state)
 
 	scene->opening.read_only = true;
 	assert_int_equal(open_pipeline(scene), 0);
-	assert_int_equal(pipeline_operations(scene->pipeline), 0x05);
+	assert_int_equal(pipeline_operations(scene->pipeline), 0x65);
 	assert_int_equal(run_request(scene, FOREBAY_WRITE, 0, block), -EROFS);
 	assert_int_equal(run_request(scene, FOREBAY_READ, 0, block), 0);
 	assert_int_equal(run_request(scene, FOREBAY_FLUSH, 0, NULL), 0);

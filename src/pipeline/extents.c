@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+/* extents.c - pure; used by the layers on the disk's loop. */
+#include "extents.h"
+
+bool extents_add(struct forebay_extents *extents, uint64_t length,
+		 uint32_t flags)
+{
+	struct forebay_extent *last =
+		extents->count > 0 ? &extents->list[extents->count - 1] : NULL;
+
+	if (last && last->flags == flags) {
+		last->length += length;
+		return true;
+	}
+	if (extents->count >= extents->capacity)
+		return false;
+	extents->list[extents->count++] = (struct forebay_extent){
+		.length = length,
+		.flags = flags,
+	};
+	return true;
+}
