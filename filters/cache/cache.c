@@ -21,6 +21,7 @@
 #include "error.h"
 #include "forebay/filter.h"
 #include "log_format.h"
+#include "overlay.h"
 #include "runner.h"
 #include "settings.h"
 #include "status.h"
@@ -44,6 +45,7 @@ struct cache {
 struct cache_request {
 	struct engine_request engine;
 	struct forebay_request *request;
+	struct overlay overlay; /* EXTENTS */
 };
 
 struct cache_action {
@@ -266,6 +268,49 @@ static enum engine_operation operation_of(enum forebay_operation operation)
 	return ENGINE_FLUSH;
 }
 
+/* Notes what is dirty now; the layers below know the rest. */
+static void ask_below(struct cache *cache, struct forebay_request *request)
+{
+	const struct forebay_host *host = cache->host;
+	struct cache_request *context = host->request_context(request);
+	struct forebay_extents *extents = host->request_extents(request);
+	uint64_t at = host->request_offset(request);
+	uint64_t end = at + host->request_length(request);
+	uint64_t length;
+	bool dirty;
+
+	overlay_begin(&context->overlay, extents);
+	for (; at < end; at += length) {
+		int status = runner_dirty_run(cache->runner, at, end - at,
+					      &length, &dirty);
+
+		if (status < 0) {
+			overlay_forget(&context->overlay, extents);
+			host->request_complete(request, status);
+			return;
+		}
+		if (!overlay_note(&context->overlay, extents, length, dirty))
+			break;
+	}
+	host->request_forward(request);
+}
+
+/* Of all requests only EXTENTS are forwarded. */
+static void cache_completed(void *state, struct forebay_request *request,
+			    int status)
+{
+	struct cache *cache = state;
+	const struct forebay_host *host = cache->host;
+	struct cache_request *context = host->request_context(request);
+	struct forebay_extents *extents = host->request_extents(request);
+
+	if (status < 0)
+		overlay_forget(&context->overlay, extents);
+	else
+		overlay_merge(&context->overlay, extents);
+	host->request_complete(request, status);
+}
+
 static void cache_submit(void *state, struct forebay_request *request)
 {
 	struct cache *cache = state;
@@ -274,6 +319,10 @@ static void cache_submit(void *state, struct forebay_request *request)
 	struct engine_request *engine = &context->engine;
 	uint32_t flags = host->request_flags(request);
 
+	if (host->request_operation(request) == FOREBAY_EXTENTS) {
+		ask_below(cache, request);
+		return;
+	}
 	context->request = request;
 	engine->operation = operation_of(host->request_operation(request));
 	engine->fua = (flags & FOREBAY_FUA) != 0;
@@ -370,12 +419,14 @@ const struct forebay_filter forebay_filter = {
 	.filter_class = FOREBAY_CLASS_CACHE,
 	.operations = FOREBAY_OPERATION_BIT(FOREBAY_READ) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_WRITE) |
-		      FOREBAY_OPERATION_BIT(FOREBAY_FLUSH),
+		      FOREBAY_OPERATION_BIT(FOREBAY_FLUSH) |
+		      FOREBAY_OPERATION_BIT(FOREBAY_EXTENTS),
 	.request_context_bytes = sizeof(struct cache_request),
 	.properties = settings_properties,
 	.open = cache_open,
 	.close = cache_close,
 	.submit = cache_submit,
+	.completed = cache_completed,
 	.properties_changed = cache_properties_changed,
 	.channel_state = cache_channel_state,
 	.channel_message = cache_channel_message,

@@ -450,6 +450,18 @@ void engine_quiesce(struct engine *engine)
 	engine->destage.quiesced = true;
 }
 
+uint64_t engine_dirty_run(const struct engine *engine, uint64_t sector,
+			  uint64_t count, bool *ret_dirty)
+{
+	uint64_t first = log_block_of(sector);
+	uint64_t blocks = log_blocks_touched(sector, count);
+	uint64_t run =
+		index_dirty_run(&engine->index, first, blocks, ret_dirty);
+	uint64_t end = (first + run) * LOG_SECTORS_PER_BLOCK;
+
+	return run == blocks ? count : end - sector;
+}
+
 void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
 {
 	*ret_stats = engine->stats;

@@ -151,3 +151,34 @@ bool index_next(const struct index *index, uint64_t *block)
 	}
 	return false;
 }
+
+uint64_t index_dirty_run(const struct index *index, uint64_t block,
+			 uint64_t count, bool *ret_dirty)
+{
+	uint64_t end = block + count;
+	uint64_t at = block;
+	bool dirty = index_get(index, block).dirty;
+
+	while (at < end) {
+		const struct index_leaf *leaf = leaf_of(index, at);
+		uint64_t first = at % INDEX_LEAF_BLOCKS;
+		uint64_t limit = INDEX_LEAF_BLOCKS;
+		uint64_t next;
+
+		if (limit - first > end - at)
+			limit = first + (end - at);
+		if (leaf && dirty)
+			next = bitmap_find_clear(leaf->dirty, limit, first);
+		else if (leaf)
+			next = bitmap_find_set(leaf->dirty, limit, first);
+		else if (dirty)
+			next = first;
+		else
+			next = limit;
+		at += next - first;
+		if (next < limit)
+			break;
+	}
+	*ret_dirty = dirty;
+	return at - block;
+}

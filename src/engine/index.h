@@ -66,5 +66,11 @@ void index_set_lost(struct index *index, uint64_t block);
  * none.
  */
 bool index_next(const struct index *index, uint64_t *block);
+/*
+ * Whether @block is dirty. Returns: how many of the @count blocks from it on
+ * are the same in that, one at least.
+ */
+uint64_t index_dirty_run(const struct index *index, uint64_t block,
+			 uint64_t count, bool *ret_dirty);
 
 #endif

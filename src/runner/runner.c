@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "log_format.h"
+
 /* Most I/O given to the host at a time; what is more waits in the engine. */
 #define RUNNER_IOS_MAX 256u
 
@@ -370,6 +372,18 @@ void runner_set_max_dirty_age(struct runner *runner, uint64_t age_ns)
 {
 	engine_set_max_dirty_age(runner->engine, age_ns);
 	pump_soon(runner);
+}
+
+int runner_dirty_run(const struct runner *runner, uint64_t offset,
+		     uint64_t length, uint64_t *ret_length, bool *ret_dirty)
+{
+	if (engine_state(runner->engine) != ENGINE_RUNNING)
+		return -EIO;
+	*ret_length =
+		LOG_SECTOR_BYTES *
+		engine_dirty_run(runner->engine, offset / LOG_SECTOR_BYTES,
+				 length / LOG_SECTOR_BYTES, ret_dirty);
+	return 0;
 }
 
 void runner_stats(struct runner *runner, struct engine_stats *ret_stats)

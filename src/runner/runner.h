@@ -93,6 +93,12 @@ struct runner_drain {
 };
 void runner_drain(struct runner *runner, struct runner_drain *drain);
 
+/*
+ * As engine_dirty_run(), in bytes. Returns: -EIO when the engine has failed.
+ */
+int runner_dirty_run(const struct runner *runner, uint64_t offset,
+		     uint64_t length, uint64_t *ret_length, bool *ret_dirty);
+
 void runner_set_mode(struct runner *runner, enum engine_mode mode);
 void runner_set_max_dirty_age(struct runner *runner, uint64_t age_ns);
 void runner_stats(struct runner *runner, struct engine_stats *ret_stats);

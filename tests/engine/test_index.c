@@ -157,6 +157,57 @@ static void an_empty_leaf_serves_another_place(void **state)
 	assert_false(index_get(&memory->index, 7).dirty);
 }
 
+static void a_run_of_dirty_blocks_ends_where_one_is_not(void **state)
+{
+	struct memory *memory = *state;
+	const uint64_t first = INDEX_LEAF_BLOCKS - 2;
+	bool dirty;
+
+	for (uint32_t i = 0; i < 4; i++)
+		set(&memory->index, first + i, 10 + i, true);
+	set(&memory->index, first + 4, 14, false);
+	assert_int_equal(
+		index_dirty_run(&memory->index, 0, DISK_BLOCKS, &dirty), first);
+	assert_false(dirty);
+	assert_int_equal(index_dirty_run(&memory->index, first, 100, &dirty),
+			 4);
+	assert_true(dirty);
+	assert_int_equal(index_dirty_run(&memory->index, first, 3, &dirty), 3);
+	/* A clean copy is as good as none, and so is a leaf that isn't there.
+	 */
+	assert_int_equal(index_dirty_run(&memory->index, first + 4,
+					 DISK_BLOCKS - first - 4, &dirty),
+			 DISK_BLOCKS - first - 4);
+	assert_false(dirty);
+}
+
+static void runs_agree_with_looking_at_each_block(void **state)
+{
+	struct memory *memory = *state;
+	const uint64_t end = (uint64_t)LEAVES * INDEX_LEAF_BLOCKS;
+	uint32_t seed = 7;
+
+	for (uint64_t block = 0; block < end; block++) {
+		seed = seed * 1664525 + 1013904223;
+		if (seed >> 28 < 10)
+			set(&memory->index, block, 1, seed >> 28 < 8);
+	}
+	for (uint64_t block = 0; block < end; block += 3) {
+		uint64_t limit = end - block < 60 ? end - block : 60;
+		uint64_t run = 1;
+		bool dirty;
+
+		while (run < limit &&
+		       index_get(&memory->index, block + run).dirty ==
+			       index_get(&memory->index, block).dirty)
+			run++;
+		assert_int_equal(
+			index_dirty_run(&memory->index, block, limit, &dirty),
+			run);
+		assert_int_equal(dirty, index_get(&memory->index, block).dirty);
+	}
+}
+
 static void a_pool_has_a_leaf_for_each_block_or_each_place(void **state)
 {
 	(void)state;
@@ -178,6 +229,10 @@ int main(void)
 				       empty),
 		cmocka_unit_test_setup(cached_blocks_are_found_in_order, empty),
 		cmocka_unit_test_setup(an_empty_leaf_serves_another_place,
+				       empty),
+		cmocka_unit_test_setup(
+			a_run_of_dirty_blocks_ends_where_one_is_not, empty),
+		cmocka_unit_test_setup(runs_agree_with_looking_at_each_block,
 				       empty),
 		cmocka_unit_test(
 			a_pool_has_a_leaf_for_each_block_or_each_place),

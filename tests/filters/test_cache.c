@@ -379,6 +379,68 @@ static void writes_stay_on_the_ssd_until_they_are_flushed_down(void **state)
 	assert_int_equal(act(scene, "dance"), -ENOTSUP);
 }
 
+/* Asks for the extents of @count blocks. */
+static void ask(struct scene *scene, uint64_t block, uint64_t count,
+		struct forebay_extents *extents)
+{
+	struct pipeline_request *request =
+		pipeline_request_get(scene->pipeline);
+
+	*request = (struct pipeline_request){
+		.operation = FOREBAY_EXTENTS,
+		.offset = block * BLOCK,
+		.length = count * BLOCK,
+		.extents = extents,
+		.done = on_done,
+		.owner = scene,
+	};
+	extents->count = 0;
+	scene->pending++;
+	pipeline_submit(scene->pipeline, request);
+	assert_int_equal(finish(scene), 0);
+}
+
+static void extent_is(const struct forebay_extents *extents, unsigned int i,
+		      uint64_t blocks, uint32_t flags)
+{
+	assert_true(i < extents->count);
+	assert_int_equal(extents->list[i].length, blocks * BLOCK);
+	assert_int_equal(extents->list[i].flags, flags);
+}
+
+static void what_is_dirty_is_no_hole_although_the_image_has_one(void **state)
+{
+	struct scene *scene = *state;
+	const uint32_t hole = FOREBAY_EXTENT_HOLE | FOREBAY_EXTENT_ZERO;
+	struct forebay_extent list[FOREBAY_EXTENTS_MIN];
+	struct forebay_extents extents = {list, FOREBAY_EXTENTS_MIN, 0};
+
+	opens(scene);
+	ask(scene, 0, DISK_BYTES / BLOCK, &extents);
+	assert_int_equal(extents.count, 1);
+	extent_is(&extents, 0, DISK_BYTES / BLOCK, hole);
+	assert_int_equal(write_blocks(scene, 128, 1), 0);
+	ask(scene, 0, DISK_BYTES / BLOCK, &extents);
+	assert_int_equal(extents.count, 3);
+	extent_is(&extents, 0, 128, hole);
+	extent_is(&extents, 1, BATCH, FOREBAY_EXTENT_DIRTY);
+	assert_int_equal(extents.capacity, FOREBAY_EXTENTS_MIN);
+	/* Below it is data like any other. */
+	assert_int_equal(act(scene, "flush"), 0);
+	ask(scene, 0, DISK_BYTES / BLOCK, &extents);
+	assert_int_equal(extents.count, 3);
+	extent_is(&extents, 1, BATCH, 0);
+	extent_is(&extents, 2, DISK_BYTES / BLOCK - 128 - BATCH, hole);
+	/* And dirty again: a part of it. */
+	submit(scene, FOREBAY_WRITE, 130, 0);
+	assert_int_equal(finish(scene), 0);
+	ask(scene, 128, 8, &extents);
+	assert_int_equal(extents.count, 3);
+	extent_is(&extents, 0, 2, 0);
+	extent_is(&extents, 1, 1, FOREBAY_EXTENT_DIRTY);
+	extent_is(&extents, 2, 5, 0);
+}
+
 static void nothing_aligned_is_ever_copied(void **state)
 {
 	struct scene *scene = *state;
@@ -582,6 +644,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(writes_stay_on_the_ssd_until_they_are_flushed_down),
+		TEST(what_is_dirty_is_no_hole_although_the_image_has_one),
 		TEST(nothing_aligned_is_ever_copied),
 		TEST(dirty_data_is_there_again_after_a_close),
 		TEST(acknowledged_writes_survive_kill_9),
