@@ -8,7 +8,7 @@
  * input says how it is delivered, the rest is what the client sends:
  *
  *   bit 0    a good handshake comes before it
- *   bit 1    ... that negotiates structured replies
+ *   bit 1    ... that negotiates structured replies and both contexts
  *   bit 2    the disk is read-only
  *   bit 3    the pipeline completes later and in reverse order
  *   bit 4-6  sent in pieces of 1, 3, 16, 28, 100, 513, 4096, all bytes
@@ -26,12 +26,15 @@
 #include "memory_pipeline.h"
 #include "nbd_connection.h"
 #include "nbd_export.h"
+#include "nbd_status.h"
 
 #define DISK_BYTES (256u << 10)
 #define INPUT_MAX (64u << 10)
 /* What the server says to put_handshake() with structured replies. */
-#define HANDSHAKE_ANSWER_BYTES \
-	(NBD_GREETING_BYTES + 4 * NBD_OPTION_REPLY_BYTES + 12 + 14)
+#define CONTEXT_NAMES "base:allocation", "forebay:dirty"
+#define HANDSHAKE_ANSWER_BYTES                                               \
+	(NBD_GREETING_BYTES + 7 * NBD_OPTION_REPLY_BYTES + 12 + 14 + 2 * 4 + \
+	 sizeof("base:allocation") + sizeof("forebay:dirty") - 2)
 
 struct server {
 	struct pipeline *pipeline;
@@ -136,20 +139,34 @@ static size_t head_wanted(const struct follower *follower)
 static size_t head_check(const uint8_t *head)
 {
 	uint32_t length;
+	uint16_t flags;
 	uint16_t type;
 
 	if (nbd_get_u32(head) == NBD_SIMPLE_REPLY_MAGIC) {
 		assert(nbd_get_u32(head + 4) <= NBD_ESHUTDOWN);
 		return 0;
 	}
+	flags = nbd_get_u16(head + 4);
 	type = nbd_get_u16(head + 6);
 	length = nbd_get_u32(head + 16);
-	assert(nbd_get_u16(head + 4) == NBD_STRUCTURED_FLAG_DONE);
-	if (type == NBD_STRUCTURED_ERROR)
-		assert(length == 6);
-	else
+	switch (type) {
+	case NBD_STRUCTURED_ERROR:
+		assert(flags == NBD_STRUCTURED_FLAG_DONE && length >= 6 &&
+		       length <= 6 + NBD_ERROR_WORDS_MAX);
+		break;
+	case NBD_STRUCTURED_ERROR_OFFSET:
+		assert(flags == NBD_STRUCTURED_FLAG_DONE && length >= 14 &&
+		       length <= 14 + NBD_ERROR_WORDS_MAX);
+		break;
+	case NBD_STRUCTURED_BLOCK_STATUS:
+		assert(flags <= NBD_STRUCTURED_FLAG_DONE && length >= 12 &&
+		       length % 8 == 4 && length <= NBD_STATUS_CHUNK_MAX);
+		break;
+	default:
 		assert(type == NBD_STRUCTURED_OFFSET_DATA &&
-		       length % 512 == 8 && length <= DISK_BYTES + 8);
+		       flags == NBD_STRUCTURED_FLAG_DONE && length % 512 == 8 &&
+		       length <= DISK_BYTES + 8);
+	}
 	return length;
 }
 
@@ -204,6 +221,24 @@ static void take_turn(struct loop_deferred *deferred)
 	loop_defer(loop, &client->turn);
 }
 
+static uint8_t *put_contexts(uint8_t *at)
+{
+	static const char *const names[] = {CONTEXT_NAMES};
+	uint8_t *option = at;
+	uint8_t *data = at + NBD_OPTION_BYTES;
+
+	at = nbd_put_u32(data, 0);
+	at = nbd_put_u32(at, 2);
+	for (unsigned int i = 0; i < 2; i++) {
+		at = nbd_put_u32(at, (uint32_t)strlen(names[i]));
+		at = nbd_put_bytes(at, names[i], strlen(names[i]));
+	}
+	option = nbd_put_u64(option, NBD_OPTION_MAGIC);
+	option = nbd_put_u32(option, NBD_OPTION_SET_META_CONTEXT);
+	nbd_put_u32(option, (uint32_t)(at - data));
+	return at;
+}
+
 static size_t put_handshake(uint8_t *buffer, bool structured)
 {
 	uint8_t *at = nbd_put_u32(buffer,
@@ -213,6 +248,7 @@ static size_t put_handshake(uint8_t *buffer, bool structured)
 		at = nbd_put_u64(at, NBD_OPTION_MAGIC);
 		at = nbd_put_u32(at, NBD_OPTION_STRUCTURED_REPLY);
 		at = nbd_put_u32(at, 0);
+		at = put_contexts(at);
 	}
 	at = nbd_put_u64(at, NBD_OPTION_MAGIC);
 	at = nbd_put_u32(at, NBD_OPTION_GO);
@@ -245,7 +281,7 @@ static void serve(struct client *client)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const size_t pieces[] = {1, 3, 16, 28, 100, 513, 4096, SIZE_MAX};
-	static uint8_t stream[INPUT_MAX + 64];
+	static uint8_t stream[INPUT_MAX + 256];
 	struct client client = {0};
 	uint8_t how;
 

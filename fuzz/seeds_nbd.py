@@ -15,9 +15,10 @@ sys.path[:0] = [os.path.join(TOP, 'tests/export'),
 
 # pylint: disable=wrong-import-position
 from nbd_server import (  # noqa: E402
-    ABORT, DISCONNECT, EXPORT_NAME, FLUSH, FUA, GO, INFO, LIST, OPTION_MAGIC,
-    READ, STARTTLS, STRUCTURED, TRIM, WRITE, ZEROES, info_bytes, option_bytes,
-    request_bytes)
+    ABORT, ALLOCATION, CACHE, DIRTY, DISCONNECT, EXPORT_NAME, FAST, FLUSH, FUA,
+    GO, INFO, LIST, LIST_CONTEXT, NO_HOLE, OPTION_MAGIC, READ, REQ_ONE,
+    SET_CONTEXT, STARTTLS, STATUS, STRUCTURED, TRIM, WRITE, ZEROES,
+    context_bytes, info_bytes, option_bytes, request_bytes)
 
 BARE, HANDSHAKE, STRUCTURES = 0, 1, 3
 READ_ONLY, REVERSED, LAZY = 4, 8, 128
@@ -46,6 +47,38 @@ SEEDS = {
                         bytes(9000) + option_bytes(ABORT)),
     'unknown-export': (BARE | AT_ONCE, flags() +
                        option_bytes(GO, info_bytes(b'other'))),
+    'contexts': (BARE | AT_ONCE, flags() +
+                 option_bytes(SET_CONTEXT, context_bytes(ALLOCATION)) +
+                 option_bytes(STRUCTURED) +
+                 option_bytes(LIST_CONTEXT, context_bytes(name=b'')) +
+                 option_bytes(LIST_CONTEXT,
+                              context_bytes('base:', 'forebay:', 'x:',
+                                            name=b'disk-ro')) +
+                 option_bytes(SET_CONTEXT,
+                              context_bytes(DIRTY, ALLOCATION, name=b'disk')) +
+                 option_bytes(GO, info_bytes(b'disk')) +
+                 request_bytes(STATUS, 1, 0, 262144)),
+    'contexts-broken': (BARE | BY_BYTE, flags() + option_bytes(STRUCTURED) +
+                        option_bytes(SET_CONTEXT, context_bytes('nothing')) +
+                        option_bytes(SET_CONTEXT, b'\0\0\0\4') +
+                        option_bytes(SET_CONTEXT,
+                                     context_bytes(*['a:b'] * 65)) +
+                        option_bytes(LIST_CONTEXT,
+                                     context_bytes(name=b'other')) +
+                        option_bytes(ABORT)),
+    'read-only-name': (BARE | AT_ONCE, flags() +
+                       option_bytes(GO, info_bytes(b'disk-ro', (1,))) +
+                       write(1, 0, 512) + request_bytes(TRIM, 2, 0, 512) +
+                       request_bytes(ZEROES, 3, 0, 512) +
+                       request_bytes(READ, 4, 0, 512)),
+    'status': (STRUCTURES | REVERSED | AT_ONCE, write(1, 8192, 4096, FUA) +
+               write(2, 16384, 512) + request_bytes(STATUS, 3, 0, 262144) +
+               request_bytes(STATUS, 4, 4096, 65536, REQ_ONE) +
+               request_bytes(STATUS, 5, 512, 0) +
+               request_bytes(STATUS, 6, 262144, 512, NO_HOLE)),
+    'hints': (STRUCTURES | AT_ONCE, request_bytes(CACHE, 1, 0, 262144) +
+              request_bytes(ZEROES, 2, 0, 262144, FAST | NO_HOLE | FUA) +
+              request_bytes(TRIM, 3, 0, 262144, FUA)),
     'read': (HANDSHAKE | AT_ONCE, request_bytes(READ, 1, 512, 4096) +
              request_bytes(DISCONNECT, 2)),
     'read-structured': (STRUCTURES | BY_HEAD,

@@ -2,10 +2,13 @@
 /*
  * nbd.h - the NBD server of a disk, on a unix socket.
  *
- * Fixed newstyle; READ, WRITE, FLUSH, FUA, and TRIM and WRITE_ZEROES when the
- * whole chain takes them. Several connections serve the same disk and a flush
- * on one covers what any of them was told is written: the pipeline knows no
- * connections. Requests must be aligned to 512 bytes, which is published.
+ * Fixed newstyle with structured replies; every command of the protocol on
+ * every chain, block status by base:allocation and forebay:dirty. The disk has
+ * two names: its own, and one with NBD_READ_ONLY_SUFFIX for those who only
+ * read, such as a backup beside the VM. Several connections serve the same disk
+ * and a flush on one covers what any of them was told is written: the pipeline
+ * knows no connections. Requests must be aligned to 512 bytes, which is
+ * published.
  *
  * Belongs to one loop and one pipeline, which both outlive it:
  *
@@ -24,10 +27,13 @@
 
 struct nbd_export;
 
+#define NBD_READ_ONLY_SUFFIX "-ro"
+#define NBD_EXPORT_NAME_BYTES_MAX 252u
+
 /* Copied. Zero and NULL stand for the defaults that are named. */
 struct nbd_options {
 	const char *socket_path; /* at most 107 bytes; needed */
-	const char *export_name; /* at most 255 bytes; "" */
+	const char *export_name; /* at most 252 bytes; "" */
 	const char *description; /* for people, at most 255 bytes; "" */
 	mode_t socket_mode; /* 0660 */
 	unsigned int connections_max; /* 16; one more is hung up on */
@@ -45,6 +51,11 @@ int nbd_export_create(struct loop *loop, struct pipeline *pipeline,
  */
 void nbd_export_stop(struct nbd_export *export, void (*done)(void *context),
 		     void *context);
+/*
+ * The disk has another size now, and the pipeline takes requests up to there.
+ * Who connects or asks sees it; who is connected already may use it.
+ */
+void nbd_export_set_size(struct nbd_export *export, uint64_t size_bytes);
 /* Only when stop's done() was called. NULL is fine. */
 void nbd_export_destroy(struct nbd_export *export);
 

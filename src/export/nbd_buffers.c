@@ -93,6 +93,13 @@ uint32_t nbd_buffers_take(struct nbd_buffers *buffers, uint32_t slot,
 	return 1;
 }
 
+void nbd_buffers_shorten(struct nbd_buffers *buffers, uint32_t slot,
+			 uint32_t length)
+{
+	assert(slot < NBD_SLOTS_MAX && length <= buffers->small[slot].iov_len);
+	buffers->small[slot].iov_len = length;
+}
+
 void nbd_buffers_give_back(struct nbd_buffers *buffers, const struct iovec *iov,
 			   uint32_t count)
 {

@@ -45,6 +45,9 @@ void nbd_buffers_destroy(struct nbd_buffers *buffers);
  */
 uint32_t nbd_buffers_take(struct nbd_buffers *buffers, uint32_t slot,
 			  uint32_t length, const struct iovec **ret_iov);
+/* Of a slot's small buffer only the first @length bytes are wanted now. */
+void nbd_buffers_shorten(struct nbd_buffers *buffers, uint32_t slot,
+			 uint32_t length);
 void nbd_buffers_give_back(struct nbd_buffers *buffers, const struct iovec *iov,
 			   uint32_t count);
 /* Whether a quiet connection holds more memory than it should keep. */

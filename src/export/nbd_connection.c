@@ -195,8 +195,7 @@ static void transmission_begin(struct nbd_connection *connection)
 	}
 	loop_timer_cancel(connection->loop, &connection->deadline);
 	connection->transmission = true;
-	connection->structured_replies =
-		connection->handshake.structured_replies;
+	connection->session = connection->handshake.session;
 	nbd_receive_advance(connection);
 }
 
@@ -326,7 +325,8 @@ int nbd_connection_create(struct nbd_export *export, int fd)
 	loop_timer_arm(connection->loop, &connection->deadline,
 		       export->handshake_timeout_ns);
 	/* The greeting is an answer to nothing. */
-	nbd_handshake_begin(&connection->handshake, export->terms);
+	nbd_handshake_begin(&connection->handshake, export->terms,
+			    NBD_EXPORT_NAMES);
 	connection->step = NBD_HANDSHAKE_ANSWER;
 	handshake_send(connection);
 	return 0;

@@ -46,9 +46,10 @@ struct nbd_slot {
 	const struct iovec *iov; /* the connection's buffers own it */
 	struct nbd_request request;
 	struct pipeline_request *pipeline_request; /* NULL: refused, done */
+	struct forebay_extents extents; /* BLOCK_STATUS: in the buffers */
 	enum nbd_error error;
 	uint32_t head_bytes;
-	uint32_t data_bytes; /* of a read, behind the head */
+	uint32_t data_bytes; /* of a read or status, behind the head */
 	uint8_t head[NBD_REPLY_HEAD_MAX];
 };
 
@@ -67,10 +68,10 @@ struct nbd_connection {
 	bool sending;
 	bool shrinking;
 	bool starved; /* a request in staging waits for slot or memory */
-	bool structured_replies;
 	/* The last request had a payload, so the next one likely has, too. */
 	bool expects_payload;
 
+	struct nbd_session session; /* in transmission */
 	struct nbd_handshake handshake;
 	enum nbd_handshake_step step; /* once the output is sent */
 	size_t output_sent;

@@ -3,13 +3,14 @@
  * nbd_export.c - the NBD server of a disk: its socket, clients and end.
  *
  * Runs on the loop, but for nbd_export_create(). What it offers is fixed when
- * it is made: size, read-only and operations of the pipeline don't change while
- * it is open.
+ * it is made, but for the size. Connections and handshakes point to the terms,
+ * so a new size holds for all of them at once.
  */
 #include "nbd_export.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,20 +28,24 @@
 /* After an accept() that failed for want of descriptors or memory. */
 #define ACCEPT_RETRY_NS UINT64_C(100000000)
 
+static_assert(NBD_EXPORT_NAME_BYTES_MAX + sizeof(NBD_READ_ONLY_SUFFIX) - 1 <=
+		      NBD_NAME_BYTES_MAX,
+	      "both names fit");
+
 static void accept_next(struct nbd_export *export);
 
-static uint16_t offered_flags(const struct pipeline *pipeline)
+/* The pipeline takes all of it on every chain. */
+static uint16_t offered_flags(bool read_only)
 {
-	uint32_t operations = pipeline_operations(pipeline);
 	unsigned int flags = NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH |
-			     NBD_FLAG_SEND_FUA | NBD_FLAG_CAN_MULTI_CONN;
+			     NBD_FLAG_SEND_FUA | NBD_FLAG_CAN_MULTI_CONN |
+			     NBD_FLAG_SEND_CACHE;
 
-	if (pipeline_read_only(pipeline))
-		return (uint16_t)(flags | NBD_FLAG_READ_ONLY);
-	if (operations & FOREBAY_OPERATION_BIT(FOREBAY_DISCARD))
-		flags |= NBD_FLAG_SEND_TRIM;
-	if (operations & FOREBAY_OPERATION_BIT(FOREBAY_WRITE_ZEROES))
-		flags |= NBD_FLAG_SEND_WRITE_ZEROES;
+	if (read_only)
+		flags |= NBD_FLAG_READ_ONLY;
+	else
+		flags |= NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES |
+			 NBD_FLAG_SEND_FAST_ZERO;
 	return (uint16_t)flags;
 }
 
@@ -138,16 +143,31 @@ static int check_options(const struct nbd_options *options, struct error *error)
 	if (!options->socket_path || !options->socket_path[0])
 		return error_set(error, -EINVAL, "NBD export without a socket");
 	if (options->export_name &&
-	    strlen(options->export_name) > NBD_NAME_BYTES_MAX)
+	    strlen(options->export_name) > NBD_EXPORT_NAME_BYTES_MAX)
 		return error_set(error, -EINVAL,
 				 "NBD export name longer than %u bytes",
-				 NBD_NAME_BYTES_MAX);
+				 NBD_EXPORT_NAME_BYTES_MAX);
 	if (options->description &&
 	    strlen(options->description) > NBD_NAME_BYTES_MAX)
 		return error_set(error, -EINVAL,
 				 "NBD description longer than %u bytes",
 				 NBD_NAME_BYTES_MAX);
 	return 0;
+}
+
+static void set_terms(struct nbd_export *export)
+{
+	snprintf(export->read_only_name, sizeof(export->read_only_name),
+		 "%s" NBD_READ_ONLY_SUFFIX, export->name);
+	export->terms[0] = (struct nbd_terms){
+		.size_bytes = pipeline_size_bytes(export->pipeline),
+		.flags = offered_flags(pipeline_read_only(export->pipeline)),
+		.name = export->name,
+		.description = export->description,
+	};
+	export->terms[1] = export->terms[0];
+	export->terms[1].flags = offered_flags(true);
+	export->terms[1].name = export->read_only_name;
 }
 
 static void apply_options(struct nbd_export *export,
@@ -168,13 +188,7 @@ static void apply_options(struct nbd_export *export,
 	export->linger_timeout_ns = options->linger_timeout_ns
 					    ? options->linger_timeout_ns
 					    : LINGER_TIMEOUT_NS;
-	export->terms_storage = (struct nbd_terms){
-		.size_bytes = pipeline_size_bytes(export->pipeline),
-		.flags = offered_flags(export->pipeline),
-		.name = export->name,
-		.description = export->description,
-	};
-	export->terms = &export->terms_storage;
+	set_terms(export);
 }
 
 int nbd_export_create(struct loop *loop, struct pipeline *pipeline,
@@ -242,6 +256,12 @@ void nbd_export_destroy(struct nbd_export *export)
 	free(export);
 }
 
+void nbd_export_set_size(struct nbd_export *export, uint64_t size_bytes)
+{
+	for (unsigned int i = 0; i < NBD_EXPORT_NAMES; i++)
+		export->terms[i].size_bytes = size_bytes;
+}
+
 json_t *nbd_export_stats(const struct nbd_export *export)
 {
 	const struct nbd_counts *counts = &export->counts;
@@ -251,8 +271,9 @@ json_t *nbd_export_stats(const struct nbd_export *export)
 		in_flight += list_entry(node, struct nbd_connection, node)
 				     ->in_flight;
 	return json_pack(
-		"{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "socket",
-		export->socket_path, "name", export->name, "connections",
+		"{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "socket",
+		export->socket_path, "name", export->name, "read_only_name",
+		export->read_only_name, "connections",
 		(json_int_t) export->connection_count, "in_flight",
 		(json_int_t)in_flight, "connections_total",
 		(json_int_t)counts->connections, "connections_refused",

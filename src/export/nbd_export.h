@@ -11,6 +11,8 @@
 #include "nbd_protocol.h"
 
 #define NBD_TRASH_BYTES (128u << 10)
+/* The disk, and the disk to read only. */
+#define NBD_EXPORT_NAMES 2u
 
 struct nbd_counts {
 	uint64_t connections; /* since the start */
@@ -22,9 +24,9 @@ struct nbd_counts {
 struct nbd_export {
 	struct loop *loop;
 	struct pipeline *pipeline;
-	const struct nbd_terms *terms;
-	struct nbd_terms terms_storage;
+	struct nbd_terms terms[NBD_EXPORT_NAMES]; /* the default first */
 	char name[NBD_NAME_BYTES_MAX + 1];
+	char read_only_name[NBD_NAME_BYTES_MAX + 1];
 	char description[NBD_NAME_BYTES_MAX + 1];
 	char *socket_path;
 	unsigned int connections_max;

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nbd_context.h"
+
 /* An option with its data, still in the connection's buffer. */
 struct option {
 	uint32_t type;
@@ -70,16 +72,22 @@ static enum nbd_handshake_step hang_up(struct nbd_handshake *handshake,
 }
 
 void nbd_handshake_begin(struct nbd_handshake *handshake,
-			 const struct nbd_terms *terms)
+			 const struct nbd_terms *offers,
+			 unsigned int offer_count)
 {
 	uint8_t *at = handshake->output;
 
-	assert(strlen(terms->name) <= NBD_NAME_BYTES_MAX);
-	assert(strlen(terms->description) <= NBD_NAME_BYTES_MAX);
-	handshake->terms = terms;
+	assert(offer_count > 0);
+	for (unsigned int i = 0; i < offer_count; i++) {
+		assert(strlen(offers[i].name) <= NBD_NAME_BYTES_MAX);
+		assert(strlen(offers[i].description) <= NBD_NAME_BYTES_MAX);
+	}
+	handshake->offers = offers;
+	handshake->offer_count = offer_count;
 	handshake->client_flags_seen = false;
 	handshake->no_zeroes = false;
-	handshake->structured_replies = false;
+	handshake->session = (struct nbd_session){0};
+	handshake->contexts_of = NULL;
 	handshake->complaint = NULL;
 	handshake->skip_bytes = 0;
 	at = nbd_put_u64(at, NBD_MAGIC);
@@ -88,56 +96,79 @@ void nbd_handshake_begin(struct nbd_handshake *handshake,
 	handshake->output_bytes = (size_t)(at - handshake->output);
 }
 
-/* The empty name asks for the default export: the only one there is. */
-static bool name_is_ours(const struct nbd_handshake *handshake,
-			 const uint8_t *name, uint32_t name_bytes)
+/* The empty name asks for the default export. Returns: NULL if it isn't ours.
+ */
+static const struct nbd_terms *find_offer(const struct nbd_handshake *handshake,
+					  const uint8_t *name,
+					  uint32_t name_bytes)
 {
-	const char *ours = handshake->terms->name;
+	if (name_bytes == 0)
+		return &handshake->offers[0];
+	for (unsigned int i = 0; i < handshake->offer_count; i++) {
+		const char *ours = handshake->offers[i].name;
 
-	return name_bytes == 0 || (name_bytes == strlen(ours) &&
-				   memcmp(name, ours, name_bytes) == 0);
+		if (name_bytes == strlen(ours) &&
+		    memcmp(name, ours, name_bytes) == 0)
+			return &handshake->offers[i];
+	}
+	return NULL;
 }
 
 /* What the client may use depends on what it has negotiated. */
-static uint16_t transmission_flags(const struct nbd_handshake *handshake)
+static uint16_t transmission_flags(const struct nbd_handshake *handshake,
+				   const struct nbd_terms *terms)
 {
-	unsigned int flags = handshake->terms->flags;
+	unsigned int flags = terms->flags;
 
-	if (handshake->structured_replies)
+	if (handshake->session.structured_replies)
 		flags |= NBD_FLAG_SEND_DF;
 	return (uint16_t)flags;
+}
+
+/* Contexts were selected for one name, and are forgotten with another. */
+static enum nbd_handshake_step transmit(struct nbd_handshake *handshake,
+					const struct nbd_terms *terms)
+{
+	handshake->session.terms = terms;
+	if (handshake->contexts_of != terms)
+		handshake->session.contexts = 0;
+	return NBD_HANDSHAKE_TRANSMIT;
 }
 
 static enum nbd_handshake_step export_name(struct nbd_handshake *handshake,
 					   const struct option *option)
 {
+	const struct nbd_terms *terms =
+		find_offer(handshake, option->data, option->length);
 	uint8_t *at = output_end(handshake);
 	size_t zeroes = handshake->no_zeroes ? 0 : 124;
 
 	/* This option has no way to answer no. */
-	if (!name_is_ours(handshake, option->data, option->length))
+	if (!terms)
 		return hang_up(handshake, "asked for an unknown export");
 	output_reserve(handshake, 10 + zeroes);
-	at = nbd_put_u64(at, handshake->terms->size_bytes);
-	at = nbd_put_u16(at, transmission_flags(handshake));
+	at = nbd_put_u64(at, terms->size_bytes);
+	at = nbd_put_u16(at, transmission_flags(handshake, terms));
 	memset(at, 0, zeroes);
 	handshake->output_bytes += 10 + zeroes;
-	return NBD_HANDSHAKE_TRANSMIT;
+	return transmit(handshake, terms);
 }
 
 static enum nbd_handshake_step list(struct nbd_handshake *handshake,
 				    const struct option *option)
 {
-	const char *name = handshake->terms->name;
-	size_t length = strlen(name);
-	uint8_t *at;
-
 	if (option->length != 0)
 		return refuse(handshake, option->type, NBD_REPLY_ERROR_INVALID,
 			      "LIST takes no data");
-	at = reply(handshake, option->type, NBD_REPLY_SERVER, 4 + length);
-	at = nbd_put_u32(at, (uint32_t)length);
-	nbd_put_bytes(at, name, length);
+	for (unsigned int i = 0; i < handshake->offer_count; i++) {
+		const char *name = handshake->offers[i].name;
+		size_t length = strlen(name);
+		uint8_t *at = reply(handshake, option->type, NBD_REPLY_SERVER,
+				    4 + length);
+
+		at = nbd_put_u32(at, (uint32_t)length);
+		nbd_put_bytes(at, name, length);
+	}
 	reply(handshake, option->type, NBD_REPLY_ACK, 0);
 	return NBD_HANDSHAKE_ANSWER;
 }
@@ -148,7 +179,7 @@ static enum nbd_handshake_step structured_reply(struct nbd_handshake *handshake,
 	if (option->length != 0)
 		return refuse(handshake, option->type, NBD_REPLY_ERROR_INVALID,
 			      "STRUCTURED_REPLY takes no data");
-	handshake->structured_replies = true;
+	handshake->session.structured_replies = true;
 	reply(handshake, option->type, NBD_REPLY_ACK, 0);
 	return NBD_HANDSHAKE_ANSWER;
 }
@@ -196,20 +227,21 @@ static void reply_info_text(struct nbd_handshake *handshake, uint32_t option,
 static enum nbd_handshake_step info(struct nbd_handshake *handshake,
 				    const struct option *option)
 {
-	const struct nbd_terms *terms = handshake->terms;
+	const struct nbd_terms *terms;
 	struct info_query query;
 	uint8_t *at;
 
 	if (info_parse(option, &query) < 0)
 		return refuse(handshake, option->type, NBD_REPLY_ERROR_INVALID,
 			      "lengths inside the option contradict its own");
-	if (!name_is_ours(handshake, query.name, query.name_bytes))
+	terms = find_offer(handshake, query.name, query.name_bytes);
+	if (!terms)
 		return refuse(handshake, option->type, NBD_REPLY_ERROR_UNKNOWN,
 			      "no export of this name on this socket");
 	at = reply(handshake, option->type, NBD_REPLY_INFO, 12);
 	at = nbd_put_u16(at, NBD_INFO_EXPORT);
 	at = nbd_put_u64(at, terms->size_bytes);
-	nbd_put_u16(at, transmission_flags(handshake));
+	nbd_put_u16(at, transmission_flags(handshake, terms));
 	/* Also to who didn't ask: requests that break these sizes fail. */
 	at = reply(handshake, option->type, NBD_REPLY_INFO, 14);
 	at = nbd_put_u16(at, NBD_INFO_BLOCK_SIZE);
@@ -223,8 +255,66 @@ static enum nbd_handshake_step info(struct nbd_handshake *handshake,
 		reply_info_text(handshake, option->type, NBD_INFO_DESCRIPTION,
 				terms->description);
 	reply(handshake, option->type, NBD_REPLY_ACK, 0);
-	return option->type == NBD_OPTION_GO ? NBD_HANDSHAKE_TRANSMIT
+	return option->type == NBD_OPTION_GO ? transmit(handshake, terms)
 					     : NBD_HANDSHAKE_ANSWER;
+}
+
+static void reply_contexts(struct nbd_handshake *handshake, uint32_t option,
+			   uint8_t contexts)
+{
+	for (unsigned int c = 0; c < NBD_CONTEXT_COUNT; c++) {
+		enum nbd_context context = (enum nbd_context)c;
+		const char *name = nbd_context_name(context);
+		size_t length = strlen(name);
+		uint8_t *at;
+
+		if (!(contexts & NBD_CONTEXT_BIT(c)))
+			continue;
+		at = reply(handshake, option, NBD_REPLY_META_CONTEXT,
+			   4 + length);
+		at = nbd_put_u32(at, option == NBD_OPTION_SET_META_CONTEXT
+					     ? nbd_context_id(context)
+					     : 0);
+		nbd_put_bytes(at, name, length);
+	}
+	reply(handshake, option, NBD_REPLY_ACK, 0);
+}
+
+/* LIST_META_CONTEXT and SET_META_CONTEXT. */
+static enum nbd_handshake_step meta_context(struct nbd_handshake *handshake,
+					    const struct option *option)
+{
+	bool listing = option->type == NBD_OPTION_LIST_META_CONTEXT;
+	const struct nbd_terms *terms;
+	struct nbd_context_query query;
+	uint8_t contexts;
+	int status;
+
+	/* Whatever comes of it, the earlier selection is gone. */
+	if (!listing)
+		handshake->contexts_of = NULL;
+	if (!handshake->session.structured_replies)
+		return refuse(handshake, option->type, NBD_REPLY_ERROR_INVALID,
+			      "negotiate structured replies first");
+	status = nbd_context_parse(option->data, option->length, &query);
+	if (status == -E2BIG)
+		return refuse(handshake, option->type, NBD_REPLY_ERROR_TOO_BIG,
+			      "too many queries");
+	if (status < 0)
+		return refuse(handshake, option->type, NBD_REPLY_ERROR_INVALID,
+			      "a query without namespace, or lengths that "
+			      "contradict each other");
+	terms = find_offer(handshake, query.name, query.name_bytes);
+	if (!terms)
+		return refuse(handshake, option->type, NBD_REPLY_ERROR_UNKNOWN,
+			      "no export of this name on this socket");
+	contexts = nbd_context_match(&query, listing);
+	if (!listing) {
+		handshake->contexts_of = terms;
+		handshake->session.contexts = contexts;
+	}
+	reply_contexts(handshake, option->type, contexts);
+	return NBD_HANDSHAKE_ANSWER;
 }
 
 static enum nbd_handshake_step answer(struct nbd_handshake *handshake,
@@ -248,6 +338,9 @@ static enum nbd_handshake_step answer(struct nbd_handshake *handshake,
 		return info(handshake, option);
 	case NBD_OPTION_STRUCTURED_REPLY:
 		return structured_reply(handshake, option);
+	case NBD_OPTION_LIST_META_CONTEXT:
+	case NBD_OPTION_SET_META_CONTEXT:
+		return meta_context(handshake, option);
 	}
 	return refuse(handshake, option->type, NBD_REPLY_ERROR_UNSUPPORTED,
 		      "option not known here");

@@ -27,19 +27,27 @@ enum nbd_handshake_step {
 };
 
 struct nbd_handshake {
-	const struct nbd_terms *terms;
+	const struct nbd_terms *offers;
+	unsigned int offer_count;
 	bool client_flags_seen;
 	bool no_zeroes;
-	bool structured_replies; /* the outcome, with TRANSMIT */
+	/* The outcome, with TRANSMIT; until then `terms` are NULL. */
+	struct nbd_session session;
+	/* The name whose contexts were selected; NULL: none are. */
+	const struct nbd_terms *contexts_of;
 	const char *complaint; /* why it closed, or NULL: the client's wish */
 	uint32_t skip_bytes; /* of an option too big to look at */
 	size_t output_bytes;
 	uint8_t output[NBD_HANDSHAKE_OUTPUT_MAX];
 };
 
-/* Puts the greeting into the output. @terms must outlive the handshake. */
+/*
+ * Puts the greeting into the output. @offers, one for each name and the first
+ * one the default, must outlive the handshake and the session.
+ */
 void nbd_handshake_begin(struct nbd_handshake *handshake,
-			 const struct nbd_terms *terms);
+			 const struct nbd_terms *offers,
+			 unsigned int offer_count);
 /*
  * Looks at @count bytes; the caller's buffer must be able to hold
  * NBD_OPTION_BYTES + NBD_OPTION_DATA_MAX. Replaces the output.

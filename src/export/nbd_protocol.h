@@ -13,6 +13,7 @@
 #define FOREBAY_EXPORT_NBD_PROTOCOL_H
 
 #include <endian.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -35,6 +36,8 @@
 #define NBD_OPTION_INFO 6u
 #define NBD_OPTION_GO 7u
 #define NBD_OPTION_STRUCTURED_REPLY 8u
+#define NBD_OPTION_LIST_META_CONTEXT 9u
+#define NBD_OPTION_SET_META_CONTEXT 10u
 
 /* Replies to options: magic 8, option 4, type 4, length 4, data. */
 #define NBD_OPTION_REPLY_MAGIC UINT64_C(0x0003e889045565a9)
@@ -42,6 +45,7 @@
 #define NBD_REPLY_ACK 1u
 #define NBD_REPLY_SERVER 2u
 #define NBD_REPLY_INFO 3u
+#define NBD_REPLY_META_CONTEXT 4u
 #define NBD_REPLY_ERROR_UNSUPPORTED 0x80000001u
 #define NBD_REPLY_ERROR_POLICY 0x80000002u
 #define NBD_REPLY_ERROR_INVALID 0x80000003u
@@ -62,6 +66,8 @@
 #define NBD_FLAG_SEND_WRITE_ZEROES (1u << 6)
 #define NBD_FLAG_SEND_DF (1u << 7)
 #define NBD_FLAG_CAN_MULTI_CONN (1u << 8)
+#define NBD_FLAG_SEND_CACHE (1u << 10)
+#define NBD_FLAG_SEND_FAST_ZERO (1u << 11)
 
 /* Requests: magic 4, flags 2, command 2, cookie 8, offset 8, length 4. */
 #define NBD_REQUEST_MAGIC 0x25609513u
@@ -71,11 +77,15 @@
 #define NBD_COMMAND_DISCONNECT 2u
 #define NBD_COMMAND_FLUSH 3u
 #define NBD_COMMAND_TRIM 4u
+#define NBD_COMMAND_CACHE 5u
 #define NBD_COMMAND_WRITE_ZEROES 6u
+#define NBD_COMMAND_BLOCK_STATUS 7u
 
 #define NBD_COMMAND_FLAG_FUA (1u << 0)
 #define NBD_COMMAND_FLAG_NO_HOLE (1u << 1)
 #define NBD_COMMAND_FLAG_DF (1u << 2)
+#define NBD_COMMAND_FLAG_REQ_ONE (1u << 3)
+#define NBD_COMMAND_FLAG_FAST_ZERO (1u << 4)
 
 /* Simple reply: magic 4, error 4, cookie 8, data of a read. */
 #define NBD_SIMPLE_REPLY_MAGIC 0x67446698u
@@ -85,7 +95,14 @@
 #define NBD_STRUCTURED_REPLY_BYTES 20u
 #define NBD_STRUCTURED_FLAG_DONE (1u << 0)
 #define NBD_STRUCTURED_OFFSET_DATA 1u
+#define NBD_STRUCTURED_BLOCK_STATUS 5u
 #define NBD_STRUCTURED_ERROR 0x8001u
+#define NBD_STRUCTURED_ERROR_OFFSET 0x8002u
+
+/* Status of an extent: of base:allocation, and of forebay:dirty. */
+#define NBD_STATE_HOLE (1u << 0)
+#define NBD_STATE_ZERO (1u << 1)
+#define NBD_STATE_FOREBAY_DIRTY (1u << 0)
 
 /* The errors that the protocol knows, whatever errno is on this system. */
 enum nbd_error {
@@ -111,12 +128,19 @@ enum nbd_error {
 /* Payload of a refused write that is read past; beyond it the client is cut. */
 #define NBD_PAYLOAD_SKIP_MAX (64u << 20)
 
-/* What one export offers to every client. */
+/* What an export offers under one name to every client. */
 struct nbd_terms {
-	uint64_t size_bytes;
+	uint64_t size_bytes; /* may change while clients are connected */
 	uint16_t flags; /* NBD_FLAG_HAS_FLAGS ... */
 	const char *name; /* at most NBD_NAME_BYTES_MAX */
 	const char *description; /* likewise */
+};
+
+/* What one client has negotiated. */
+struct nbd_session {
+	const struct nbd_terms *terms; /* of the name that it chose */
+	bool structured_replies;
+	uint8_t contexts; /* NBD_CONTEXT_BIT()s that it may ask about */
 };
 
 static inline uint16_t nbd_get_u16(const uint8_t *at)

@@ -16,6 +16,7 @@
 
 #include "nbd_connection.h"
 #include "nbd_export.h"
+#include "nbd_status.h"
 
 /* Wait for requests of the pipeline, which other exports use up as well. */
 #define RETRY_NS UINT64_C(1000000)
@@ -137,7 +138,7 @@ static void completed(struct pipeline_request *pipeline_request, int status)
 	struct nbd_connection *connection = slot->connection;
 
 	connection->in_flight--;
-	slot->error = nbd_error_from_status(status);
+	slot->error = nbd_request_error(&slot->request, status);
 	pipeline_request_put(connection->pipeline, pipeline_request);
 	slot->pipeline_request = NULL;
 	nbd_reply_queue(slot);
@@ -189,8 +190,12 @@ static enum forebay_operation operation_of(const struct nbd_request *request)
 		return FOREBAY_FLUSH;
 	case NBD_COMMAND_TRIM:
 		return FOREBAY_DISCARD;
+	case NBD_COMMAND_CACHE:
+		return FOREBAY_CACHE;
 	case NBD_COMMAND_WRITE_ZEROES:
 		return FOREBAY_WRITE_ZEROES;
+	case NBD_COMMAND_BLOCK_STATUS:
+		return FOREBAY_EXTENTS;
 	}
 	return FOREBAY_READ;
 }
@@ -199,15 +204,29 @@ static uint32_t flags_of(const struct nbd_request *request)
 {
 	uint32_t flags = 0;
 
-	/* Elsewhere FUA is allowed and means nothing: nothing is written, or
-	 * (TRIM) nothing that could be told from what was there before. */
+	/* Elsewhere FUA is allowed and means nothing: nothing is written. */
 	if ((request->flags & NBD_COMMAND_FLAG_FUA) &&
 	    (request->command == NBD_COMMAND_WRITE ||
+	     request->command == NBD_COMMAND_TRIM ||
 	     request->command == NBD_COMMAND_WRITE_ZEROES))
 		flags |= FOREBAY_FUA;
 	if (request->flags & NBD_COMMAND_FLAG_NO_HOLE)
 		flags |= FOREBAY_NO_HOLE;
+	if (request->flags & NBD_COMMAND_FLAG_FAST_ZERO)
+		flags |= FOREBAY_FAST;
 	return flags;
+}
+
+static uint32_t memory_of(const struct nbd_request *request)
+{
+	switch (request->command) {
+	case NBD_COMMAND_READ:
+	case NBD_COMMAND_WRITE:
+		return request->length;
+	case NBD_COMMAND_BLOCK_STATUS:
+		return NBD_SMALL_BYTES;
+	}
+	return 0;
 }
 
 /* Memory and a request of the pipeline. Returns: false if one is used up. */
@@ -216,12 +235,12 @@ static bool equip(struct nbd_slot *slot)
 	struct nbd_connection *connection = slot->connection;
 	const struct nbd_request *request = &slot->request;
 	enum forebay_operation operation = operation_of(request);
+	uint32_t memory = memory_of(request);
 	struct pipeline_request *below;
 
-	if (operation == FOREBAY_READ || operation == FOREBAY_WRITE) {
-		slot->iov_count =
-			nbd_buffers_take(&connection->buffers, slot->index,
-					 request->length, &slot->iov);
+	if (memory > 0) {
+		slot->iov_count = nbd_buffers_take(
+			&connection->buffers, slot->index, memory, &slot->iov);
 		if (slot->iov_count == 0)
 			return false;
 	}
@@ -237,6 +256,12 @@ static bool equip(struct nbd_slot *slot)
 	below->length = request->length;
 	below->iov = slot->iov;
 	below->iov_count = slot->iov_count;
+	if (operation == FOREBAY_EXTENTS) {
+		slot->extents = nbd_status_list(slot->iov[0].iov_base);
+		below->extents = &slot->extents;
+		below->iov = NULL;
+		below->iov_count = 0;
+	}
 	below->done = completed;
 	below->owner = slot;
 	slot->pipeline_request = below;
@@ -253,8 +278,7 @@ static bool take_request(struct nbd_connection *connection,
 	if (!slot)
 		return false;
 	slot->request = *request;
-	slot->error = nbd_request_check(request, connection->export->terms,
-					connection->structured_replies);
+	slot->error = nbd_request_check(request, &connection->session);
 	if (slot->error == NBD_OK && !equip(slot)) {
 		nbd_connection_slot_release(slot);
 		return false;

@@ -10,21 +10,40 @@
 
 #include "nbd_connection.h"
 #include "nbd_export.h"
+#include "nbd_status.h"
 
 static void sent(struct loop_io *io, int result);
+
+/* All of it lies in the slot's buffer. */
+static void format_status(struct nbd_slot *slot)
+{
+	struct nbd_connection *connection = slot->connection;
+
+	slot->head_bytes = 0;
+	slot->data_bytes =
+		nbd_status_format(&slot->request, connection->session.contexts,
+				  &slot->extents, slot->iov[0].iov_base);
+	nbd_buffers_shorten(&connection->buffers, slot->index,
+			    slot->data_bytes);
+}
 
 void nbd_reply_queue(struct nbd_slot *slot)
 {
 	struct nbd_connection *connection = slot->connection;
-	bool has_data = slot->request.command == NBD_COMMAND_READ &&
-			slot->error == NBD_OK;
+	uint16_t command = slot->request.command;
 
-	if (slot->error != NBD_OK)
-		connection->export->counts.errors++;
-	slot->head_bytes = (uint32_t)nbd_reply_format(
-		&slot->request, slot->error, connection->structured_replies,
-		slot->head);
-	slot->data_bytes = has_data ? slot->request.length : 0;
+	slot->data_bytes = 0;
+	if (slot->error == NBD_OK && command == NBD_COMMAND_BLOCK_STATUS) {
+		format_status(slot);
+	} else {
+		slot->head_bytes = (uint32_t)nbd_reply_format(
+			&slot->request, slot->error,
+			connection->session.structured_replies, slot->head);
+		if (slot->error != NBD_OK)
+			connection->export->counts.errors++;
+		else if (command == NBD_COMMAND_READ)
+			slot->data_bytes = slot->request.length;
+	}
 	slot->next = NULL;
 	if (connection->queue_tail)
 		connection->queue_tail->next = slot;

@@ -21,8 +21,10 @@ struct nbd_request {
 	uint32_t length;
 };
 
-/* The longest head that nbd_reply_format() writes. */
-#define NBD_REPLY_HEAD_MAX (NBD_STRUCTURED_REPLY_BYTES + 8u)
+/* The longest words of an error, and head that nbd_reply_format() writes. */
+#define NBD_ERROR_WORDS_MAX 64u
+#define NBD_REPLY_HEAD_MAX \
+	(NBD_STRUCTURED_REPLY_BYTES + 6u + NBD_ERROR_WORDS_MAX + 8u)
 
 /* Returns: 0, or -EPROTO when the magic is wrong: the stream is lost. */
 int nbd_request_parse(const uint8_t bytes[NBD_REQUEST_BYTES],
@@ -30,18 +32,20 @@ int nbd_request_parse(const uint8_t bytes[NBD_REQUEST_BYTES],
 /* Bytes that follow the request on the wire, whether it is accepted or not. */
 uint32_t nbd_request_payload_bytes(const struct nbd_request *request);
 /*
- * Decides whether @terms allow the request. An accepted one is aligned, inside
- * the disk and within the published limits.
+ * Decides whether @session allows the request. An accepted one is aligned,
+ * inside the disk and within the published limits.
  */
 enum nbd_error nbd_request_check(const struct nbd_request *request,
-				 const struct nbd_terms *terms,
-				 bool structured_replies);
+				 const struct nbd_session *session);
 
-/* The protocol's name for a negative errno of the pipeline; 0 stays NBD_OK. */
-enum nbd_error nbd_error_from_status(int status);
 /*
- * Writes all of a reply but the data of a read.
- * Returns: its length, at most NBD_REPLY_HEAD_MAX.
+ * The protocol's name for what the pipeline said to the request: 0 or a
+ * negative errno. 0 stays NBD_OK.
+ */
+enum nbd_error nbd_request_error(const struct nbd_request *request, int status);
+/*
+ * Writes all of a reply but the data of a read, and nothing of the answer to a
+ * BLOCK_STATUS. Returns: its length, at most NBD_REPLY_HEAD_MAX.
  */
 size_t nbd_reply_format(const struct nbd_request *request, enum nbd_error error,
 			bool structured_replies, uint8_t *buffer);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "extents.h"
 #include "list.h"
 
 #define BLOCK_BYTES 4096u
@@ -41,8 +42,8 @@ struct pipeline {
 	struct loop_deferred deferred;
 	unsigned int requests_max;
 	unsigned int given_count;
-	int fail_status[FOREBAY_WRITE_ZEROES + 1];
-	unsigned int fail_count[FOREBAY_WRITE_ZEROES + 1];
+	int fail_status[FOREBAY_CACHE + 1];
+	unsigned int fail_count[FOREBAY_CACHE + 1];
 	struct memory_pipeline_counts counts;
 };
 
@@ -71,8 +72,7 @@ struct pipeline *memory_pipeline_create(struct loop *loop, uint64_t size_bytes,
 	pipeline->mapped_bytes =
 		(size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
 	pipeline->read_only = read_only;
-	pipeline->operations =
-		(FOREBAY_OPERATION_BIT(FOREBAY_WRITE_ZEROES) << 1) - 1;
+	pipeline->operations = (FOREBAY_OPERATION_BIT(FOREBAY_CACHE) << 1) - 1;
 	pipeline->image = map(pipeline->mapped_bytes);
 	pipeline->durable = map(pipeline->mapped_bytes);
 	pipeline->unflushed = map(pipeline->mapped_bytes / BLOCK_BYTES);
@@ -126,6 +126,29 @@ void memory_pipeline_fail(struct pipeline *pipeline,
 {
 	pipeline->fail_status[operation] = status;
 	pipeline->fail_count[operation] = count;
+}
+
+static uint8_t *remap(uint8_t *old, uint64_t old_bytes, uint64_t bytes)
+{
+	void *address = mremap(old, old_bytes, bytes, MREMAP_MAYMOVE);
+
+	assert(address != MAP_FAILED);
+	return address;
+}
+
+void memory_pipeline_set_size(struct pipeline *pipeline, uint64_t size_bytes)
+{
+	uint64_t old = pipeline->mapped_bytes;
+	uint64_t new =
+		(size_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES *BLOCK_BYTES;
+
+	assert(new >= old && pipeline->counts.in_flight == 0);
+	pipeline->image = remap(pipeline->image, old, new);
+	pipeline->durable = remap(pipeline->durable, old, new);
+	pipeline->unflushed = remap(pipeline->unflushed, old / BLOCK_BYTES,
+				    new / BLOCK_BYTES);
+	pipeline->size_bytes = size_bytes;
+	pipeline->mapped_bytes = new;
 }
 
 uint8_t *memory_pipeline_image(struct pipeline *pipeline)
@@ -197,6 +220,30 @@ static void change(struct pipeline *pipeline,
 		make_durable(pipeline, request->offset, request->length);
 }
 
+static void tell_extents(const struct pipeline *pipeline,
+			 const struct pipeline_request *request)
+{
+	static const uint8_t zeros[BLOCK_BYTES];
+	uint64_t end = request->offset + request->length;
+	uint64_t next;
+
+	for (uint64_t at = request->offset; at < end; at = next) {
+		uint64_t block = at / BLOCK_BYTES;
+		uint32_t flags = 0;
+
+		next = (block + 1) * BLOCK_BYTES;
+		if (next > end)
+			next = end;
+		if (pipeline->unflushed[block])
+			flags = FOREBAY_EXTENT_DIRTY;
+		else if (memcmp(pipeline->image + block * BLOCK_BYTES, zeros,
+				BLOCK_BYTES) == 0)
+			flags = FOREBAY_EXTENT_HOLE | FOREBAY_EXTENT_ZERO;
+		if (!extents_add(request->extents, next - at, flags))
+			return;
+	}
+}
+
 static int carry_out(struct pipeline *pipeline,
 		     const struct pipeline_request *request)
 {
@@ -206,7 +253,8 @@ static int carry_out(struct pipeline *pipeline,
 	if (!(pipeline->operations & FOREBAY_OPERATION_BIT(operation))) {
 		if (operation == FOREBAY_DISCARD)
 			return 0;
-		if (operation != FOREBAY_WRITE_ZEROES)
+		if (operation != FOREBAY_WRITE_ZEROES ||
+		    (request->flags & FOREBAY_FAST))
 			return -EOPNOTSUPP;
 	}
 	if (pipeline->fail_count[operation] > 0) {
@@ -228,8 +276,10 @@ static int carry_out(struct pipeline *pipeline,
 		change(pipeline, request);
 		return 0;
 	case FOREBAY_EXTENTS:
+		tell_extents(pipeline, request);
+		return 0;
 	case FOREBAY_CACHE:
-		break;
+		return 0;
 	}
 	return -EOPNOTSUPP;
 }
@@ -286,6 +336,11 @@ static void check(const struct pipeline *pipeline,
 	assert(request->length <= pipeline->size_bytes - request->offset);
 	if (request->operation == FOREBAY_FLUSH)
 		assert(request->offset == 0 && request->length == 0);
+	else
+		assert(request->length > 0);
+	if (request->operation == FOREBAY_EXTENTS)
+		assert(request->extents->count == 0 &&
+		       request->extents->capacity >= FOREBAY_EXTENTS_MIN);
 	if (request->operation != FOREBAY_READ &&
 	    request->operation != FOREBAY_WRITE)
 		return;

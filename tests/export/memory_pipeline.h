@@ -7,6 +7,9 @@
  * what is durable (reached by a FLUSH, or by a write with FOREBAY_FUA), so that
  * a test can tell a flush that covers too little.
  *
+ * EXTENTS follow the image: blocks of zeros are holes, and what isn't durable
+ * is dirty.
+ *
  * Completions come as the test wants them: inside pipeline_submit(), a turn of
  * the loop later in reverse order, or when the test releases them.
  */
@@ -26,7 +29,7 @@ enum memory_pipeline_order {
 };
 
 struct memory_pipeline_counts {
-	uint64_t requests[FOREBAY_WRITE_ZEROES + 1];
+	uint64_t requests[FOREBAY_CACHE + 1];
 	uint64_t fua;
 	uint64_t copied_bytes;
 	uint64_t abandoned;
@@ -53,6 +56,9 @@ void memory_pipeline_fail(struct pipeline *pipeline,
 /* At most @count requests are given out at once (at first all). */
 void memory_pipeline_set_requests_max(struct pipeline *pipeline,
 				      unsigned int count);
+
+/* Grows the disk; new bytes are zeros. No request may be in flight. */
+void memory_pipeline_set_size(struct pipeline *pipeline, uint64_t size_bytes);
 
 uint8_t *memory_pipeline_image(struct pipeline *pipeline);
 const uint8_t *memory_pipeline_durable(const struct pipeline *pipeline);

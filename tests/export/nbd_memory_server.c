@@ -7,7 +7,8 @@
  * Prints "ready" when it listens. Lines on standard input: "durable OFFSET
  * LENGTH" prints "durable HASH", the CRC32C of what would survive a power loss;
  * "counts" prints counters; "stats" the export's statistics; "release N"
- * completes N held requests; "fail N" makes the next N reads and writes fail.
+ * completes N held requests; "fail N" makes the next N reads, writes and
+ * questions for extents fail; "size N" makes the disk grow to N bytes.
  * End of input or SIGTERM stops it in good order.
  */
 #include <errno.h>
@@ -68,12 +69,26 @@ static void print_counts(struct server *server)
 	const struct memory_pipeline_counts *counts =
 		memory_pipeline_counts(server->pipeline);
 
-	printf("counts {\"read\": %" PRIu64 ", \"write\": %" PRIu64
-	       ", \"flush\": %" PRIu64 ", \"fua\": %" PRIu64
-	       ", \"copied_bytes\": %" PRIu64 ", \"in_flight\": %u}\n",
-	       counts->requests[FOREBAY_READ], counts->requests[FOREBAY_WRITE],
-	       counts->requests[FOREBAY_FLUSH], counts->fua,
-	       counts->copied_bytes, counts->in_flight);
+	static const struct {
+		const char *name;
+		enum forebay_operation operation;
+	} operations[] = {
+		{"read", FOREBAY_READ},
+		{"write", FOREBAY_WRITE},
+		{"flush", FOREBAY_FLUSH},
+		{"discard", FOREBAY_DISCARD},
+		{"write_zeroes", FOREBAY_WRITE_ZEROES},
+		{"extents", FOREBAY_EXTENTS},
+		{"cache", FOREBAY_CACHE},
+	};
+
+	printf("counts {");
+	for (size_t i = 0; i < sizeof(operations) / sizeof(*operations); i++)
+		printf("\"%s\": %" PRIu64 ", ", operations[i].name,
+		       counts->requests[operations[i].operation]);
+	printf("\"fua\": %" PRIu64 ", \"copied_bytes\": %" PRIu64
+	       ", \"in_flight\": %u}\n",
+	       counts->fua, counts->copied_bytes, counts->in_flight);
 }
 
 static void print_stats(struct server *server)
@@ -98,13 +113,19 @@ static void obey(struct server *server, const char *line)
 		print_counts(server);
 	else if (strcmp(line, "stats") == 0)
 		print_stats(server);
-	else if (sscanf(line, "release %u", &count) == 1)
+	else if (sscanf(line, "size %" SCNu64, &length) == 1) {
+		memory_pipeline_set_size(server->pipeline, length);
+		nbd_export_set_size(server->export, length);
+		printf("size\n");
+	} else if (sscanf(line, "release %u", &count) == 1)
 		printf("released %u\n",
 		       memory_pipeline_release(server->pipeline, count));
 	else if (sscanf(line, "fail %u", &count) == 1) {
 		memory_pipeline_fail(server->pipeline, FOREBAY_READ, -EIO,
 				     count);
 		memory_pipeline_fail(server->pipeline, FOREBAY_WRITE, -ENOSPC,
+				     count);
+		memory_pipeline_fail(server->pipeline, FOREBAY_EXTENTS, -EIO,
 				     count);
 		printf("failing\n");
 	} else

@@ -27,12 +27,17 @@ REQUEST_MAGIC = 0x25609513
 SIMPLE_MAGIC = 0x67446698
 
 EXPORT_NAME, ABORT, LIST, STARTTLS, INFO, GO, STRUCTURED = 1, 2, 3, 5, 6, 7, 8
-ACK, REP_SERVER, REP_INFO = 1, 2, 3
+LIST_CONTEXT, SET_CONTEXT = 9, 10
+ACK, REP_SERVER, REP_INFO, REP_CONTEXT = 1, 2, 3, 4
 UNSUPPORTED, INVALID, UNKNOWN, TOO_BIG = (
     0x80000001, 0x80000003, 0x80000006, 0x80000009)
-READ, WRITE, DISCONNECT, FLUSH, TRIM, ZEROES = 0, 1, 2, 3, 4, 6
-FUA = 1
-EPERM, EIO, EINVAL, ENOSPC = 1, 5, 22, 28
+READ, WRITE, DISCONNECT, FLUSH, TRIM, CACHE, ZEROES, STATUS = range(8)
+FUA, NO_HOLE, DF, REQ_ONE, FAST = 1, 2, 4, 8, 16
+EPERM, EIO, EINVAL, ENOSPC, ENOTSUP = 1, 5, 22, 28, 95
+ALLOCATION, DIRTY = 'base:allocation', 'forebay:dirty'
+STRUCTURED_MAGIC = 0x668E33EF
+# What is offered to write and to read only.
+FLAGS, READ_ONLY_FLAGS, WITH_DF = 0xd6d, 0x50f, 0x80
 
 
 class Server:
@@ -159,6 +164,14 @@ def info_bytes(name=b'', kinds=()):
             struct.pack(f'>H{len(kinds)}H', len(kinds), *kinds))
 
 
+def context_bytes(*queries, name=b'memory'):
+    data = struct.pack('>I', len(name)) + name
+    data += struct.pack('>I', len(queries))
+    for query in queries:
+        data += struct.pack('>I', len(query)) + query.encode()
+    return data
+
+
 def request_bytes(command, cookie, offset=0, length=0, flags=0):
     return struct.pack('>IHHQQI', REQUEST_MAGIC, flags, command, cookie,
                        offset, length)
@@ -212,10 +225,19 @@ class Raw:
             if kind == ACK or kind >= 1 << 31:
                 return replies
 
-    def go(self):
-        replies = self.option(GO, info_bytes(b'memory'))
+    def go(self, name=b'memory'):
+        replies = self.option(GO, info_bytes(name))
         assert replies[-1][0] == ACK, replies
         return self
+
+    def select(self, *queries, name=b'memory'):
+        """Negotiates contexts; returns {name: id} of those selected."""
+        assert self.option(STRUCTURED) == [(ACK, b'')]
+        replies = self.option(SET_CONTEXT, context_bytes(*queries, name=name))
+        assert replies.pop() == (ACK, b''), replies
+        assert all(kind == REP_CONTEXT for kind, _ in replies)
+        return {data[4:].decode(): struct.unpack('>I', data[:4])[0]
+                for _, data in replies}
 
     def request(self, command, cookie, offset=0, length=0, flags=0):
         self.send(request_bytes(command, cookie, offset, length, flags))
@@ -225,6 +247,28 @@ class Raw:
         magic, error, cookie = struct.unpack('>IIQ', self.take(16))
         assert magic == SIMPLE_MAGIC, hex(magic)
         return cookie, error
+
+    def chunk(self):
+        """(flags, type, cookie, payload) of the next structured chunk."""
+        magic, flags, kind, cookie, length = struct.unpack(
+            '>IHHQI', self.take(20))
+        assert magic == STRUCTURED_MAGIC, hex(magic)
+        return flags, kind, cookie, self.take(length)
+
+    def status(self, offset, length, flags=0):
+        """{context id: [(length, status)]}, or the error of a refusal."""
+        self.request(STATUS, 78, offset, length, flags)
+        answer = {}
+        while True:
+            last, kind, cookie, payload = self.chunk()
+            assert cookie == 78
+            if kind & 0x8000:
+                return struct.unpack('>I', payload[:4])[0]
+            assert kind == 5
+            numbers = struct.unpack(f'>{len(payload) // 4}I', payload)
+            answer[numbers[0]] = list(zip(numbers[1::2], numbers[2::2]))
+            if last:
+                return answer
 
     def call(self, command, offset=0, length=0, flags=0, payload=b''):
         """One request and its reply: the error, data of a read dropped."""

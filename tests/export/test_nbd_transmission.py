@@ -10,8 +10,9 @@ import nbd
 import spawn
 import tap
 from nbd_server import (
-    DISCONNECT, EINVAL, EIO, ENOSPC, EPERM, FLUSH, FUA, GO, MIB, READ,
-    SECONDS, STRUCTURED, TRIM, WRITE, ZEROES, Raw, Server, info_bytes,
+    ALLOCATION, CACHE, DF, DIRTY, DISCONNECT, EINVAL, EIO, ENOSPC, ENOTSUP,
+    EPERM, FAST, FLUSH, FUA, GO, INFO, MIB, NO_HOLE, READ, REQ_ONE, SECONDS,
+    STATUS, STRUCTURED, TRIM, WRITE, ZEROES, Raw, Server, info_bytes,
     option_bytes, request_bytes)
 
 
@@ -39,9 +40,9 @@ class Requests(unittest.TestCase):
 
     def test_unknown_commands_and_flags_are_refused(self):
         client = self.client()
-        for command in (5, 7, 8, 65535):
+        for command in (STATUS, 8, 9, 65535):
             self.assertEqual(client.call(command, 0, 512), EINVAL)
-        for command in (READ, WRITE, FLUSH, TRIM, ZEROES):
+        for command in (READ, WRITE, FLUSH, TRIM, CACHE, ZEROES):
             length = 0 if command == FLUSH else 512
             payload = bytes(512) if command == WRITE else b''
             self.assertEqual(client.call(command, 0, length, 1 << 15,
@@ -52,7 +53,7 @@ class Requests(unittest.TestCase):
     def test_what_is_not_aligned_to_512_is_refused(self):
         client = self.client()
         for offset, length in ((1, 512), (0, 511), (256, 512), (0, 0)):
-            for command in (READ, TRIM, ZEROES, WRITE):
+            for command in (READ, TRIM, CACHE, ZEROES, WRITE):
                 payload = bytes(length) if command == WRITE else b''
                 self.assertEqual(
                     client.call(command, offset, length, payload=payload),
@@ -67,6 +68,8 @@ class Requests(unittest.TestCase):
             self.assertEqual(client.call(WRITE, offset, 1024,
                                          payload=payload), ENOSPC)
             self.assertEqual(client.call(ZEROES, offset, 1024), ENOSPC)
+            self.assertEqual(client.call(TRIM, offset, 1024), EINVAL)
+            self.assertEqual(client.call(CACHE, offset, 1024), EINVAL)
         self.assertEqual(client.call(READ, 64 * MIB - 512, 512), 0)
         self.assertEqual(self.server.counts()['write'], 0)
 
@@ -88,20 +91,82 @@ class Requests(unittest.TestCase):
         client.request(WRITE, 1, 0, 64 * MIB + 512)
         self.assertTrue(client.at_end())
 
-    def test_a_read_only_export_refuses_changes(self):
-        server = Server(self, MIB, 'read-only')
-        client = Raw(self, server).go()
-        payload = bytes(512)
-        self.assertEqual(client.call(WRITE, 0, 512, payload=payload), EPERM)
-        self.assertEqual(client.call(TRIM, 0, 512), EINVAL)
-        self.assertEqual(client.call(ZEROES, 0, 512), EINVAL)
-        self.assertEqual(client.call(READ, 0, 512), 0)
-        self.assertEqual(client.call(FLUSH), 0)
+    def test_a_read_only_name_refuses_changes(self):
+        read_only = Server(self, MIB, 'read-only')
+        for server, name in ((read_only, b'memory'), (read_only, b'memory-ro'),
+                             (self.server, b'memory-ro')):
+            client = Raw(self, server).go(name)
+            payload = bytes(512)
+            self.assertEqual(client.call(WRITE, 0, 512, payload=payload),
+                             EPERM)
+            self.assertEqual(client.call(TRIM, 0, 512), EPERM)
+            self.assertEqual(client.call(ZEROES, 0, 512), EPERM)
+            self.assertEqual(client.call(ZEROES, 0, 512, FAST), EINVAL)
+            self.assertEqual(client.call(READ, 0, 512), 0)
+            self.assertEqual(client.call(CACHE, 0, 512), 0)
+            self.assertEqual(client.call(FLUSH), 0)
 
-    def test_what_the_chain_does_not_take_is_refused(self):
+    def test_what_is_written_under_one_name_is_read_under_the_other(self):
+        client = self.client()
+        reader = Raw(self, self.server).go(b'memory-ro')
+        for i in range(1, 9):
+            self.assertEqual(client.call(WRITE, 4096, 512,
+                                         payload=bytes([i]) * 512), 0)
+            reader.request(READ, i, 4096, 512)
+            self.assertEqual(reader.reply(), (i, 0))
+            self.assertEqual(reader.take(512), bytes([i]) * 512)
+
+    def test_what_the_chain_lacks_works_but_is_not_fast(self):
         client = Raw(self, Server(self, MIB, 'no-discard')).go()
-        self.assertEqual(client.call(TRIM, 0, 512), EINVAL)
-        self.assertEqual(client.call(ZEROES, 0, 512), EINVAL)
+        client.call(WRITE, 0, 512, payload=b'x' * 512)
+        self.assertEqual(client.call(TRIM, 0, 512), 0)
+        self.assertEqual(client.call(ZEROES, 0, 512, FAST), ENOTSUP)
+        self.assertEqual(client.call(ZEROES, 0, 512, FAST | NO_HOLE), ENOTSUP)
+        client.request(READ, 1, 0, 512)
+        client.reply()
+        self.assertEqual(client.take(512), b'x' * 512)
+        self.assertEqual(client.call(ZEROES, 0, 512), 0)
+        client.request(READ, 1, 0, 512)
+        client.reply()
+        self.assertEqual(client.take(512), bytes(512))
+
+    def test_fast_zeroes_work_where_the_chain_takes_them(self):
+        client = self.client()
+        client.call(WRITE, 0, 4096, payload=b'x' * 4096)
+        self.assertEqual(client.call(ZEROES, 0, 4096, FAST | FUA), 0)
+        client.request(READ, 1, 0, 4096)
+        client.reply()
+        self.assertEqual(client.take(4096), bytes(4096))
+
+    def test_lengths_up_to_the_protocols_end_are_taken(self):
+        server = Server(self, 5 << 30)
+        client = Raw(self, server)
+        number = client.select(ALLOCATION)[ALLOCATION]
+        client.go()
+        longest = (1 << 32) - 512
+        self.assertEqual(client.call(CACHE, 512, longest), 0)
+        self.assertEqual(client.status(512, longest),
+                         {number: [(longest, 3)]})
+
+    def test_a_disk_that_grows_is_seen_by_all(self):
+        server = Server(self, MIB)
+        old = Raw(self, server).go()
+        asking = Raw(self, server)
+        size = b'\0\0' + struct.pack('>Q', MIB)
+        self.assertTrue(asking.option(INFO, info_bytes())[0][1]
+                        .startswith(size))
+        self.assertEqual(old.call(WRITE, MIB, 512, payload=bytes(512)), ENOSPC)
+        server.ask(f'size {2 * MIB}', 'size')
+        size = b'\0\0' + struct.pack('>Q', 2 * MIB)
+        for client in (asking, Raw(self, server)):
+            for name in (b'memory', b'memory-ro'):
+                self.assertTrue(client.option(INFO, info_bytes(name))[0][1]
+                                .startswith(size))
+        self.assertEqual(old.call(WRITE, MIB, 512, payload=b'n' * 512), 0)
+        asking.go(b'memory-ro').request(READ, 1, MIB, 512)
+        self.assertEqual(asking.reply(), (1, 0))
+        self.assertEqual(asking.take(512), b'n' * 512)
+        self.assertEqual(old.call(READ, 2 * MIB, 512), EINVAL)
 
     def test_zeroes_longer_than_any_write_are_one_request(self):
         client = self.client()
@@ -122,9 +187,12 @@ class Requests(unittest.TestCase):
         client.option(STRUCTURED)
         client.go()
         self.server.ask('fail 1', 'failing')
-        client.request(READ, 2, 0, 4096)
-        head = struct.unpack('>IHHQIIH', client.take(26))
-        self.assertEqual(head, (0x668e33ef, 1, 0x8001, 2, 6, EIO, 0))
+        client.request(READ, 2, 8192, 4096)
+        flags, kind, cookie, payload = client.chunk()
+        self.assertEqual((flags, kind, cookie), (1, 0x8002, 2))
+        error, length = struct.unpack('>IH', payload[:6])
+        self.assertEqual((error, length), (EIO, len(payload) - 14))
+        self.assertEqual(payload[-8:], struct.pack('>Q', 8192))
 
     def test_a_payload_that_comes_in_pieces_is_put_together(self):
         client = self.client()
@@ -164,6 +232,91 @@ class Requests(unittest.TestCase):
             self.assertEqual(client.reply(), (i, 0))
             self.assertEqual(client.reply(), (1000 + i, 0))
             self.assertEqual(client.take(512), bytes([i + 1]) * 512)
+
+
+class Status(unittest.TestCase):
+
+    def setUp(self):
+        self.server = Server(self, 64 * MIB)
+
+    def client(self, *queries):
+        client = Raw(self, self.server)
+        numbers = client.select(*queries or (ALLOCATION, DIRTY))
+        client.go()
+        return client, *(numbers[name] for name in queries or
+                         (ALLOCATION, DIRTY))
+
+    def test_several_contexts_and_extents_come_in_one_reply(self):
+        client, allocation, dirty = self.client()
+        client.call(WRITE, 8192, 4096, payload=b'd' * 4096)
+        client.call(FLUSH)
+        client.call(WRITE, 16384, 4096, payload=b'd' * 4096)
+        self.assertEqual(client.status(0, MIB), {
+            allocation: [(8192, 3), (4096, 0), (4096, 3), (4096, 0),
+                         (MIB - 20480, 3)],
+            dirty: [(16384, 0), (4096, 1), (MIB - 20480, 0)]})
+        client.call(FLUSH)
+        self.assertEqual(client.status(0, MIB)[dirty], [(MIB, 0)])
+
+    def test_one_extent_is_sent_to_who_wants_one(self):
+        client, allocation, dirty = self.client()
+        client.call(WRITE, 8192, 4096, payload=b'd' * 4096)
+        self.assertEqual(client.status(4096, MIB, REQ_ONE),
+                         {allocation: [(4096, 3)], dirty: [(4096, 0)]})
+        self.assertEqual(client.status(8192, 512, REQ_ONE | FUA),
+                         {allocation: [(512, 0)], dirty: [(512, 1)]})
+
+    def test_a_client_that_asks_on_hears_of_every_block(self):
+        client, allocation = self.client(ALLOCATION)
+        for at in range(0, 1500 * 8192, 8192):
+            client.request(WRITE, 1, at, 512)
+            client.send(b'd' * 512)
+            self.assertEqual(client.reply(), (1, 0))
+        client.call(FLUSH)
+        at = count = 0
+        while at < 1500 * 8192:
+            extents = client.status(at, 64 * MIB - at)[allocation]
+            self.assertLessEqual(len(extents), 500)
+            for length, status in extents:
+                if at < 1500 * 8192:
+                    self.assertEqual((length % 4096, status),
+                                     (0, 3 if at % 8192 else 0))
+                at += length
+                count += 1
+        self.assertEqual((at, count), (64 * MIB, 3000))
+
+    def test_bad_questions_are_refused_with_structure(self):
+        client, _ = self.client(ALLOCATION)
+        for offset, length in ((0, 0), (1, 512), (512, 100), (64 * MIB, 512),
+                               (64 * MIB - 512, 1024), ((1 << 64) - 512, 512)):
+            self.assertEqual(client.status(offset, length), EINVAL)
+        for flag in (NO_HOLE, DF, FAST):
+            self.assertEqual(client.status(0, 512, flag), EINVAL)
+        bare = Raw(self, self.server)
+        bare.option(STRUCTURED)
+        self.assertEqual(bare.go().status(0, 512), EINVAL)
+
+    def test_a_failure_below_is_told(self):
+        client, allocation = self.client(ALLOCATION)
+        self.server.ask('fail 1', 'failing')
+        self.assertEqual(client.status(0, 512), EIO)
+        self.assertEqual(client.status(0, 512), {allocation: [(512, 3)]})
+
+    def test_questions_and_reads_share_the_slots(self):
+        server = Server(self, MIB, 'reversed')
+        client = Raw(self, server)
+        client.select(ALLOCATION)
+        client.go()
+        client.send(b''.join(
+            request_bytes(STATUS if i % 2 else READ, i, 0, 16384)
+            for i in range(200)))
+        seen = set()
+        for _ in range(200):
+            flags, kind, cookie, payload = client.chunk()
+            self.assertEqual((flags, kind), (1, 5 if cookie % 2 else 1))
+            self.assertEqual(len(payload), 12 if cookie % 2 else 16392)
+            seen.add(cookie)
+        self.assertEqual(seen, set(range(200)))
 
 
 class Durability(unittest.TestCase):
@@ -206,6 +359,17 @@ class Durability(unittest.TestCase):
         self.assertEqual(self.server.durable(0, 512),
                          self.server.durable(1024, 512))
         self.assertEqual(self.server.counts()['fua'], 1)
+
+    def test_trims_and_zeroes_with_fua_are_durable(self):
+        handle = self.connect()
+        zeros = self.server.durable(0, 8192)
+        for change in (handle.trim, handle.zero):
+            handle.pwrite(b'a' * 8192, 0, nbd.CMD_FLAG_FUA)
+            self.assertNotEqual(self.server.durable(0, 8192), zeros)
+            change(8192, 0)
+            self.assertNotEqual(self.server.durable(0, 8192), zeros)
+            change(8192, 0, nbd.CMD_FLAG_FUA)
+            self.assertEqual(self.server.durable(0, 8192), zeros)
 
 
 class InFlight(unittest.TestCase):
