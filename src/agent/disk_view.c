@@ -25,6 +25,7 @@ struct view {
 	struct unit unit;
 	struct host_path socket;
 	struct data_plane_call *call; /* NULL: not asked */
+	char stuck[160]; /* what is stuck below the exports, in words */
 };
 
 static const char *text(const json_t *object, const char *member)
@@ -183,6 +184,30 @@ static json_t *view_dirty(const struct view *view, const json_t *stats)
 	return json_null();
 }
 
+/* Requests that an export gave up, and exports that can't do that. */
+static void find_stuck(struct view *view, const json_t *stats)
+{
+	const json_t *stuck = json_object_get(stats, "stuck");
+	const json_t *vhost = json_object_get(json_object_get(stats, "exports"),
+					      "vhost_user_blk");
+	json_int_t requests =
+		json_integer_value(json_object_get(stuck, "requests"));
+
+	if (requests > 0)
+		snprintf(view->stuck, sizeof(view->stuck),
+			 "requests stuck in the backend: %lld, for %lld s; "
+			 "waiting for them to end: %lld",
+			 requests,
+			 json_integer_value(
+				 json_object_get(stuck, "oldest_ns")) /
+				 (json_int_t)NS_PER_SECOND,
+			 json_integer_value(json_object_get(stuck, "waiting")));
+	else if (json_is_true(json_object_get(vhost, "overdue")))
+		snprintf(view->stuck, sizeof(view->stuck),
+			 "the VM's migration waits for requests that don't "
+			 "end");
+}
+
 static const char *find_reason(const struct view *view)
 {
 	const char *desired = text(view->disk, "desired");
@@ -197,16 +222,17 @@ static const char *find_reason(const struct view *view)
 		       "write that back";
 	if (view->call && view->call->status < 0)
 		return view->call->error.message;
-	return NULL;
+	return view->stuck[0] ? view->stuck : NULL;
 }
 
-static json_t *render(struct agent *agent, const struct view *view)
+static json_t *render(struct agent *agent, struct view *view)
 {
 	const json_t *stats = view->call ? view->call->result : NULL;
 	json_t *disk = view->disk;
 	json_t *pid =
 		view->unit.pid > 0 ? json_integer(view->unit.pid) : json_null();
 
+	find_stuck(view, stats);
 	return json_pack(
 		"{s:O, s:O, s:O, s:O, s:O, s:O, s:s, s:s?, s:o, s:i, s:o, s:o, "
 		"s:o, s:b, s:i, s:i}",

@@ -180,9 +180,35 @@ static void on_drained(void *context, int status)
 	answer_close(disk, status);
 }
 
+/*
+ * The exports gave up requests that go on below, so nothing can be closed under
+ * them. A process that shall end does; otherwise the disk stays in service.
+ */
+static void stay_stuck(struct disk *disk, const struct pipeline_stuck *stuck)
+{
+	log_error("disk %s can't be closed in order: %u requests are stuck in "
+		  "its backend",
+		  disk->config->name, stuck->requests);
+	if (disk->hurry) {
+		answer_close(disk, -EBUSY);
+		end(disk, 1);
+		return;
+	}
+	disk->drain = false;
+	serve(disk);
+	answer_close(disk, -EBUSY);
+}
+
 /* No request comes any more. */
 static void quiet(struct disk *disk)
 {
+	struct pipeline_stuck stuck;
+
+	pipeline_stuck(disk->pipeline, &stuck);
+	if (stuck.requests > 0) {
+		stay_stuck(disk, &stuck);
+		return;
+	}
 	if (!disk->drain) {
 		close_pipeline(disk);
 		return;

@@ -10,8 +10,8 @@
  *   CLOSING   filters and backend close
  *   ENDED     the loop stops
  *
- * A drain that fails leads back to READY: nothing was lost, and somebody must
- * be told. All else goes one way.
+ * A drain that fails, and requests that are stuck below, lead back to READY:
+ * nothing was lost, and somebody must be told. All else goes one way.
  */
 #ifndef FOREBAY_DISK_DISK_H
 #define FOREBAY_DISK_DISK_H
@@ -67,8 +67,8 @@ void disk_start(struct disk *disk, struct loop *loop,
 		const struct config *config, int status_fd);
 /*
  * Stops the exports, drains if @drain, closes. closed() (may be NULL) is called
- * with 0 when the disk is closed, or with the drain's failure when it is READY
- * again. Returns: 0, or -EBUSY unless the disk is READY.
+ * with 0 when the disk is closed, or with the drain's failure, -EBUSY for
+ * requests that are stuck below, when it is READY again. Returns: 0, or -EBUSY unless the disk is READY.
  */
 int disk_close(struct disk *disk, bool drain,
 	       void (*closed)(void *context, int status), void *context);

@@ -168,6 +168,11 @@ static void on_closed(void *context, int status)
 
 	if (status == 0)
 		control_reply(pending->call, NULL);
+	else if (status == -EBUSY)
+		control_fail(pending->call, status,
+			     "disk %s can't be closed: requests are stuck in "
+			     "its backend",
+			     pending->disk->config->name);
 	else
 		control_fail(pending->call, status, "disk %s: %s failed: %s",
 			     pending->disk->config->name,
