@@ -12,6 +12,8 @@ moon: hang, crash in a loop, wait for a predecessor, fail to drain.
     close     ok | refuse | silent
     flush     ok | refuse | silent
     dirty     bytes that stats tells
+    stuck     requests that hang below, as stats tells
+    overdue   a migration waits
     pools     ok | refuse
     exists    true: forebay-cached has a cache file of every disk
 """
@@ -147,7 +149,12 @@ class Neighbour:
                   'mode': {'requested': 'write-back',
                            'actual': 'write-through',
                            'reason': 'the SSD is full'}}
+        stuck = {'requests': behaviour().get('stuck', 0), 'waiting': 1,
+                 'oldest_ns': 31 * 10 ** 9}
+        vhost = {'overdue': behaviour().get('overdue', False)}
         return {'result': {'requests': {}, 'copied_bytes': 0, 'in_flight': 0,
+                           'stuck': stuck,
+                           'exports': {'vhost_user_blk': vhost},
                            'filters': [{'name': 'cache',
                                         'status': status}]}}
 

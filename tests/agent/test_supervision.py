@@ -56,7 +56,8 @@ class OpenAndClose(WithDisk):
                 'properties': {'limit': 1 << 30},
                 'daemon_socket': self.host.root + '/run/cached.sock'}],
             'exports': {
-                'vhost_user_blk': {'socket': folder + '/vhost-user-blk.sock'},
+                'vhost_user_blk': {'socket': folder + '/vhost-user-blk.sock',
+                                   'queues': 16, 'device_revision': 2},
                 'nbd': {'socket': folder + '/nbd.sock', 'name': 'd1'}},
             'control_socket': folder + '/control.sock'})
 
@@ -158,6 +159,16 @@ class OpenAndClose(WithDisk):
         self.open()
         stats = self.host.get('/disks/d1/stats')
         self.assertEqual(stats['filters'][0]['name'], 'cache')
+
+
+    def test_what_hangs_below_is_told(self):
+        self.assertIsNone(self.open()['reason'])
+        self.host.behave(DISK, stuck=2)
+        self.assertEqual(self.host.disk()['reason'],
+                         'requests stuck in the backend: 2, for 31 s; waiting '
+                         'for them to end: 1')
+        self.host.behave(DISK, overdue=True)
+        self.assertIn('migration waits', self.host.disk()['reason'])
 
 
 class Deleting(WithDisk):
