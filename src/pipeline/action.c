@@ -14,7 +14,7 @@ struct action_round {
 	uint32_t next; /* the filter to ask */
 	uint32_t end; /* one behind the last */
 	bool flush; /* the backend's flush follows */
-	bool known; /* to one of them */
+	bool known; /* to one of them, or to the backend */
 	int status; /* the first failure */
 	void (*done)(void *context, int status);
 	void *context;
@@ -37,7 +37,6 @@ static void on_flushed(struct forebay_request *request, int status)
 	struct action_round *round = request->user.owner;
 
 	request_pool_put(&round->pipeline->pool, request);
-	round->known = true;
 	round->status = status;
 	round_end(round);
 }
@@ -107,8 +106,9 @@ void pipeline_action(struct pipeline *pipeline, const char *filter,
 	round->pipeline = pipeline;
 	round->next = index;
 	round->end = filter ? index + 1 : pipeline->instance_count;
-	round->flush = !filter && !pipeline->home.disk.read_only &&
-		       strcmp(action, PIPELINE_ACTION_FLUSH) == 0;
+	/* The backend knows that one, and has nothing to do if read-only. */
+	round->known = !filter && strcmp(action, PIPELINE_ACTION_FLUSH) == 0;
+	round->flush = round->known && !pipeline->home.disk.read_only;
 	round->done = done;
 	round->context = context;
 	memcpy(round->name, action, strlen(action) + 1);

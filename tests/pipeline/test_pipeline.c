@@ -754,6 +754,18 @@ static void the_flush_action_asks_all_filters_then_the_backend(void **state)
 	close_pipeline(scene);
 }
 
+static void the_flush_action_is_done_at_once_on_a_read_only_disk(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->opening.read_only = true;
+	assert_int_equal(open_pipeline(scene), 0);
+	assert_int_equal(run_action(scene, NULL, "flush"), 0);
+	assert_int_equal(memory_backend.flush_count, 0);
+	assert_int_equal(run_action(scene, NULL, "dance"), -ENOTSUP);
+	close_pipeline(scene);
+}
+
 static void an_action_that_nobody_knows_is_refused(void **state)
 {
 	struct scene *scene = *state;
@@ -828,6 +840,7 @@ int main(void)
 		SCENE_TEST(an_io_below_that_leaves_the_disk_is_refused),
 		SCENE_TEST(a_filter_does_every_operation_on_its_own_file),
 		SCENE_TEST(the_flush_action_asks_all_filters_then_the_backend),
+		SCENE_TEST(the_flush_action_is_done_at_once_on_a_read_only_disk),
 		SCENE_TEST(an_action_that_nobody_knows_is_refused),
 		SCENE_TEST(a_change_of_properties_reaches_the_filter),
 	};
