@@ -129,6 +129,11 @@ bool vhost_device_released(struct vhost_device *device)
 	return device->shared.kicks == 0;
 }
 
+bool vhost_device_writes_back(const struct vhost_device *device)
+{
+	return !device->shared.writes_durable;
+}
+
 unsigned int vhost_device_started_queues(const struct vhost_device *device)
 {
 	unsigned int count = 0;

@@ -63,6 +63,8 @@ void vhost_device_release(struct vhost_device *device);
 /* Returns: true when nothing refers to the device any more. */
 bool vhost_device_released(struct vhost_device *device);
 
+/* Writes are answered before they are durable. */
+bool vhost_device_writes_back(const struct vhost_device *device);
 /* Queues that run, for the statistics. */
 unsigned int vhost_device_started_queues(const struct vhost_device *device);
 unsigned int vhost_device_in_flight(const struct vhost_device *device);

@@ -162,9 +162,10 @@ json_t *vhost_user_export_stats(const struct vhost_user_export *export)
 	if (export->connection)
 		device = vhost_connection_device(export->connection);
 	return json_pack(
-		"{s:b, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"{s:b, s:b, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"connected", device != NULL, "overdue",
 		device && vhost_connection_overdue(export->connection),
+		"writeback", device && vhost_device_writes_back(device),
 		"queues", device ? (int)vhost_device_started_queues(device) : 0,
 		"in_flight", device ? (int)vhost_device_in_flight(device) : 0,
 		"connections", (json_int_t)counters->connections, "kicks",
