@@ -67,8 +67,9 @@ void disk_start(struct disk *disk, struct loop *loop,
 		const struct config *config, int status_fd);
 /*
  * Stops the exports, drains if @drain, closes. closed() (may be NULL) is called
- * with 0 when the disk is closed, or with the drain's failure, -EBUSY for
- * requests that are stuck below, when it is READY again. Returns: 0, or -EBUSY unless the disk is READY.
+ * with 0 when the disk is closed, or when it is READY again with the drain's
+ * failure, or -EBUSY for requests that are stuck below.
+ * Returns: 0, or -EBUSY unless the disk is READY.
  */
 int disk_close(struct disk *disk, bool drain,
 	       void (*closed)(void *context, int status), void *context);

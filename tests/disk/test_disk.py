@@ -57,9 +57,14 @@ class Service(unittest.TestCase):
         self.assertEqual(handle.pread(4096, 4096), bytes(4096))
         self.assertEqual(handle.pread(4096, 0), pattern(1))
 
-    def test_an_operation_that_a_filter_does_not_know_is_not_offered(self):
+    def test_what_a_filter_does_not_know_is_done_above_it(self):
         disk = Disk(self, [filter_entry('probe-top')]).start_ready()
-        self.assertFalse(disk.nbd().can_trim())
+        handle = disk.nbd()
+        handle.pwrite(b'x' * 8192, 0)
+        handle.trim(4096, 4096)
+        handle.zero(4096, 0)
+        self.assertEqual(handle.pread(8192, 0), bytes(4096) + b'x' * 4096)
+        self.assertEqual(disk.call('stats')['discards_ignored'], 1)
 
     def test_a_read_only_disk_is_read_only(self):
         disk = Disk(self)
