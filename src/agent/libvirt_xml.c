@@ -37,6 +37,7 @@ static const char nbd_format[] =
 	"    <host transport='unix' socket='%s'/>\n"
 	"  </source>\n"
 	"  <target dev='%s' bus='virtio'/>\n"
+	"%s"
 	"  <alias name='ua-forebay-%s'/>\n"
 	"</disk>\n";
 
@@ -93,6 +94,8 @@ int libvirt_xml_render(const json_t *disk, const char *export,
 	const json_t *exports = json_object_get(disk, "exports");
 	const char *id = json_string_value(json_object_get(disk, "id"));
 	const char *name = json_string_value(json_object_get(disk, "name"));
+	/* Of a vhost-user device libvirt doesn't take it: it knows itself. */
+	bool read_only = json_is_true(json_object_get(disk, "read_only"));
 	const json_t *found;
 	char socket[512];
 	int length;
@@ -114,7 +117,7 @@ int libvirt_xml_render(const json_t *disk, const char *export,
 		return problem_internal(problem, "socket", -ENAMETOOLONG);
 	if (strcmp(export, "nbd") == 0)
 		length = asprintf(ret_text, nbd_format, name, socket, target,
-				  id);
+				  read_only ? "  <readonly/>\n" : "", id);
 	else
 		length = asprintf(ret_text, vhost_user_format, socket, target,
 				  id);

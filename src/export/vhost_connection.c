@@ -180,7 +180,7 @@ static void connection_free(struct vhost_connection *connection)
 
 static void deadline_start(struct vhost_connection *connection)
 {
-	if (!connection->deadline.armed && !connection->overdue)
+	if (!connection->deadline.armed)
 		loop_timer_arm(connection->loop, &connection->deadline,
 			       connection->stop_deadline_ns);
 }
@@ -205,6 +205,23 @@ static void connection_advance(struct loop_deferred *deferred)
 		connection_free(connection);
 }
 
+/* Nothing is received meanwhile, so a VMM that has gone is looked for. */
+static void migration_waits(struct vhost_connection *connection)
+{
+	if (!vhost_connection_alive(connection)) {
+		connection->phase = PHASE_CLOSING;
+		loop_defer(connection->loop, &connection->advance);
+		return;
+	}
+	if (!connection->overdue)
+		log_warning("disk %s: %u requests don't end, so the VM's "
+			    "migration has to wait",
+			    connection->name,
+			    vhost_device_in_flight(connection->device));
+	connection->overdue = true;
+	deadline_start(connection);
+}
+
 static void deadline_passed(struct loop_timer *timer)
 {
 	struct vhost_connection *connection = timer->owner;
@@ -213,10 +230,7 @@ static void deadline_passed(struct loop_timer *timer)
 	int result;
 
 	if (answer && vhost_device_migrates(connection->device)) {
-		connection->overdue = true;
-		log_warning("disk %s: %u requests don't end, so the VM's "
-			    "migration has to wait",
-			    connection->name, count);
+		migration_waits(connection);
 		return;
 	}
 	result = vhost_wreck_leave(connection->device, answer);

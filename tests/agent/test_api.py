@@ -555,6 +555,15 @@ class Disks(WithHost):
         _, xml = self.host.request('GET', '/disks/d1/xml?export=nbd')
         self.assertIn("protocol='nbd' name='d1'", xml)
 
+    def test_the_xml_of_a_read_only_disk_says_so_where_it_can(self):
+        path = self.image('old.img', 1 << 20)
+        self.host.post('/disks', self.create(backend='file:' + path,
+                                             read_only=True))
+        _, xml = self.host.request('GET', '/disks/d1/xml?export=nbd')
+        self.assertIn('<readonly/>', xml)
+        _, xml = self.host.request('GET', '/disks/d1/xml')
+        self.assertNotIn('<readonly/>', xml)
+
     def test_a_deleted_disk_leaves_its_backend(self):
         disk = self.host.make_disk()
         status, answer = self.host.request('DELETE', '/disks/d1')
