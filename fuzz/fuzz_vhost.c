@@ -231,11 +231,23 @@ static void take_turn(struct loop_deferred *deferred)
 	loop_defer(loop, &front->turn);
 }
 
+static void ignore(void *owner)
+{
+	(void)owner;
+}
+
+/* There is nobody to hand it over to. */
+static void hand_over(void *owner)
+{
+	vhost_connection_handed_over(*(struct vhost_connection **)owner);
+}
+
 static void serve(struct pipeline *pipeline, struct front *front, int socket)
 {
 	const struct vhost_device_setup setup = {
 		.loop = loop,
 		.pipeline = pipeline,
+		.size_bytes = pipeline_size_bytes(pipeline),
 		.counters = &counters,
 		.queue_count = 2,
 		.model = virtio_blk_model(DEVICE_REVISION_NEWEST),
@@ -243,9 +255,15 @@ static void serve(struct pipeline *pipeline, struct front *front, int socket)
 		.name = "fuzz",
 	};
 	struct vhost_connection *connection;
+	const struct vhost_connection_events events = {
+		.closed = hung_up,
+		.progressed = ignore,
+		.wanted = ignore,
+		.hand_over = hand_over,
+		.owner = &connection,
+	};
 
-	if (vhost_connection_create(&setup, socket, hung_up, NULL,
-				    &connection) < 0)
+	if (vhost_connection_create(&setup, socket, &events, &connection) < 0)
 		abort();
 	connected = true;
 	front->turn.run = take_turn;

@@ -2,8 +2,8 @@
 /*
  * vhost_connection.c - receives, handles and answers messages.
  *
- *   HEADER -> PAYLOAD -> HOLD -> (handle) -> ANSWER -> HEADER ...
- *                                  any of them -> CLOSING -> freed
+ *   HEADER -> PAYLOAD -> HOLD -> (handle) [-> HAND_OVER] -> ANSWER -> HEADER
+ * ... any of them -> CLOSING -> freed
  *
  * Runs on the disk's loop. At most one operation on the socket is under way.
  * In HOLD, requests in flight end before a message takes away what they stand
@@ -31,6 +31,7 @@ enum phase {
 	PHASE_HEADER,
 	PHASE_PAYLOAD,
 	PHASE_HOLD,
+	PHASE_HAND_OVER,
 	PHASE_ANSWER,
 	PHASE_CLOSING
 };
@@ -53,8 +54,7 @@ struct vhost_connection {
 	struct iovec iov[2];
 	_Alignas(struct cmsghdr) uint8_t
 		control[CMSG_SPACE(sizeof(int) * VHOST_MESSAGE_FDS_MAX)];
-	void (*closed)(void *owner);
-	void *owner;
+	const struct vhost_connection_events *events;
 };
 
 int vhost_message_take_fd(struct vhost_message *message, unsigned int index)
@@ -158,16 +158,25 @@ static void handle(struct vhost_connection *connection)
 	if (vhost_device_handle(connection->device, &connection->message,
 				&wants_answer) < 0)
 		connection_fail(connection, "a message was refused");
-	else if (wants_answer)
+	else if (vhost_device_hands_over(connection->device,
+					 &connection->message)) {
+		connection->phase = PHASE_HAND_OVER;
+		connection->events->hand_over(connection->events->owner);
+	} else if (wants_answer)
 		answer(connection);
 	else
 		next_message(connection);
 }
 
+void vhost_connection_handed_over(struct vhost_connection *connection)
+{
+	if (connection->phase == PHASE_HAND_OVER)
+		answer(connection);
+}
+
 static void connection_free(struct vhost_connection *connection)
 {
-	void (*closed)(void *owner) = connection->closed;
-	void *owner = connection->owner;
+	const struct vhost_connection_events *events = connection->events;
 
 	loop_defer_cancel(connection->loop, &connection->advance);
 	loop_timer_cancel(connection->loop, &connection->deadline);
@@ -175,7 +184,7 @@ static void connection_free(struct vhost_connection *connection)
 	vhost_device_destroy(connection->device);
 	close(connection->fd);
 	free(connection);
-	closed(owner);
+	events->closed(events->owner);
 }
 
 static void deadline_start(struct vhost_connection *connection)
@@ -196,13 +205,16 @@ static void connection_advance(struct loop_deferred *deferred)
 		else if (vhost_device_stops(&connection->message))
 			deadline_start(connection);
 	}
-	if (connection->phase != PHASE_CLOSING)
-		return;
-	vhost_device_release(connection->device);
-	if (!vhost_device_released(connection->device))
-		deadline_start(connection);
-	else if (!connection->busy)
-		connection_free(connection);
+	if (connection->phase == PHASE_CLOSING) {
+		vhost_device_release(connection->device);
+		if (!vhost_device_released(connection->device)) {
+			deadline_start(connection);
+		} else if (!connection->busy) {
+			connection_free(connection);
+			return;
+		}
+	}
+	connection->events->progressed(connection->events->owner);
 }
 
 /* Nothing is received meanwhile, so a VMM that has gone is looked for. */
@@ -253,6 +265,13 @@ static void advance_later(void *owner)
 	struct vhost_connection *connection = owner;
 
 	loop_defer(connection->loop, &connection->advance);
+}
+
+static void wanted(void *owner)
+{
+	struct vhost_connection *connection = owner;
+
+	connection->events->wanted(connection->events->owner);
 }
 
 /* Returns: false, and the descriptor is closed, when there is no room. */
@@ -377,14 +396,14 @@ bool vhost_connection_overdue(const struct vhost_connection *connection)
 	return connection->overdue;
 }
 
-const struct vhost_device *vhost_connection_device(
+struct vhost_device *vhost_connection_device(
 	const struct vhost_connection *connection)
 {
 	return connection->device;
 }
 
 int vhost_connection_create(const struct vhost_device_setup *setup, int fd,
-			    void (*closed)(void *owner), void *owner,
+			    const struct vhost_connection_events *events,
 			    struct vhost_connection **ret_connection)
 {
 	struct vhost_device_setup own = *setup;
@@ -394,6 +413,7 @@ int vhost_connection_create(const struct vhost_device_setup *setup, int fd,
 	if (!connection)
 		return -ENOMEM;
 	own.progress = advance_later;
+	own.wanted = wanted;
 	own.owner = connection;
 	result = vhost_device_create(&own, &connection->device);
 	if (result < 0) {
@@ -403,8 +423,7 @@ int vhost_connection_create(const struct vhost_device_setup *setup, int fd,
 	connection->loop = setup->loop;
 	connection->name = setup->name;
 	connection->fd = fd;
-	connection->closed = closed;
-	connection->owner = owner;
+	connection->events = events;
 	connection->io.done = socket_done;
 	connection->io.owner = connection;
 	connection->advance.run = connection_advance;

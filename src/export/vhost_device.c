@@ -11,6 +11,7 @@
 #include <linux/vhost.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -152,12 +153,70 @@ unsigned int vhost_device_in_flight(const struct vhost_device *device)
 	return count;
 }
 
+void vhost_device_park(struct vhost_device *device)
+{
+	device->shared.parking = true;
+}
+
+bool vhost_device_parked(const struct vhost_device *device)
+{
+	return vhost_device_in_flight(device) == 0;
+}
+
+void vhost_device_set_pipeline(struct vhost_device *device,
+			       struct pipeline *pipeline, uint64_t size_bytes)
+{
+	assert(vhost_device_parked(device));
+	device->shared.pipeline = pipeline;
+	device->shared.parking = false;
+	device->size_bytes = size_bytes;
+}
+
+void vhost_device_config_changed(struct vhost_device *device)
+{
+	const struct vhost_user_header message = {
+		.type = VHOST_USER_BACKEND_CONFIG_CHANGE_MSG,
+		.flags = VHOST_USER_VERSION,
+	};
+
+	if (device->backend_fd < 0 ||
+	    !(device->protocol_features & BIT(VHOST_USER_PROTOCOL_F_CONFIG)))
+		return;
+	/* A few bytes, seldom: there is room unless nobody reads at all. */
+	if (send(device->backend_fd, &message, sizeof(message),
+		 MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(message))
+		log_warning("disk %s: the VMM doesn't take the news of its "
+			    "changed size: %s",
+			    device->shared.name, strerror(errno));
+}
+
+bool vhost_device_hands_over(const struct vhost_device *device,
+			     const struct vhost_message *message)
+{
+	return message->header.type == VHOST_USER_GET_VRING_BASE &&
+	       device->shared.features & BIT(VHOST_USER_F_LOG_ALL) &&
+	       device->shared.pipeline &&
+	       vhost_device_started_queues(device) == 0;
+}
+
+static struct vhost_device *device_of(struct vhost_shared *shared)
+{
+	static_assert(offsetof(struct vhost_device, shared) == 0, "cast below");
+	return (struct vhost_device *)(void *)shared;
+}
+
 static void shared_progress(struct vhost_shared *shared)
 {
-	struct vhost_device *device = (struct vhost_device *)(void *)shared;
+	struct vhost_device *device = device_of(shared);
 
-	static_assert(offsetof(struct vhost_device, shared) == 0, "cast above");
 	device->progress(device->owner);
+}
+
+static void shared_wanted(struct vhost_shared *shared)
+{
+	struct vhost_device *device = device_of(shared);
+
+	device->wanted(device->owner);
 }
 
 int vhost_device_create(const struct vhost_device_setup *setup,
@@ -174,21 +233,23 @@ int vhost_device_create(const struct vhost_device_setup *setup,
 		return -ENOMEM;
 	device->shared.loop = setup->loop;
 	device->shared.pipeline = setup->pipeline;
+	device->shared.parking = setup->parking;
 	device->shared.counters = setup->counters;
 	device->shared.progress = shared_progress;
+	device->shared.wanted = shared_wanted;
 	device->shared.name = setup->name;
 	device->shared.model = setup->model;
 	device->shared.writeback = true;
 	device->shared.writes_durable = true;
-	virtio_blk_serial(pipeline_uuid(setup->pipeline),
-			  device->shared.serial);
+	virtio_blk_serial(setup->uuid, device->shared.serial);
+	device->size_bytes = setup->size_bytes;
 	device->progress = setup->progress;
+	device->wanted = setup->wanted;
 	device->owner = setup->owner;
 	device->backend_fd = -1;
 	device->queue_count = setup->queue_count;
 	device->features_offered =
-		virtio_blk_model_features(setup->model,
-					  pipeline_read_only(setup->pipeline)) |
+		virtio_blk_model_features(setup->model, setup->read_only) |
 		BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 	result = vhost_shared_init(&device->shared);
 	if (result < 0) {

@@ -24,13 +24,19 @@ struct vhost_device;
 
 struct vhost_device_setup {
 	struct loop *loop;
-	struct pipeline *pipeline;
+	struct pipeline *pipeline; /* NULL: parked */
+	bool parking;
+	bool read_only;
+	uint8_t uuid[16];
+	uint64_t size_bytes;
 	struct vhost_counters *counters;
 	unsigned int queue_count;
 	const struct virtio_blk_model *model;
 	const char *name;
 	uint64_t stop_deadline_ns;
 	void (*progress)(void *owner);
+	/* A queue should run, and there is no pipeline. */
+	void (*wanted)(void *owner);
 	void *owner;
 };
 
@@ -65,6 +71,26 @@ bool vhost_device_released(struct vhost_device *device);
 
 /* Writes are answered before they are durable. */
 bool vhost_device_writes_back(const struct vhost_device *device);
+
+/* Takes no more requests. */
+void vhost_device_park(struct vhost_device *device);
+/* Returns: whether the pipeline has nothing of it any more. */
+bool vhost_device_parked(const struct vhost_device *device);
+/*
+ * NULL after it is parked; another one, from which requests are taken on.
+ * @size_bytes: of the disk now.
+ */
+void vhost_device_set_pipeline(struct vhost_device *device,
+			       struct pipeline *pipeline, uint64_t size_bytes);
+/* The front-end reads the config space again, if it listens. */
+void vhost_device_config_changed(struct vhost_device *device);
+/*
+ * After GET_VRING_BASE was handled: the VM has stopped here in the middle of a
+ * migration, so the answer is what lets it run elsewhere.
+ */
+bool vhost_device_hands_over(const struct vhost_device *device,
+			     const struct vhost_message *message);
+
 /* Queues that run, for the statistics. */
 unsigned int vhost_device_started_queues(const struct vhost_device *device);
 unsigned int vhost_device_in_flight(const struct vhost_device *device);

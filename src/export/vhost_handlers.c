@@ -340,7 +340,7 @@ static void config_bytes(const struct vhost_device *device,
 {
 	const struct virtio_blk_facts facts = {
 		.model = device->shared.model,
-		.size_bytes = pipeline_size_bytes(device->shared.pipeline),
+		.size_bytes = device->size_bytes,
 		.queue_count = (uint16_t)device->queue_count,
 		.writeback = device->shared.writeback,
 	};

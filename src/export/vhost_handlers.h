@@ -18,7 +18,9 @@
 struct vhost_device {
 	struct vhost_shared shared;
 	void (*progress)(void *owner);
+	void (*wanted)(void *owner);
 	void *owner;
+	uint64_t size_bytes; /* of the disk */
 	uint64_t features_offered;
 	uint64_t protocol_features;
 	uint8_t status; /* virtio's, as the VMM has told it */

@@ -74,6 +74,17 @@ static bool queue_active(const struct vhost_queue *queue)
 	       !queue->broken;
 }
 
+static bool shared_serves(const struct vhost_shared *shared)
+{
+	return shared->pipeline && !shared->parking;
+}
+
+static void queue_want_pipeline(struct vhost_queue *queue)
+{
+	if (queue_active(queue) && !queue->shared->pipeline)
+		queue->shared->wanted(queue->shared);
+}
+
 /* Shows the guest what has been staged. */
 static void queue_publish(struct vhost_queue *queue)
 {
@@ -169,6 +180,8 @@ static bool queue_poll(struct loop_poller *poller)
 	struct vhost_queue *queue = poller->owner;
 	unsigned int count = 0;
 
+	if (!shared_serves(queue->shared))
+		return false;
 	while (count < TAKE_MAX && (queue->replaying || queue_active(queue)) &&
 	       queue_step(queue))
 		count++;
@@ -179,7 +192,7 @@ static bool queue_arm(struct loop_poller *poller)
 {
 	struct vhost_queue *queue = poller->owner;
 
-	if (queue->starved)
+	if (queue->starved || !shared_serves(queue->shared))
 		return false;
 	if (queue->replaying)
 		return true;
@@ -309,6 +322,7 @@ int vhost_queue_set_kick(struct vhost_queue *queue, int fd)
 		close_fd(&fd);
 		queue_break(queue, "no memory for its kick");
 	}
+	queue_want_pipeline(queue);
 	return result;
 }
 
@@ -331,12 +345,13 @@ void vhost_queue_enable(struct vhost_queue *queue, bool enabled)
 	queue->enabled = enabled;
 	if (enabled && queue->started && !queue->broken)
 		queue->replaying = queue->replay_next < queue->replay_count;
+	queue_want_pipeline(queue);
 }
 
 bool vhost_queue_idle(const struct vhost_queue *queue)
 {
-	return queue->in_flight == 0 && !queue->replaying &&
-	       !queue->publish.queued;
+	return queue->in_flight == 0 && !queue->publish.queued &&
+	       !(queue->replaying && shared_serves(queue->shared));
 }
 
 bool vhost_queue_pause(struct vhost_queue *queue)
@@ -361,6 +376,7 @@ void vhost_queue_resume(struct vhost_queue *queue)
 {
 	queue->paused = false;
 	vhost_queue_find_rings(queue);
+	queue_want_pipeline(queue);
 }
 
 uint16_t vhost_queue_stop(struct vhost_queue *queue)
@@ -374,6 +390,7 @@ uint16_t vhost_queue_stop(struct vhost_queue *queue)
 	free(queue->slots);
 	queue->slots = NULL;
 	queue->started = false;
+	queue->replaying = false;
 	queue->replay_count = 0;
 	queue->replay_next = 0;
 	/* What wasn't replayed yet stays marked for the next start. */

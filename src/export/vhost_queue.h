@@ -8,9 +8,10 @@
  *   paused    we hold it still, to change memory or to stop
  *   broken    the guest broke the rules; nothing is taken any more
  *
- * Requests are taken while it is started, enabled and neither of the others.
- * A queue is idle when all that it took, or has to take up from a predecessor,
- * has been returned to the guest.
+ * Requests are taken while it is started, enabled and neither of the others,
+ * and there is a pipeline to give them to. A queue is idle when all that it
+ * took, or has to take up from a predecessor, has been returned to the guest;
+ * what a parked device couldn't take up stays in its in-flight region.
  */
 #ifndef FOREBAY_EXPORT_VHOST_QUEUE_H
 #define FOREBAY_EXPORT_VHOST_QUEUE_H
@@ -42,10 +43,13 @@ struct vhost_kick;
 /* What the queues of a device share. */
 struct vhost_shared {
 	struct loop *loop;
-	struct pipeline *pipeline;
+	struct pipeline *pipeline; /* NULL: parked, nothing is taken */
+	bool parking; /* nothing more is taken, so that it can be parked */
 	struct vhost_counters *counters;
 	/* A queue became idle, or a kick's poll has ended. */
 	void (*progress)(struct vhost_shared *shared);
+	/* A queue should run, and there is no pipeline. */
+	void (*wanted)(struct vhost_shared *shared);
 	const char *name; /* for the log */
 	char serial[VIRTIO_BLK_ID_BYTES];
 	const struct virtio_blk_model *model;

@@ -32,6 +32,13 @@ struct vhost_user_export {
 	struct loop_deferred stop;
 	void (*stop_done)(void *context);
 	void *stop_context;
+	struct loop_deferred park;
+	void (*park_done)(void *context);
+	void *park_context;
+	struct vhost_connection_events events;
+	void (*wanted)(void *owner);
+	void (*hand_over)(void *owner);
+	void *owner;
 };
 
 static void connect_waiting(struct vhost_user_export *export);
@@ -42,10 +49,38 @@ static void connection_closed(void *owner)
 
 	export->connection = NULL;
 	log_info("disk %s: vhost-user front-end disconnected", export->name);
+	if (export->setup.parking)
+		loop_defer(export->setup.loop, &export->park);
 	if (export->stopping)
 		loop_defer(export->setup.loop, &export->stop);
 	else
 		connect_waiting(export);
+}
+
+static void connection_progressed(void *owner)
+{
+	struct vhost_user_export *export = owner;
+
+	if (export->setup.parking)
+		loop_defer(export->setup.loop, &export->park);
+}
+
+static void connection_wanted(void *owner)
+{
+	struct vhost_user_export *export = owner;
+
+	if (export->wanted && !export->stopping)
+		export->wanted(export->owner);
+}
+
+static void connection_hand_over(void *owner)
+{
+	struct vhost_user_export *export = owner;
+
+	if (export->hand_over && !export->stopping)
+		export->hand_over(export->owner);
+	else
+		vhost_user_export_handed_over(export);
 }
 
 static void connect_waiting(struct vhost_user_export *export)
@@ -55,8 +90,7 @@ static void connect_waiting(struct vhost_user_export *export)
 	if (export->waiting_fd < 0)
 		return;
 	result = vhost_connection_create(&export->setup, export->waiting_fd,
-					 connection_closed, export,
-					 &export->connection);
+					 &export->events, &export->connection);
 	if (result < 0) {
 		log_error("disk %s: vhost-user front-end: %s", export->name,
 			  strerror(-result));
@@ -128,6 +162,8 @@ void vhost_user_export_stop(struct vhost_user_export *export,
 	export->stop_done = done;
 	export->stop_context = context;
 	unlink(export->socket_path);
+	/* What it waits for are the same requests. */
+	export->setup.parking = false;
 	if (export->waiting_fd >= 0)
 		close(export->waiting_fd);
 	export->waiting_fd = -1;
@@ -136,6 +172,67 @@ void vhost_user_export_stop(struct vhost_user_export *export,
 	if (export->connection)
 		vhost_connection_close(export->connection);
 	loop_defer(export->setup.loop, &export->stop);
+}
+
+static void park_advance(struct loop_deferred *deferred)
+{
+	struct vhost_user_export *export = deferred->owner;
+	struct vhost_device *device =
+		export->connection ? vhost_connection_device(export->connection)
+				   : NULL;
+
+	if (!export->setup.parking || (device && !vhost_device_parked(device)))
+		return;
+	export->setup.parking = false;
+	export->setup.pipeline = NULL;
+	if (device)
+		vhost_device_set_pipeline(device, NULL,
+					  export->setup.size_bytes);
+	export->park_done(export->park_context);
+}
+
+void vhost_user_export_park(struct vhost_user_export *export,
+			    void (*done)(void *context), void *context)
+{
+	assert(export->setup.pipeline && !export->setup.parking &&
+	       !export->stopping);
+	export->setup.parking = true;
+	export->park_done = done;
+	export->park_context = context;
+	if (export->connection)
+		vhost_device_park(vhost_connection_device(export->connection));
+	loop_defer(export->setup.loop, &export->park);
+}
+
+void vhost_user_export_unpark(struct vhost_user_export *export,
+			      struct pipeline *pipeline)
+{
+	uint64_t size_bytes = pipeline_size_bytes(pipeline);
+	bool resized = size_bytes != export->setup.size_bytes;
+	struct vhost_device *device;
+
+	assert(!export->setup.pipeline && !export->stopping);
+	export->setup.pipeline = pipeline;
+	export->setup.size_bytes = size_bytes;
+	if (!export->connection)
+		return;
+	device = vhost_connection_device(export->connection);
+	vhost_device_set_pipeline(device, pipeline, size_bytes);
+	if (resized)
+		vhost_device_config_changed(device);
+}
+
+void vhost_user_export_handed_over(struct vhost_user_export *export)
+{
+	if (export->connection)
+		vhost_connection_handed_over(export->connection);
+}
+
+bool vhost_user_export_wants(const struct vhost_user_export *export)
+{
+	return !export->setup.pipeline && export->connection &&
+	       vhost_device_started_queues(
+		       vhost_connection_device(export->connection)) > 0;
 }
 
 static void export_free(struct vhost_user_export *export)
@@ -236,6 +333,29 @@ int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
 		.stop_deadline_ns = deadline_ms * NS_PER_MS,
 		.name = export->name,
 	};
+	if (pipeline) {
+		memcpy(export->setup.uuid, pipeline_uuid(pipeline),
+		       sizeof(export->setup.uuid));
+		export->setup.size_bytes = pipeline_size_bytes(pipeline);
+		export->setup.read_only = pipeline_read_only(pipeline);
+	} else {
+		memcpy(export->setup.uuid, options->uuid,
+		       sizeof(export->setup.uuid));
+		export->setup.size_bytes = options->size_bytes;
+		export->setup.read_only = options->read_only;
+	}
+	export->wanted = options->wanted;
+	export->hand_over = options->hand_over;
+	export->owner = options->owner;
+	export->events = (struct vhost_connection_events){
+		.closed = connection_closed,
+		.progressed = connection_progressed,
+		.wanted = connection_wanted,
+		.hand_over = connection_hand_over,
+		.owner = export,
+	};
+	export->park.run = park_advance;
+	export->park.owner = export;
 	export->accept.done = accept_done;
 	export->accept.owner = export;
 	export->stop.run = stop_advance;

@@ -7,6 +7,17 @@
  * for them. A front-end that comes back after this process was killed has its
  * unfinished requests carried out again (see inflight.h).
  *
+ * An export may be parked: without a pipeline it answers all that doesn't need
+ * one, and takes no request from the guest until it gets one.
+ *
+ *   create ---------> serving --park--> parked --unpark--> serving ...
+ *      `- no pipeline ------------------^  |
+ *                                          `- wanted(): a queue should run
+ *
+ * When a VM leaves in a migration, its last queue to stop makes hand_over()
+ * called. The VMM's question stays unanswered, so the VM doesn't run elsewhere,
+ * until vhost_user_export_handed_over().
+ *
  * Thread: everything on the disk's loop.
  */
 #ifndef FOREBAY_EXPORT_VHOST_USER_H
@@ -35,16 +46,39 @@ struct vhost_user_options {
 	unsigned int revision; /* DEVICE_REVISION_NEWEST */
 	/* How long a stop waits for requests in flight. */
 	unsigned int stop_deadline_ms; /* VHOST_USER_STOP_DEADLINE_MS */
+	/* What a pipeline would say; not looked at if there is one. */
+	uint8_t uuid[16];
+	uint64_t size_bytes;
+	bool read_only;
+	/* NULL: nobody wants to know. */
+	void (*wanted)(void *owner);
+	/* NULL: each hand-over is done at once. */
+	void (*hand_over)(void *owner);
+	void *owner;
 };
 
 /*
- * Listens at once; serves when the loop runs.
- * Order: @pipeline lives longer than the export.
+ * Listens at once; serves when the loop runs. @pipeline is NULL: parked.
+ * Order: @pipeline lives longer than the export, or until it is parked.
  */
 int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
 			     const struct vhost_user_options *options,
 			     struct vhost_user_export **ret_export,
 			     struct error *error);
+/*
+ * Takes nothing more from the guest, lets what is in flight end and forgets the
+ * pipeline; then calls @done, once, never from inside this call. The VMM stays
+ * connected. Order: it serves.
+ */
+void vhost_user_export_park(struct vhost_user_export *export,
+			    void (*done)(void *context), void *context);
+/* Goes on. A running guest is told when the disk's size is another one. */
+void vhost_user_export_unpark(struct vhost_user_export *export,
+			      struct pipeline *pipeline);
+/* After hand_over(): the VM may run elsewhere. */
+void vhost_user_export_handed_over(struct vhost_user_export *export);
+/* Returns: whether a queue should run now, and there is no pipeline. */
+bool vhost_user_export_wants(const struct vhost_user_export *export);
 /*
  * Takes nothing more from the guest, lets what is in flight end, hangs up and
  * removes the socket; then calls @done, once, never from inside this call.

@@ -43,6 +43,14 @@ enum vhost_user_type {
 	VHOST_USER_GET_STATUS = 40,
 };
 
+/* Messages of the device to the front-end. */
+enum vhost_user_backend_type {
+	VHOST_USER_BACKEND_CONFIG_CHANGE_MSG = 2,
+};
+
+/* Bit of the device features that has every written page logged. */
+#define VHOST_USER_F_LOG_ALL 26
+
 /* Bit of the device features that allows protocol features. */
 #define VHOST_USER_F_PROTOCOL_FEATURES 30
 
