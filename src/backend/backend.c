@@ -4,6 +4,7 @@
  */
 #include "backend.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -90,6 +91,13 @@ const struct backend_info *backend_info(const struct backend *backend)
 void backend_submit(struct backend *backend, struct backend_io *io)
 {
 	backend->driver->submit(backend, io);
+}
+
+int backend_grow(struct backend *backend, uint64_t size_bytes,
+		 struct error *error)
+{
+	assert(size_bytes > backend->info.size_bytes);
+	return backend->driver->grow(backend, size_bytes, error);
 }
 
 void backend_close(struct backend *backend)

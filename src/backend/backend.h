@@ -118,6 +118,13 @@ struct backend_open_request {
 void backend_open(struct loop *loop, struct backend_open_request *request);
 const struct backend_info *backend_info(const struct backend *backend);
 void backend_submit(struct backend *backend, struct backend_io *io);
+/*
+ * Makes it larger, durably: what is added reads as zeros. Blocks for as long as
+ * that takes; no operation may be in flight.
+ * Returns: 0, -EOPNOTSUPP or why not, with words in @error.
+ */
+int backend_grow(struct backend *backend, uint64_t size_bytes,
+		 struct error *error);
 /* No operation may be in flight. Releases the locks. NULL is fine. */
 void backend_close(struct backend *backend);
 

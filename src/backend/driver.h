@@ -23,6 +23,8 @@ struct backend_driver {
 		     const char *location);
 	void (*submit)(struct backend *backend, struct backend_io *io);
 	void (*close)(struct backend *backend);
+	int (*grow)(struct backend *backend, uint64_t size_bytes,
+		    struct error *error);
 	int (*probe)(const char *location, uint64_t *ret_size_bytes,
 		     struct error *error);
 	int (*make)(const char *location, uint64_t size_bytes,

@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/falloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -250,6 +251,26 @@ static void file_close(struct backend *backend)
 	file_free(file);
 }
 
+static int file_grow(struct backend *backend, uint64_t size_bytes,
+		     struct error *error)
+{
+	struct file *file = container_of(backend, struct file, backend);
+
+	assert(file->in_flight == 0);
+	if (file->block_device)
+		return error_set(error, -EOPNOTSUPP,
+				 "image %s: is a block device of %" PRIu64
+				 " bytes: make the device larger first",
+				 file->path, file->backend.info.size_bytes);
+	if (ftruncate(file->buffered_fd, (off_t)size_bytes) < 0 ||
+	    fsync(file->buffered_fd) < 0)
+		return error_set(error, -errno,
+				 "image %s: can't be made larger: %s",
+				 file->path, strerror(errno));
+	file->backend.info.size_bytes = size_bytes;
+	return 0;
+}
+
 static int file_probe(const char *location, uint64_t *ret_size_bytes,
 		      struct error *error)
 {
@@ -334,6 +355,7 @@ const struct backend_driver file_driver = {
 	.open = file_open,
 	.submit = file_submit,
 	.close = file_close,
+	.grow = file_grow,
 	.probe = file_probe,
 	.make = file_make,
 	.remove = file_remove,

@@ -123,10 +123,11 @@ static void parse_disk(struct reader *reader, const json_t *document,
 {
 	static const char *const keys[] = {
 		"uuid",	   "name",    "size_bytes",	"backend", "read_only",
-		"filters", "exports", "control_socket", NULL,
+		"filters", "exports", "control_socket", "grow",	   NULL,
 	};
 	const json_t *size = json_object_get(document, "size_bytes");
 	const json_t *read_only = json_object_get(document, "read_only");
+	const json_t *grow = json_object_get(document, "grow");
 	const char *uuid = need_text(reader, document, "the disk", "uuid");
 
 	check_keys(reader, document, "the disk", keys);
@@ -146,6 +147,9 @@ static void parse_disk(struct reader *reader, const json_t *document,
 	if (read_only && !json_is_boolean(read_only))
 		fail(reader, "'read_only' of the disk isn't true or false");
 	config->read_only = json_is_true(read_only);
+	if (grow && !json_is_boolean(grow))
+		fail(reader, "'grow' of the disk isn't true or false");
+	config->grow = json_is_true(grow);
 }
 
 static void parse_filter(struct reader *reader, const json_t *object,

@@ -11,7 +11,9 @@
  *	                                "device_revision": 2,
  *	                                "stop_deadline_ms": 30000},
  *	             "nbd": {"socket": "/run/…", "name": "db1"}},
- *	 "control_socket": "/run/…"}
+ *	 "control_socket": "/run/…", "grow": false}
+ *
+ * `grow`: the disk is being resized: an image that is smaller is made larger.
  *
  * The gate for that file: behind it everything is there and well formed. Keys
  * that aren't known are refused, so that a mistyped one isn't lost in silence.
@@ -39,6 +41,7 @@ struct config {
 	const char *backend_uri;
 	uint64_t size_bytes;
 	bool read_only;
+	bool grow;
 	struct pipeline_filter_spec filters[PIPELINE_FILTERS_MAX];
 	uint32_t filter_count;
 	const char *vhost_user_socket; /* NULL: not exported */

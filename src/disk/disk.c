@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "disk_private.h"
 #include "log.h"
 #include "methods.h"
 #include "status_pipe.h"
@@ -34,21 +35,36 @@ const char *disk_state_name(enum disk_state state)
 		return "draining";
 	case DISK_CLOSING:
 		return "closing";
+	case DISK_INCOMING:
+		return "incoming";
+	case DISK_HANDED_OVER:
+		return "handed-over";
+	case DISK_TAKING_OVER:
+		return "taking-over";
+	case DISK_HANDING_OVER:
+		return "handing-over";
+	case DISK_RESIZING:
+		return "resizing";
 	case DISK_ENDED:
 		return "ended";
 	}
 	return NULL;
 }
 
-static void enter(struct disk *disk, enum disk_state state)
+void disk_enter(struct disk *disk, enum disk_state state)
 {
 	disk->state = state;
 	disk->reason[0] = '\0';
 }
 
-static void end(struct disk *disk, int exit_code)
+void disk_set_reason(struct disk *disk, const char *reason)
 {
-	enter(disk, DISK_ENDED);
+	snprintf(disk->reason, sizeof(disk->reason), "%s", reason);
+}
+
+void disk_end(struct disk *disk, int exit_code)
+{
+	disk_enter(disk, DISK_ENDED);
 	disk->exit_code = exit_code;
 	loop_stop(disk->loop);
 }
@@ -57,36 +73,48 @@ static void fail(struct disk *disk, const struct error *error)
 {
 	log_error("%s", error->message);
 	status_pipe_failed(disk->status_fd, error->message);
-	end(disk, 1);
+	disk_end(disk, 1);
 }
 
 /* Exports. */
 
-static int start_exports(struct disk *disk, struct error *error)
+int disk_start_vhost_user(struct disk *disk, struct error *error)
 {
 	const struct config *config = disk->config;
-	const struct vhost_user_options vhost_user = {
+	struct vhost_user_options options = {
 		.socket_path = config->vhost_user_socket,
 		.name = config->name,
 		.queues = config->queues,
 		.revision = config->device_revision,
 		.stop_deadline_ms = config->stop_deadline_ms,
+		.size_bytes = disk->size_bytes,
+		.read_only = config->read_only,
+		.wanted = handover_wanted,
+		.hand_over = handover_asked,
+		.owner = disk,
 	};
-	const struct nbd_options nbd = {
+
+	memcpy(options.uuid, config->uuid, sizeof(options.uuid));
+	return options.socket_path
+		       ? vhost_user_export_create(disk->loop, disk->pipeline,
+						  &options, &disk->vhost_user,
+						  error)
+		       : 0;
+}
+
+int disk_start_nbd(struct disk *disk, struct error *error)
+{
+	const struct config *config = disk->config;
+	const struct nbd_options options = {
 		.socket_path = config->nbd_socket,
 		.export_name = config->nbd_name,
 		.description = config->name,
 	};
-	int status = 0;
 
-	if (vhost_user.socket_path)
-		status = vhost_user_export_create(disk->loop, disk->pipeline,
-						  &vhost_user,
-						  &disk->vhost_user, error);
-	if (status == 0 && nbd.socket_path)
-		status = nbd_export_create(disk->loop, disk->pipeline, &nbd,
-					   &disk->nbd, error);
-	return status;
+	return options.socket_path
+		       ? nbd_export_create(disk->loop, disk->pipeline, &options,
+					   &disk->nbd, error)
+		       : 0;
 }
 
 static void exports_gone(struct disk *disk);
@@ -102,7 +130,7 @@ static void on_export_stopped(void *context)
 /* Goes on in exports_gone(). */
 static void stop_exports(struct disk *disk)
 {
-	enter(disk, DISK_STOPPING);
+	disk_enter(disk, DISK_STOPPING);
 	/* One more than there are, so that the last one is known. */
 	disk->exports_stopping = 1;
 	if (disk->vhost_user) {
@@ -141,20 +169,28 @@ static void on_closed(void *context, int status)
 	if (status == 0 && disk->drained)
 		status_pipe_closed(disk->status_fd);
 	answer_close(disk, status);
-	end(disk, disk->exit_code != 0 || status < 0);
+	disk_end(disk, disk->exit_code != 0 || status < 0);
 }
 
 static void close_pipeline(struct disk *disk)
 {
-	enter(disk, DISK_CLOSING);
+	disk_enter(disk, DISK_CLOSING);
 	pipeline_close(disk->pipeline, on_closed, disk);
+}
+
+void disk_ready(struct disk *disk)
+{
+	disk_enter(disk, DISK_READY);
+	if (disk->hand_over_due)
+		handover_asked(disk);
 }
 
 static void serve(struct disk *disk)
 {
 	struct error error = {0};
 
-	if (start_exports(disk, &error) < 0) {
+	if (disk_start_vhost_user(disk, &error) < 0 ||
+	    disk_start_nbd(disk, &error) < 0) {
 		/* What is open already is closed in order. */
 		log_error("%s", error.message);
 		status_pipe_failed(disk->status_fd, error.message);
@@ -162,7 +198,7 @@ static void serve(struct disk *disk)
 		stop_exports(disk);
 		return;
 	}
-	enter(disk, DISK_READY);
+	disk_ready(disk);
 }
 
 static void on_drained(void *context, int status)
@@ -204,6 +240,11 @@ static void quiet(struct disk *disk)
 {
 	struct pipeline_stuck stuck;
 
+	if (!disk->pipeline) { /* parked: nothing can be left behind */
+		disk->drained = disk->drain;
+		on_closed(disk, 0);
+		return;
+	}
 	pipeline_stuck(disk->pipeline, &stuck);
 	if (stuck.requests > 0) {
 		stay_stuck(disk, &stuck);
@@ -213,7 +254,7 @@ static void quiet(struct disk *disk)
 		close_pipeline(disk);
 		return;
 	}
-	enter(disk, DISK_DRAINING);
+	disk_enter(disk, DISK_DRAINING);
 	disk->drain = false;
 	pipeline_action(disk->pipeline, NULL, PIPELINE_ACTION_FLUSH, on_drained,
 			disk);
@@ -225,13 +266,20 @@ static void exports_gone(struct disk *disk)
 	nbd_export_destroy(disk->nbd);
 	disk->vhost_user = NULL;
 	disk->nbd = NULL;
-	if (disk->actions == 0)
-		quiet(disk);
-	else if (disk->hurry)
-		end(disk, 0);
+	if (disk->actions > 0 && disk->hurry)
+		disk_end(disk, 0);
 	else
-		snprintf(disk->reason, sizeof(disk->reason),
-			 "an action is under way");
+		disk_when_quiet(disk, quiet);
+}
+
+void disk_when_quiet(struct disk *disk, void (*when_quiet)(struct disk *disk))
+{
+	if (disk->actions == 0) {
+		when_quiet(disk);
+		return;
+	}
+	disk->quiet = when_quiet;
+	disk_set_reason(disk, "an action is under way");
 }
 
 void disk_action_begins(struct disk *disk)
@@ -241,17 +289,22 @@ void disk_action_begins(struct disk *disk)
 
 void disk_action_ends(struct disk *disk)
 {
+	void (*when_quiet)(struct disk * disk) = disk->quiet;
+
 	disk->actions--;
-	if (disk->state == DISK_STOPPING && disk->exports_stopping == 0 &&
-	    disk->actions == 0)
-		quiet(disk);
+	if (disk->actions > 0 || !when_quiet)
+		return;
+	disk->quiet = NULL;
+	when_quiet(disk);
 }
 
 int disk_close(struct disk *disk, bool drain,
 	       void (*closed)(void *context, int status), void *context)
 {
-	if (disk->state != DISK_READY)
+	if (disk->state != DISK_READY && disk->state != DISK_INCOMING &&
+	    disk->state != DISK_HANDED_OVER)
 		return -EBUSY;
+	loop_timer_cancel(disk->loop, &disk->handover_retry);
 	disk->drain = drain;
 	disk->closed = closed;
 	disk->closed_context = context;
@@ -270,11 +323,16 @@ void disk_terminate(struct disk *disk)
 	switch (disk->state) {
 	case DISK_OPENING:
 	case DISK_DRAINING:
+	case DISK_TAKING_OVER:
+	case DISK_HANDING_OVER:
+	case DISK_RESIZING:
 		log_info("ends while %s disk %s", disk_state_name(disk->state),
 			 disk->config->name);
-		end(disk, 0);
+		disk_end(disk, 0);
 		return;
 	case DISK_READY:
+	case DISK_INCOMING:
+	case DISK_HANDED_OVER:
 		disk_close(disk, false, NULL, NULL);
 		return;
 	case DISK_STOPPING:
@@ -283,7 +341,7 @@ void disk_terminate(struct disk *disk)
 			answer_close(disk, -ECANCELED);
 		disk->drain = false;
 		if (disk->exports_stopping == 0)
-			end(disk, 0);
+			disk_end(disk, 0);
 		return;
 	case DISK_CLOSING:
 	case DISK_ENDED:
@@ -297,9 +355,36 @@ static void on_progress(void *owner, const char *reason)
 {
 	struct disk *disk = owner;
 
-	snprintf(disk->reason, sizeof(disk->reason), "%s", reason);
+	disk_set_reason(disk, reason);
 	log_info("opening: %s", reason);
-	status_pipe_opening(disk->status_fd, reason);
+	/* One that was parked is parked again if it dies before it is open. */
+	if (disk->state == DISK_OPENING)
+		status_pipe_opening(disk->status_fd, reason);
+}
+
+void disk_open_pipeline(struct disk *disk, bool grow,
+			void (*done)(struct pipeline_open_request *request,
+				     int status, struct pipeline *pipeline,
+				     const struct error *error))
+{
+	const struct config *config = disk->config;
+
+	disk->opening = (struct pipeline_open_request){
+		.name = config->name,
+		.backend_uri = config->backend_uri,
+		.size_bytes = disk->size_bytes,
+		.read_only = config->read_only,
+		.grow = grow,
+		.filters = config->filters,
+		.filter_count = config->filter_count,
+		.lock_timeout_ns = LOCK_TIMEOUT_NS,
+		.done = done,
+		.progress = on_progress,
+		.owner = disk,
+	};
+	memcpy(disk->opening.uuid, config->uuid, sizeof(config->uuid));
+	disk->half_open = true;
+	pipeline_open(disk->loop, &disk->opening);
 }
 
 static void on_opened(struct pipeline_open_request *request, int status,
@@ -320,8 +405,31 @@ static void on_opened(struct pipeline_open_request *request, int status,
 	status_pipe_ready(disk->status_fd);
 }
 
+/* The export answers the VMM; all else waits until the VM runs here. */
+static void start_parked(struct disk *disk)
+{
+	struct error error = {0};
+
+	if (!disk->config->vhost_user_socket) {
+		error_set(&error, -EINVAL,
+			  "disk %s can't be incoming: it has no vhost-user-blk "
+			  "export for a VM to arrive at",
+			  disk->config->name);
+		fail(disk, &error);
+		return;
+	}
+	if (disk_start_vhost_user(disk, &error) < 0) {
+		fail(disk, &error);
+		return;
+	}
+	disk_enter(disk, DISK_INCOMING);
+	log_info("disk %s is incoming", disk->config->name);
+	status_pipe_parked(disk->status_fd, disk_state_name(disk->state));
+}
+
 void disk_start(struct disk *disk, struct loop *loop,
-		const struct config *config, int status_fd)
+		const struct config *config,
+		const struct disk_start_options *options)
 {
 	struct error error = {0};
 	int status;
@@ -329,30 +437,18 @@ void disk_start(struct disk *disk, struct loop *loop,
 	*disk = (struct disk){
 		.loop = loop,
 		.config = config,
-		.status_fd = status_fd,
+		.size_bytes = config->size_bytes,
+		.status_fd = options->status_fd,
 	};
 	status = control_server_create(loop, config->control_socket,
 				       disk_methods, disk, &disk->control,
 				       &error);
-	if (status < 0) {
+	if (status < 0)
 		fail(disk, &error);
-		return;
-	}
-	disk->opening = (struct pipeline_open_request){
-		.name = config->name,
-		.backend_uri = config->backend_uri,
-		.size_bytes = config->size_bytes,
-		.read_only = config->read_only,
-		.filters = config->filters,
-		.filter_count = config->filter_count,
-		.lock_timeout_ns = LOCK_TIMEOUT_NS,
-		.done = on_opened,
-		.progress = on_progress,
-		.owner = disk,
-	};
-	memcpy(disk->opening.uuid, config->uuid, sizeof(config->uuid));
-	disk->half_open = true;
-	pipeline_open(loop, &disk->opening);
+	else if (options->incoming)
+		start_parked(disk);
+	else
+		disk_open_pipeline(disk, config->grow, on_opened);
 }
 
 bool disk_release(struct disk *disk)

@@ -11,7 +11,17 @@
  *   ENDED     the loop stops
  *
  * A drain that fails, and requests that are stuck below, lead back to READY:
- * nothing was lost, and somebody must be told. All else goes one way.
+ * nothing was lost, and somebody must be told.
+ *
+ * While a VM moves between hosts the disk is open on both, and parked on all
+ * but one: no pipeline, no lock on the image, nothing is read or served, but
+ * the VMM is connected (handover.c). A resize parks it too (resize.c).
+ *
+ *   INCOMING      parked: the VM will come here
+ *   HANDED_OVER   parked: the VM has left
+ *   TAKING_OVER   a queue runs here: the pipeline opens, as in OPENING
+ *   HANDING_OVER  the VM has stopped here: drains and closes the pipeline
+ *   RESIZING      the pipeline closes and opens again
  */
 #ifndef FOREBAY_DISK_DISK_H
 #define FOREBAY_DISK_DISK_H
@@ -32,7 +42,18 @@ enum disk_state {
 	DISK_STOPPING,
 	DISK_DRAINING,
 	DISK_CLOSING,
+	DISK_INCOMING,
+	DISK_HANDED_OVER,
+	DISK_TAKING_OVER,
+	DISK_HANDING_OVER,
+	DISK_RESIZING,
 	DISK_ENDED
+};
+
+/* How the disk begins. */
+struct disk_start_options {
+	bool incoming; /* parked, until its VM runs here */
+	int status_fd; /* negative: none */
 };
 
 struct disk {
@@ -51,6 +72,20 @@ struct disk {
 	struct nbd_export *nbd;
 	unsigned int exports_stopping;
 	unsigned int actions; /* under way in the filters */
+	/* Called once when there are none. */
+	void (*quiet)(struct disk *disk);
+	uint64_t size_bytes; /* now */
+
+	/* handover.c's */
+	enum disk_state parked_as; /* before TAKING_OVER */
+	bool hand_over_due; /* as soon as it is READY */
+	struct loop_timer handover_retry;
+
+	/* resize.c's */
+	uint64_t resize_bytes;
+	struct error resize_error;
+	void (*resized)(void *context, const struct error *error);
+	void *resize_context;
 
 	bool drain; /* wanted by the close that is under way */
 	bool drained; /* nothing came from the exports since */
@@ -64,12 +99,13 @@ const char *disk_state_name(enum disk_state state);
 
 /* Starts to open; failures end the loop with exit code 1. */
 void disk_start(struct disk *disk, struct loop *loop,
-		const struct config *config, int status_fd);
+		const struct config *config,
+		const struct disk_start_options *options);
 /*
  * Stops the exports, drains if @drain, closes. closed() (may be NULL) is called
  * with 0 when the disk is closed, or when it is READY again with the drain's
  * failure, or -EBUSY for requests that are stuck below.
- * Returns: 0, or -EBUSY unless the disk is READY.
+ * Returns: 0, or -EBUSY unless the disk is READY or parked.
  */
 int disk_close(struct disk *disk, bool drain,
 	       void (*closed)(void *context, int status), void *context);
@@ -79,6 +115,13 @@ void disk_terminate(struct disk *disk);
  * pipeline can't close before. */
 void disk_action_begins(struct disk *disk);
 void disk_action_ends(struct disk *disk);
+/*
+ * Makes a READY disk larger. resized() comes once, with NULL or the reason why
+ * the disk is as it was. Returns: 0, -EBUSY or -EINVAL, with words in @error.
+ */
+int disk_resize(struct disk *disk, uint64_t size_bytes,
+		void (*resized)(void *context, const struct error *error),
+		void *context, struct error *error);
 /*
  * After the loop has ended. Returns: false if the disk ended in the middle of
  * something, so that memory is left that only the end of the process frees.

@@ -36,7 +36,7 @@
 struct arguments {
 	const char *config_path;
 	const char *describe_path;
-	int status_fd;
+	struct disk_start_options start;
 };
 
 struct signals {
@@ -46,7 +46,7 @@ struct signals {
 };
 
 static const char usage[] =
-	"usage: forebay-disk --config FILE [--status-fd N]\n"
+	"usage: forebay-disk --config FILE [--status-fd N] [--incoming]\n"
 	"       forebay-disk --describe-filter FILE.so\n"
 	"       forebay-disk --help | --version\n"
 	"\n"
@@ -55,6 +55,7 @@ static const char usage[] =
 	"  --config FILE          the disk, as JSON\n"
 	"  --status-fd N          tell how the start goes, a JSON object a "
 	"line\n"
+	"  --incoming             serve nothing until the disk's VM runs here\n"
 	"  --describe-filter SO   print what a filter library says of itself\n"
 	"\n"
 	"Ends on SIGTERM or SIGINT, or when its control socket is told to "
@@ -81,6 +82,7 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"status-fd", required_argument, NULL, 's'},
+		{"incoming", no_argument, NULL, 'i'},
 		{"describe-filter", required_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'v'},
@@ -88,7 +90,7 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 	};
 	int option;
 
-	*ret = (struct arguments){.status_fd = -1};
+	*ret = (struct arguments){.start.status_fd = -1};
 	while ((option = getopt_long(count, words, "", options, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);
@@ -104,7 +106,10 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 			ret->config_path = optarg;
 		if (option == 'd')
 			ret->describe_path = optarg;
-		if (option == 's' && parse_fd(optarg, &ret->status_fd) < 0) {
+		if (option == 'i')
+			ret->start.incoming = true;
+		if (option == 's' &&
+		    parse_fd(optarg, &ret->start.status_fd) < 0) {
 			fprintf(stderr,
 				"forebay-disk: --status-fd takes the number "
 				"of a descriptor, not '%s'\n",
@@ -189,7 +194,8 @@ static int watch_signals(struct signals *signals, struct loop *loop,
 }
 
 /* Returns: the exit code. */
-static int serve(const struct config *config, int status_fd)
+static int serve(const struct config *config,
+		 const struct disk_start_options *options)
 {
 	static struct disk disk;
 	static struct signals signals;
@@ -198,12 +204,13 @@ static int serve(const struct config *config, int status_fd)
 
 	if (status < 0) {
 		log_error("io_uring isn't available: %s", strerror(-status));
-		status_pipe_failed(status_fd, "io_uring isn't available");
+		status_pipe_failed(options->status_fd,
+				   "io_uring isn't available");
 		return EXIT_FAILURE;
 	}
 	status = watch_signals(&signals, loop, &disk);
 	if (status == 0) {
-		disk_start(&disk, loop, config, status_fd);
+		disk_start(&disk, loop, config, options);
 		status = loop_run(loop);
 	}
 	if (status < 0) {
@@ -233,13 +240,13 @@ int main(int count, char **words)
 		return describe(arguments.describe_path);
 	if (config_read(arguments.config_path, &config, &error) < 0) {
 		log_error("%s", error.message);
-		status_pipe_failed(arguments.status_fd, error.message);
+		status_pipe_failed(arguments.start.status_fd, error.message);
 		return EXIT_FAILURE;
 	}
 	snprintf(program, sizeof(program), "forebay-disk[%s]", config.name);
 	log_open(program, LOG_LEVEL_INFO);
 	harden(config.name);
-	code = serve(&config, arguments.status_fd);
+	code = serve(&config, &arguments.start);
 	config_release(&config);
 	return code;
 }

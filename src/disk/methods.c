@@ -39,7 +39,8 @@ static void status_run(void *owner, struct control_call *call,
 /* Returns: true if there is a pipeline to ask; else @call is answered. */
 static bool need_pipeline(const struct disk *disk, struct control_call *call)
 {
-	if (disk->pipeline && disk->state != DISK_CLOSING)
+	if (disk->pipeline && disk->state != DISK_CLOSING &&
+	    disk->state != DISK_HANDING_OVER && disk->state != DISK_RESIZING)
 		return true;
 	control_fail(call, -EAGAIN, "disk %s is %s", disk->config->name,
 		     disk_state_name(disk->state));
@@ -54,10 +55,16 @@ static void stats_run(void *owner, struct control_call *call,
 	json_t *stats;
 
 	(void)params;
-	if (!need_pipeline(disk, call))
+	/* A parked disk has no figures but its exports'. */
+	if (!disk->vhost_user && !need_pipeline(disk, call))
 		return;
-	stats = pipeline_stats(disk->pipeline);
 	exports = json_object();
+	stats = disk->pipeline ? pipeline_stats(disk->pipeline) : json_object();
+	json_object_set_new(stats, "state",
+			    json_string(disk_state_name(disk->state)));
+	json_object_set_new(stats, "reason", json_string(disk->reason));
+	json_object_set_new(stats, "size_bytes",
+			    json_integer((json_int_t)disk->size_bytes));
 	if (disk->vhost_user)
 		json_object_set_new(exports, "vhost_user_blk",
 				    vhost_user_export_stats(disk->vhost_user));
@@ -208,11 +215,36 @@ static void close_run(void *owner, struct control_call *call,
 	}
 }
 
+static void on_resized(void *context, const struct error *error)
+{
+	struct control_call *call = context;
+
+	if (error)
+		control_fail(call, error->code, "%s", error->message);
+	else
+		control_reply(call, NULL);
+}
+
+static void resize_run(void *owner, struct control_call *call,
+		       const json_t *params)
+{
+	const json_t *size = json_object_get(params, "size_bytes");
+	struct error error = {0};
+
+	if (!json_is_integer(size) || json_integer_value(size) <= 0)
+		control_fail(call, -EINVAL,
+			     "'size_bytes' must be a positive number");
+	else if (disk_resize(owner, (uint64_t)json_integer_value(size),
+			     on_resized, call, &error) < 0)
+		control_fail(call, error.code, "%s", error.message);
+}
+
 const struct control_method disk_methods[] = {
 	{.name = "status", .run = status_run},
 	{.name = "stats", .run = stats_run},
 	{.name = "action", .run = action_run},
 	{.name = "set-properties", .run = set_properties_run},
 	{.name = "close", .run = close_run},
+	{.name = "resize", .run = resize_run},
 	{0},
 };

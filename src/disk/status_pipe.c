@@ -35,6 +35,11 @@ void status_pipe_ready(int fd)
 	write_line(fd, json_pack("{s:s}", "state", "ready"));
 }
 
+void status_pipe_parked(int fd, const char *state)
+{
+	write_line(fd, json_pack("{s:s}", "state", state));
+}
+
 void status_pipe_failed(int fd, const char *message)
 {
 	write_line(fd, json_pack("{s:s, s:s}", "state", "failed", "message",

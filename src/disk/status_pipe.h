@@ -5,6 +5,8 @@
  *
  *	{"state": "opening", "reason": "backend file:/srv/db1.img"}
  *	{"state": "ready"}
+ *	{"state": "incoming"} or {"state": "handed-over"}: it serves only when
+ *	its VM runs here, and then says that it is ready
  *	{"state": "failed", "message": "..."}
  *
  * and at the end, if the disk was drained before it was closed:
@@ -19,6 +21,7 @@
 /* @fd: negative for none. */
 void status_pipe_opening(int fd, const char *reason);
 void status_pipe_ready(int fd);
+void status_pipe_parked(int fd, const char *state);
 void status_pipe_failed(int fd, const char *message);
 void status_pipe_closed(int fd);
 

@@ -59,11 +59,12 @@ static void format(struct engine *engine)
 	image->tail_sequence = 1;
 }
 
-static int check_geometry(const struct engine *engine, struct error *error)
+static int take_geometry(struct engine *engine, struct error *error)
 {
-	const struct log_superblock *image = engine->superblock.image;
+	struct log_superblock *image = engine->superblock.image;
 
-	if (image->disk_bytes != engine->config.disk_bytes)
+	/* A disk grows; the next superblock says so. */
+	if (image->disk_bytes > engine->config.disk_bytes)
 		return error_set(error, -EUCLEAN,
 				 "it was made for a disk of %llu bytes, the "
 				 "disk has %llu",
@@ -77,6 +78,7 @@ static int check_geometry(const struct engine *engine, struct error *error)
 	    image->rows[image->row_count - 1].epoch > engine->config.epoch)
 		return error_set(error, -ESTALE,
 				 "another host has opened the disk since");
+	image->disk_bytes = engine->config.disk_bytes;
 	return 0;
 }
 
@@ -99,7 +101,7 @@ int superblock_choose(struct engine *engine, struct error *error)
 	}
 	if (best) {
 		memcpy(superblock->image, best, COPY_BYTES);
-		return check_geometry(engine, error);
+		return take_geometry(engine, error);
 	}
 	/*
 	 * The first append comes after the second superblock, so while a copy

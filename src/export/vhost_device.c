@@ -195,7 +195,6 @@ bool vhost_device_hands_over(const struct vhost_device *device,
 {
 	return message->header.type == VHOST_USER_GET_VRING_BASE &&
 	       device->shared.features & BIT(VHOST_USER_F_LOG_ALL) &&
-	       device->shared.pipeline &&
 	       vhost_device_started_queues(device) == 0;
 }
 

@@ -151,6 +151,18 @@ static void open_next(struct pipeline *pipeline)
 	instance_open(instance, on_opened, pipeline);
 }
 
+/* Durable before anything may rely on it. */
+static int grow_backend(struct pipeline *pipeline)
+{
+	struct backend *backend = pipeline->bottom.backend;
+	const struct pipeline_open_request *opening = pipeline->opening;
+
+	if (!opening->grow ||
+	    backend_info(backend)->size_bytes >= opening->size_bytes)
+		return 0;
+	return backend_grow(backend, opening->size_bytes, &pipeline->error);
+}
+
 static int check_backend(struct pipeline *pipeline,
 			 const struct backend_info *info)
 {
@@ -204,6 +216,8 @@ static void on_backend_open(struct backend_open_request *request, int status,
 	pipeline->bottom.backend = backend;
 	if (status < 0)
 		error_set(&pipeline->error, status, "%s", error->message);
+	if (status == 0)
+		status = grow_backend(pipeline);
 	if (status == 0)
 		status = check_backend(pipeline, backend_info(backend));
 	if (status == 0)

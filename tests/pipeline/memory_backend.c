@@ -147,6 +147,14 @@ const struct backend_info *backend_info(const struct backend *backend)
 	return &backend->info;
 }
 
+int backend_grow(struct backend *backend, uint64_t size_bytes,
+		 struct error *error)
+{
+	(void)backend;
+	(void)size_bytes;
+	return error_set(error, -EOPNOTSUPP, "memory doesn't grow");
+}
+
 void backend_close(struct backend *backend)
 {
 	if (!backend)

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * handover.c - a disk follows its VM from host to host.
+ *
+ *   source         the last queue stops while written pages are logged:
+ *                  HANDING_OVER: drain, close the pipeline, so that nothing of
+ *                  it and no lock is left; only then the VMM's question is
+ *                  answered, which is what lets the VM run elsewhere
+ *   destination    the first queue that runs: TAKING_OVER: open the pipeline,
+ *                  which waits for the image's lock, and serve
+ *
+ * A migration that fails or is cancelled starts the queues at the source again,
+ * which is the same as an arrival. Neither end ever fails a guest's request:
+ * what goes wrong is told as the reason and tried again while the VM waits.
+ *
+ * Runs on the disk's loop.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "clock.h"
+#include "disk_private.h"
+#include "log.h"
+#include "status_pipe.h"
+
+/* Before something that failed is tried again. */
+#define RETRY_NS (1 * NS_PER_SECOND)
+
+static void retry_later(struct disk *disk,
+			void (*expired)(struct loop_timer *timer))
+{
+	disk->handover_retry.expired = expired;
+	disk->handover_retry.owner = disk;
+	loop_timer_arm(disk->loop, &disk->handover_retry, RETRY_NS);
+}
+
+/* Arrival. */
+
+static void take_over_again(struct loop_timer *timer)
+{
+	struct disk *disk = timer->owner;
+
+	if (vhost_user_export_wants(disk->vhost_user))
+		handover_wanted(disk);
+}
+
+static void on_taken_over(struct pipeline_open_request *request, int status,
+			  struct pipeline *pipeline, const struct error *error)
+{
+	struct disk *disk = request->owner;
+	struct error nbd_error = {0};
+
+	disk->half_open = false;
+	if (status < 0) {
+		log_error("disk %s: its VM waits: %s", disk->config->name,
+			  error->message);
+		disk_enter(disk, disk->parked_as);
+		disk_set_reason(disk, error->message);
+		retry_later(disk, take_over_again);
+		if (disk->hand_over_due)
+			handover_asked(disk);
+		return;
+	}
+	disk->pipeline = pipeline;
+	vhost_user_export_unpark(disk->vhost_user, pipeline);
+	if (disk_start_nbd(disk, &nbd_error) < 0)
+		log_error("disk %s is served without NBD: %s",
+			  disk->config->name, nbd_error.message);
+	log_info("disk %s has arrived", disk->config->name);
+	status_pipe_ready(disk->status_fd);
+	disk_ready(disk);
+}
+
+void handover_wanted(void *owner)
+{
+	struct disk *disk = owner;
+
+	if (disk->state != DISK_INCOMING && disk->state != DISK_HANDED_OVER)
+		return; /* it opens already, or will end */
+	loop_timer_cancel(disk->loop, &disk->handover_retry);
+	disk->parked_as = disk->state;
+	disk_enter(disk, DISK_TAKING_OVER);
+	disk_open_pipeline(disk, false, on_taken_over);
+}
+
+/* Departure. */
+
+static void drain(struct disk *disk);
+
+static void drain_again(struct loop_timer *timer)
+{
+	drain(timer->owner);
+}
+
+static void on_closed(void *context, int status)
+{
+	struct disk *disk = context;
+
+	disk->pipeline = NULL;
+	if (status < 0)
+		log_error("disk %s closed with an error: %s",
+			  disk->config->name, strerror(-status));
+	disk_enter(disk, DISK_HANDED_OVER);
+	log_info("disk %s is handed over", disk->config->name);
+	status_pipe_parked(disk->status_fd, disk_state_name(disk->state));
+	vhost_user_export_handed_over(disk->vhost_user);
+}
+
+static void on_parked(void *context)
+{
+	struct disk *disk = context;
+
+	pipeline_close(disk->pipeline, on_closed, disk);
+}
+
+static void on_drained(void *context, int status)
+{
+	struct disk *disk = context;
+
+	if (status == 0) {
+		disk_set_reason(disk, "closing");
+		vhost_user_export_park(disk->vhost_user, on_parked, disk);
+		return;
+	}
+	snprintf(disk->reason, sizeof(disk->reason),
+		 "its data can't be brought to the backend (%s): the VM waits",
+		 strerror(-status));
+	log_error("disk %s can't be handed over yet: %s", disk->config->name,
+		  disk->reason);
+	retry_later(disk, drain_again);
+}
+
+static void drain(struct disk *disk)
+{
+	disk_set_reason(disk, "bringing its data to the backend");
+	pipeline_action(disk->pipeline, NULL, PIPELINE_ACTION_FLUSH, on_drained,
+			disk);
+}
+
+static void on_nbd_stopped(void *context)
+{
+	struct disk *disk = context;
+
+	nbd_export_destroy(disk->nbd);
+	disk->nbd = NULL;
+	disk_when_quiet(disk, drain);
+}
+
+/*
+ * No request comes from the VM any more, and NBD's clients must not write here
+ * while the VM writes elsewhere.
+ */
+static void hand_over(struct disk *disk)
+{
+	disk_enter(disk, DISK_HANDING_OVER);
+	log_info("disk %s: its VM leaves", disk->config->name);
+	if (disk->nbd)
+		nbd_export_stop(disk->nbd, on_nbd_stopped, disk);
+	else
+		disk_when_quiet(disk, drain);
+}
+
+void handover_asked(void *owner)
+{
+	struct disk *disk = owner;
+
+	disk->hand_over_due = false;
+	switch (disk->state) {
+	case DISK_READY:
+		hand_over(disk);
+		return;
+	case DISK_TAKING_OVER:
+	case DISK_RESIZING:
+		disk->hand_over_due = true;
+		return;
+	case DISK_INCOMING:
+	case DISK_HANDED_OVER:
+		vhost_user_export_handed_over(disk->vhost_user);
+		return;
+	case DISK_OPENING:
+	case DISK_STOPPING:
+	case DISK_DRAINING:
+	case DISK_CLOSING:
+	case DISK_HANDING_OVER:
+	case DISK_ENDED:
+		return; /* there is no VMM then, or it is hung up on */
+	}
+}

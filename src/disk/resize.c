@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * resize.c - a disk grows while its exports stay connected.
+ *
+ * Filters learn a disk's size when they open it. So the exports are parked, the
+ * pipeline is closed and opened again with the new size, and the guest is told.
+ * The backend grows while the pipeline opens, durably and before anything
+ * relies on it. If that fails the pipeline opens with the size that it had.
+ *
+ * forebayd has noted the new size before it asks (`grow` in the configuration),
+ * so a process that is killed in the middle is followed by one that goes on.
+ *
+ * Runs on the disk's loop.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "disk_private.h"
+#include "log.h"
+#include "status_pipe.h"
+
+#define SECTOR_BYTES 512u
+
+static void answer(struct disk *disk)
+{
+	void (*resized)(void *context, const struct error *error) =
+		disk->resized;
+
+	disk->resized = NULL;
+	resized(disk->resize_context,
+		disk->resize_error.code ? &disk->resize_error : NULL);
+}
+
+static void reopen(struct disk *disk, uint64_t size_bytes);
+
+static void on_reopened(struct pipeline_open_request *request, int status,
+			struct pipeline *pipeline, const struct error *error)
+{
+	struct disk *disk = request->owner;
+	uint64_t before_bytes = disk->resize_bytes;
+	struct error nbd_error = {0};
+
+	disk->half_open = false;
+	if (status < 0 && disk->size_bytes != before_bytes) {
+		disk->resize_error = *error;
+		reopen(disk, before_bytes);
+		return;
+	}
+	if (status < 0) {
+		log_error("disk %s can't be opened again: %s",
+			  disk->config->name, error->message);
+		status_pipe_failed(disk->status_fd, error->message);
+		disk->resize_error = *error;
+		answer(disk);
+		disk_end(disk, 1);
+		return;
+	}
+	disk->pipeline = pipeline;
+	if (disk->vhost_user)
+		vhost_user_export_unpark(disk->vhost_user, pipeline);
+	if (disk_start_nbd(disk, &nbd_error) < 0)
+		log_error("disk %s is served without NBD: %s",
+			  disk->config->name, nbd_error.message);
+	log_info("disk %s has %" PRIu64 " bytes", disk->config->name,
+		 disk->size_bytes);
+	answer(disk);
+	disk_ready(disk);
+}
+
+static void reopen(struct disk *disk, uint64_t size_bytes)
+{
+	bool grow = size_bytes > disk->resize_bytes;
+
+	disk->size_bytes = size_bytes;
+	disk_open_pipeline(disk, grow, on_reopened);
+}
+
+static void on_closed(void *context, int status)
+{
+	struct disk *disk = context;
+	uint64_t wanted_bytes = disk->resize_bytes;
+
+	disk->pipeline = NULL;
+	if (status < 0)
+		log_error("disk %s closed with an error: %s",
+			  disk->config->name, strerror(-status));
+	/* From here on it is the size to go back to. */
+	disk->resize_bytes = disk->size_bytes;
+	reopen(disk, wanted_bytes);
+}
+
+static void close_pipeline(struct disk *disk)
+{
+	pipeline_close(disk->pipeline, on_closed, disk);
+}
+
+static void on_parked(void *context)
+{
+	disk_when_quiet(context, close_pipeline);
+}
+
+static void park_vhost_user(struct disk *disk)
+{
+	if (disk->vhost_user)
+		vhost_user_export_park(disk->vhost_user, on_parked, disk);
+	else
+		on_parked(disk);
+}
+
+static void on_nbd_stopped(void *context)
+{
+	struct disk *disk = context;
+
+	nbd_export_destroy(disk->nbd);
+	disk->nbd = NULL;
+	park_vhost_user(disk);
+}
+
+int disk_resize(struct disk *disk, uint64_t size_bytes,
+		void (*resized)(void *context, const struct error *error),
+		void *context, struct error *error)
+{
+	const char *name = disk->config->name;
+
+	if (disk->state != DISK_READY)
+		return error_set(error, -EBUSY, "disk %s is %s", name,
+				 disk_state_name(disk->state));
+	if (size_bytes < disk->size_bytes || size_bytes > INT64_MAX ||
+	    size_bytes % SECTOR_BYTES != 0)
+		return error_set(error, -EINVAL,
+				 "disk %s has %" PRIu64
+				 " bytes and can only grow, to a multiple of "
+				 "%u",
+				 name, disk->size_bytes, SECTOR_BYTES);
+	disk->resized = resized;
+	disk->resize_context = context;
+	disk->resize_bytes = size_bytes;
+	disk->resize_error = (struct error){0};
+	if (size_bytes == disk->size_bytes) {
+		answer(disk);
+		return 0;
+	}
+	disk_enter(disk, DISK_RESIZING);
+	if (disk->nbd)
+		nbd_export_stop(disk->nbd, on_nbd_stopped, disk);
+	else
+		park_vhost_user(disk);
+	return 0;
+}
