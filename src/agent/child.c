@@ -70,10 +70,10 @@ static void write_identity(int lock_fd, pid_t pid)
 	file_write_all(lock_fd, text, strlen(text));
 }
 
-static int run(const struct child_spec *spec, const int fds[2], int log_fd,
-	       struct child *ret_child)
+static int run(const struct child_spec *spec, bool parked, const int fds[2],
+	       int log_fd, struct child *ret_child)
 {
-	const char *arguments[CHILD_ARGUMENTS_MAX + 3];
+	const char *arguments[CHILD_ARGUMENTS_MAX + 4];
 	char status_fd[16];
 	unsigned int count = 0;
 	const struct process_spec process = {
@@ -91,13 +91,16 @@ static int run(const struct child_spec *spec, const int fds[2], int log_fd,
 	snprintf(status_fd, sizeof(status_fd), "%d", PROCESS_FIRST_FD);
 	arguments[count++] = "--status-fd";
 	arguments[count++] = status_fd;
+	if (parked)
+		arguments[count++] = "--incoming";
 	arguments[count] = NULL;
 	return process_start(&process, &ret_child->pid, &ret_child->pidfd);
 }
 
-int child_start(const struct child_spec *spec, struct child *ret_child,
-		struct error *error)
+int child_start(const struct child_spec *spec, bool parked,
+		struct child *ret_child, struct error *error)
 {
+	static const char parking[] = "{\"state\":\"parking\"}\n";
 	_cleanup_fd_ int lock_fd = -1, status_fd = -1, log_fd = -1;
 	struct child child;
 	int result;
@@ -113,12 +116,16 @@ int child_start(const struct child_spec *spec, struct child *ret_child,
 	if (status_fd < 0)
 		return error_set(error, status_fd, "%s/status: %s",
 				 spec->folder, strerror(-status_fd));
+	/* Even if it dies at once, who comes next must not take the locks. */
+	if (parked)
+		file_write_all(status_fd, parking, strlen(parking));
 	log_fd = open(spec->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
 		      0640);
 	if (log_fd < 0)
 		return error_set(error, -errno, "log file %s: %s",
 				 spec->log_path, strerror(errno));
-	result = run(spec, (const int[]){status_fd, lock_fd}, log_fd, &child);
+	result = run(spec, parked, (const int[]){status_fd, lock_fd}, log_fd,
+		     &child);
 	if (result < 0)
 		return error_set(error, result, "%s can't be run: %s",
 				 spec->arguments[0], strerror(-result));
@@ -230,6 +237,10 @@ static enum child_report_state parse_state(const char *state)
 		return CHILD_REPORT_OPENING;
 	if (strcmp(state, "ready") == 0)
 		return CHILD_REPORT_READY;
+	if (strcmp(state, "parking") == 0)
+		return CHILD_REPORT_PARKING;
+	if (strcmp(state, "incoming") == 0 || strcmp(state, "handed-over") == 0)
+		return CHILD_REPORT_PARKED;
 	if (strcmp(state, "failed") == 0)
 		return CHILD_REPORT_FAILED;
 	if (strcmp(state, "closed") == 0)
@@ -276,4 +287,10 @@ void child_read_report(const struct child_spec *spec,
 	*end = '\0';
 	line = strrchr(bytes, '\n');
 	parse_report(line ? line + 1 : bytes, ret_report);
+}
+
+bool child_report_is_parked(const struct child_report *report)
+{
+	return report->state == CHILD_REPORT_PARKING ||
+	       report->state == CHILD_REPORT_PARKED;
 }

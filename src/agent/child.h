@@ -41,6 +41,8 @@ enum child_report_state {
 	CHILD_REPORT_NONE, /* nothing yet, or nothing that we know */
 	CHILD_REPORT_OPENING,
 	CHILD_REPORT_READY,
+	CHILD_REPORT_PARKING, /* started so: it hasn't said anything yet */
+	CHILD_REPORT_PARKED, /* ready, its disk's VM is elsewhere */
 	CHILD_REPORT_FAILED,
 	CHILD_REPORT_CLOSED, /* its last words: drained, all is safe */
 };
@@ -51,11 +53,14 @@ struct child_report {
 };
 
 /*
+ * @parked: it gets --incoming, and the status file says so from the start.
  * Returns: 0; -EBUSY if a process has the folder's lock (adopt it); or why it
  * could not be started.
  */
-int child_start(const struct child_spec *spec, struct child *ret_child,
-		struct error *error);
+int child_start(const struct child_spec *spec, bool parked,
+		struct child *ret_child, struct error *error);
+/* Whether the disk's VM was elsewhere when it was last heard of. */
+bool child_report_is_parked(const struct child_report *report);
 /*
  * Finds the process that an earlier forebayd started.
  * Returns: 0; -ENOENT if none runs; -EAGAIN if one runs that can't be named

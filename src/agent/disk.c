@@ -75,6 +75,7 @@ static void fill(struct disk *disk, json_t *document, int64_t revision)
 		.device_revision = disk_device_revision(document),
 		.queues = disk_queues(document),
 		.clean = json_is_true(json_object_get(document, "clean")),
+		.grows = json_is_true(json_object_get(document, "grows")),
 	};
 	assert(disk->id && disk->name && disk->backend && desired);
 	for (int i = 0; i <= DISK_DESIRED_DELETED; i++) {
@@ -129,18 +130,14 @@ int disk_load(struct agent *agent, const char *reference, struct disk *ret_disk,
 	return 0;
 }
 
-int disk_store(struct agent *agent, struct disk *disk,
-	       enum disk_desired desired, bool clean)
+/* Takes @next, the disk as it is to be. */
+static int replace(struct agent *agent, struct disk *disk, json_t *next)
 {
 	struct documents_txn txn = {0};
-	json_t *next = json_deep_copy(disk->document);
 	char id[UUID_TEXT_BYTES];
 	int result;
 
 	snprintf(id, sizeof(id), "%s", disk->id);
-	json_object_set_new(next, "desired",
-			    json_string(desired_names[desired]));
-	json_object_set_new(next, "clean", json_boolean(clean));
 	documents_expect(&txn, disk->revision, "disks/%s", id);
 	documents_put(&txn, next, "disks/%s", id);
 	result = documents_commit(agent->store, &txn);
@@ -148,6 +145,28 @@ int disk_store(struct agent *agent, struct disk *disk,
 		return result;
 	disk_free(disk);
 	return load_id(agent, id, disk);
+}
+
+int disk_store(struct agent *agent, struct disk *disk,
+	       enum disk_desired desired, bool clean)
+{
+	json_t *next = json_deep_copy(disk->document);
+
+	json_object_set_new(next, "desired",
+			    json_string(desired_names[desired]));
+	json_object_set_new(next, "clean", json_boolean(clean));
+	return replace(agent, disk, next);
+}
+
+int disk_store_size(struct agent *agent, struct disk *disk, uint64_t size_bytes,
+		    bool grows)
+{
+	json_t *next = json_deep_copy(disk->document);
+
+	json_object_set_new(next, "size_bytes",
+			    json_integer((json_int_t)size_bytes));
+	json_object_set_new(next, "grows", json_boolean(grows));
+	return replace(agent, disk, next);
 }
 
 int disk_register(struct agent *agent, const struct disk *disk,

@@ -39,6 +39,7 @@ struct disk {
 	unsigned int queues;
 	enum disk_desired desired;
 	bool clean;
+	bool grows; /* its backend may still be smaller than size_bytes */
 };
 
 struct disk_delete_options {
@@ -60,6 +61,9 @@ int disk_store(struct agent *agent, struct disk *disk,
 /* Of a stored document, also of one from before they were stored. */
 unsigned int disk_device_revision(const json_t *document);
 unsigned int disk_queues(const json_t *document);
+/* The same for its size. */
+int disk_store_size(struct agent *agent, struct disk *disk, uint64_t size_bytes,
+		    bool grows);
 const char *disk_desired_name(enum disk_desired desired);
 
 /* Makes the disk known to the supervisor, wanted as the store says. */
@@ -69,13 +73,24 @@ int disk_register(struct agent *agent, const struct disk *disk,
 void disk_ended(struct agent *agent, const char *id, bool clean);
 void disk_close_refused(struct agent *agent, const char *id);
 
+/* Of a disk that isn't open and whose cache may go: forgets what it holds. */
+int disk_delete_cache(struct agent *agent, const struct disk *disk,
+		      struct problem *problem);
+
 int disk_create(struct agent *agent, const json_t *body, json_t **ret_disk,
 		struct problem *problem);
 int disk_delete(struct agent *agent, const char *reference,
 		const struct disk_delete_options *options, json_t **ret_deleted,
 		struct problem *problem);
-int disk_open(struct agent *agent, const char *reference, bool *ret_done,
-	      struct problem *problem);
+/* @incoming: nothing is served, or locked, until the disk's VM runs here. */
+int disk_open(struct agent *agent, const char *reference, bool incoming,
+	      bool *ret_done, struct problem *problem);
+/* *ret_stall_ns: how long nothing was served; only if it's done. */
+int disk_restart(struct agent *agent, const char *reference, bool *ret_done,
+		 uint64_t *ret_stall_ns, struct problem *problem);
+/* @body: {size_bytes}; never less than now. */
+int disk_resize(struct agent *agent, const char *reference, const json_t *body,
+		bool *ret_done, struct problem *problem);
 int disk_close(struct agent *agent, const char *reference, bool *ret_done,
 	       struct problem *problem);
 int disk_flush(struct agent *agent, const char *reference, bool *ret_done,

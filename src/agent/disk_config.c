@@ -125,6 +125,8 @@ int disk_config_write(struct agent *agent, const struct disk *disk,
 		"backend", disk->backend, "read_only", disk->read_only,
 		"filters", filters, "exports", make_exports(agent, disk),
 		"control_socket", control.text);
+	if (disk->grows)
+		json_object_set_new(config, "grow", json_true());
 	written = config ? json_dumps(config, JSON_INDENT(2)) : NULL;
 	if (!written)
 		return problem_internal(problem, "disk", -ENOMEM);

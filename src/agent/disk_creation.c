@@ -26,6 +26,7 @@ struct wish {
 	const char *name;
 	const char *path;
 	const char *policy; /* or NULL */
+	const char *id; /* or NULL: a new one */
 	uint64_t size_bytes; /* 0 = not given */
 	bool read_only;
 	unsigned int device_revision;
@@ -33,9 +34,17 @@ struct wish {
 	json_t *exports;
 };
 
-static int make_id(char ret_id[UUID_TEXT_BYTES])
+/* The disk's own on another host, or a new one. */
+static int choose_id(const char *given, char ret_id[UUID_TEXT_BYTES])
 {
 	uint8_t uuid[UUID_BYTES];
+
+	if (given) {
+		if (uuid_parse(given, uuid) < 0)
+			return -EINVAL;
+		uuid_format(uuid, ret_id);
+		return 0;
+	}
 
 	if (getrandom(uuid, sizeof(uuid), 0) != sizeof(uuid))
 		return -EIO;
@@ -104,7 +113,7 @@ static int read_wish(const json_t *body, struct wish *wish,
 	static const char *const members[] = {
 		"name",	   "backend",	"size_bytes",	   "policy",
 		"exports", "read_only", "device_revision", "queues",
-		NULL};
+		"id",	   NULL};
 	const json_t *exports;
 	const char *backend;
 	int result;
@@ -124,6 +133,8 @@ static int read_wish(const json_t *body, struct wish *wish,
 	if (result == 0)
 		result = gate_string(body, "policy", false, &wish->policy,
 				     problem);
+	if (result == 0)
+		result = gate_string(body, "id", false, &wish->id, problem);
 	if (result == 0)
 		result = gate_list(body, "exports", false, &exports, problem);
 	if (result == 0)
@@ -174,6 +185,12 @@ static int explain_conflict(struct agent *agent, const struct wish *wish,
 	json_auto_t *entry = NULL;
 	struct problem ignored;
 
+	if (wish->id && disk_load(agent, wish->id, &owner, &ignored) == 0) {
+		problem_set(problem, PROBLEM_DISK_EXISTS,
+			    "id %s is disk %s's already", owner.id, owner.name);
+		problem_about(problem, "disk", owner.name);
+		return problem_hint(problem, "leave the id out for a new disk");
+	}
 	if (documents_get(agent->store, &entry, NULL, "backends/%s", backend) <
 		    0 ||
 	    disk_load(agent, json_string_value(json_object_get(entry, "id")),
@@ -194,10 +211,13 @@ static int record(struct agent *agent, const struct wish *wish,
 	char backend[GATE_PATH_LENGTH_MAX + 8];
 	struct documents_txn txn = {0};
 	char id[UUID_TEXT_BYTES];
-	int result = make_id(id);
+	int result = choose_id(wish->id, id);
 
 	if (result < 0) {
 		json_decref(policy);
+		if (result == -EINVAL)
+			return problem_set(problem, PROBLEM_BAD_REQUEST,
+					   "member \"id\" isn't a UUID");
 		return problem_internal(problem, "id", result);
 	}
 	snprintf(backend, sizeof(backend), "file:%s", image->path);

@@ -125,8 +125,8 @@ static int condemn(struct agent *agent, struct disk *disk,
 	return refuse_open(problem, disk);
 }
 
-static int delete_cache(struct agent *agent, const struct disk *disk,
-			struct problem *problem)
+int disk_delete_cache(struct agent *agent, const struct disk *disk,
+		      struct problem *problem)
 {
 	json_auto_t *answer = NULL;
 	struct error error = {0};
@@ -215,7 +215,7 @@ int disk_delete(struct agent *agent, const char *reference,
 		result = condemn(agent, &disk, problem);
 	if (result < 0)
 		return result;
-	result = delete_cache(agent, &disk, problem);
+	result = disk_delete_cache(agent, &disk, problem);
 	if (result == 0 && options->delete_backend)
 		result = image_delete(disk.backend + strlen("file:"), problem);
 	if (result < 0) {

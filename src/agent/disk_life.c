@@ -59,6 +59,28 @@ static int store(struct agent *agent, struct disk *disk,
 
 /* -- open --------------------------------------------------------------- */
 
+/* Its VM may have written on another host since the cache was filled. */
+static int prepare_incoming(struct agent *agent, struct disk *disk,
+			    struct problem *problem)
+{
+	if (disk->clean)
+		return disk_delete_cache(agent, disk, problem);
+	problem_set(problem, PROBLEM_DISK_DIRTY,
+		    "disk %s was not closed cleanly: its cache holds data that "
+		    "its backend lacks",
+		    disk->name);
+	problem_about(problem, "disk", disk->name);
+	return problem_hint(problem, "open and close it first");
+}
+
+static int refuse_served(struct problem *problem, const struct disk *disk)
+{
+	problem_set(problem, PROBLEM_DISK_OPEN,
+		    "disk %s is served here: it can't be incoming", disk->name);
+	problem_about(problem, "disk", disk->name);
+	return problem_hint(problem, "close it first");
+}
+
 /* How a disk was before somebody tried to open it. */
 struct before {
 	bool open;
@@ -101,8 +123,43 @@ static int prepare_open(struct agent *agent, struct disk *disk,
 		     problem);
 }
 
-int disk_open(struct agent *agent, const char *reference, bool *ret_done,
-	      struct problem *problem)
+/* Its process is up, so its backend is large enough. */
+static void settle_growth(struct agent *agent, struct disk *disk)
+{
+	struct problem ignored;
+	bool caches;
+
+	if (disk_store_size(agent, disk, disk->size_bytes, false) == 0)
+		disk_config_write(agent, disk, &caches, &ignored);
+}
+
+/* Says what is wanted, in the store and to the supervisor. */
+static int begin_open(struct agent *agent, struct disk *disk, bool incoming,
+		      struct problem *problem)
+{
+	bool open = disk->desired == DISK_DESIRED_OPEN;
+	struct unit unit = {0};
+	int result = 0;
+
+	if (incoming && open) {
+		supervisor_look(agent->supervisor, disk->id, &unit);
+		return unit.parked ? 0 : refuse_served(problem, disk);
+	}
+	if (incoming)
+		result = prepare_incoming(agent, disk, problem);
+	if (result == 0 && !open)
+		result = prepare_open(agent, disk, problem);
+	if (result < 0)
+		return result;
+	if (incoming)
+		supervisor_want_incoming(agent->supervisor, disk->id);
+	else
+		supervisor_want_up(agent->supervisor, disk->id, true);
+	return 0;
+}
+
+int disk_open(struct agent *agent, const char *reference, bool incoming,
+	      bool *ret_done, struct problem *problem)
 {
 	_cleanup_disk_ struct disk disk = {0};
 	struct unit unit = {0};
@@ -115,12 +172,9 @@ int disk_open(struct agent *agent, const char *reference, bool *ret_done,
 		return refuse_deleted(problem, &disk);
 	before.open = disk.desired == DISK_DESIRED_OPEN;
 	before.clean = disk.clean;
-	if (!before.open) {
-		result = prepare_open(agent, &disk, problem);
-		if (result < 0)
-			return result;
-	}
-	supervisor_want_up(agent->supervisor, disk.id, true);
+	result = begin_open(agent, &disk, incoming, problem);
+	if (result < 0)
+		return result;
 	result = supervisor_wait(agent->supervisor, disk.id, OPEN_TIMEOUT_NS,
 				 &unit);
 	if (result == -ECANCELED)
@@ -132,6 +186,8 @@ int disk_open(struct agent *agent, const char *reference, bool *ret_done,
 	if (result == 0 && unit.state == UNIT_DOWN)
 		return refuse_busy(problem, &disk);
 	*ret_done = result == 0 && unit.state == UNIT_UP;
+	if (*ret_done && disk.grows && !unit.parked)
+		settle_growth(agent, &disk);
 	return 0;
 }
 
@@ -194,7 +250,7 @@ int disk_close(struct agent *agent, const char *reference, bool *ret_done,
 	return 0;
 }
 
-/* -- questions to the disk's process ------------------------------------ */
+/* -- restart ------------------------------------------------------------ */
 
 static int refuse_not_open(struct problem *problem, const struct disk *disk,
 			   const struct unit *unit)
@@ -206,6 +262,39 @@ static int refuse_not_open(struct problem *problem, const struct disk *disk,
 					     ? "open it first"
 					     : "wait until it is open");
 }
+
+int disk_restart(struct agent *agent, const char *reference, bool *ret_done,
+		 uint64_t *ret_stall_ns, struct problem *problem)
+{
+	_cleanup_disk_ struct disk disk = {0};
+	struct unit unit = {0};
+	int result = disk_load(agent, reference, &disk, problem);
+
+	if (result < 0)
+		return result;
+	supervisor_look(agent->supervisor, disk.id, &unit);
+	/* Asked again while it goes on: then it is only waited for. */
+	if (unit.restart_ns == 0 &&
+	    supervisor_restart(agent->supervisor, disk.id) < 0)
+		return refuse_not_open(problem, &disk, &unit);
+	result = supervisor_wait(agent->supervisor, disk.id, OPEN_TIMEOUT_NS,
+				 &unit);
+	if (result == -ECANCELED)
+		return refuse_stopping(problem);
+	if (result == -ENOENT)
+		return refuse_busy(problem, &disk);
+	if (result == 0 && unit.state != UNIT_UP) {
+		problem_set(problem, PROBLEM_OPEN_FAILED,
+			    "disk %s was not started again: %s", disk.name,
+			    unit.reason);
+		return problem_about(problem, "disk", disk.name);
+	}
+	*ret_done = result == 0;
+	*ret_stall_ns = unit.stall_ns;
+	return 0;
+}
+
+/* -- questions to the disk's process ------------------------------------ */
 
 /* Loads the disk and calls its process. */
 static int ask(struct agent *agent, struct disk *disk,

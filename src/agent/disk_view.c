@@ -56,6 +56,17 @@ const char *disk_view_state(const struct unit *unit)
 	return "closed";
 }
 
+/* What its process says, where that is more than that it is up. */
+static const char *view_state(const struct view *view, const json_t *stats)
+{
+	const char *state = text(stats, "state");
+
+	if (view->unit.state != UNIT_UP || !state ||
+	    strcmp(state, "ready") == 0)
+		return disk_view_state(&view->unit);
+	return state;
+}
+
 uint64_t disk_view_dirty_bytes(const json_t *stats)
 {
 	const json_t *filter;
@@ -222,6 +233,9 @@ static const char *find_reason(const struct view *view)
 		       "write that back";
 	if (view->call && view->call->status < 0)
 		return view->call->error.message;
+	if (view->call && text(view->call->result, "reason") &&
+	    text(view->call->result, "reason")[0])
+		return text(view->call->result, "reason");
 	return view->stuck[0] ? view->stuck : NULL;
 }
 
@@ -242,8 +256,8 @@ static json_t *render(struct agent *agent, struct view *view)
 		json_object_get(disk, "backend"), "policy",
 		json_object_get(disk, "policy"), "desired",
 		json_object_get(disk, "desired"), "state",
-		disk_view_state(&view->unit), "reason", find_reason(view),
-		"pid", pid, "restarts", (int)view->unit.restarts, "exports",
+		view_state(view, stats), "reason", find_reason(view), "pid",
+		pid, "restarts", (int)view->unit.restarts, "exports",
 		view_exports(agent, disk), "mode",
 		view_mode(agent, view, stats), "dirty_bytes",
 		view_dirty(view, stats), "read_only",

@@ -218,6 +218,23 @@ int image_delete(const char *path, struct problem *problem)
 	return 0;
 }
 
+int image_size(const char *path, uint64_t *ret_bytes)
+{
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return -errno;
+	return measure(fd, &status, ret_bytes);
+}
+
+bool image_is_device(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 && S_ISBLK(status.st_mode);
+}
+
 void image_free(struct image *image)
 {
 	free(image->path);

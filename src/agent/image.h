@@ -23,6 +23,9 @@ int image_provide(const char *path, uint64_t size_bytes, bool read_only,
 		  struct image *ret_image, struct problem *problem);
 /* Deletes a regular file. Returns: 0 (also if it's gone) or a problem. */
 int image_delete(const char *path, struct problem *problem);
+/* Returns: 0, or why it can't be looked at. */
+int image_size(const char *path, uint64_t *ret_bytes);
+bool image_is_device(const char *path);
 void image_free(struct image *image);
 
 #endif

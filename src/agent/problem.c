@@ -74,6 +74,8 @@ static const struct {
 				  "The disk could not be closed cleanly"},
 	[PROBLEM_FLUSH_FAILED] = {"flush-failed", 502,
 				  "The disk could not be flushed"},
+	[PROBLEM_RESIZE_FAILED] = {"resize-failed", 502,
+				   "The disk could not be resized"},
 	[PROBLEM_POOL_REFUSED] = {"pool-refused", 502,
 				  "The cache daemon refused the pool"},
 	[PROBLEM_DATA_PLANE_DOWN] = {"data-plane-down", 503,

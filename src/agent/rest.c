@@ -118,12 +118,6 @@ static int parse_body(const struct exchange *exchange, json_t **ret_body,
 	return 0;
 }
 
-/* A verb on an object takes no body; POST on a collection needs one. */
-static bool needs_body(const struct route *route)
-{
-	return strcmp(route->method, "POST") == 0 && !strchr(route->path, '{');
-}
-
 static int answer(struct route_request *request, const struct route *route,
 		  const struct exchange *exchange, struct route_answer *answer,
 		  struct problem *problem)
@@ -135,7 +129,7 @@ static int answer(struct route_request *request, const struct route *route,
 		return problem_set(problem, PROBLEM_TOO_LARGE,
 				   "the body has more than %u bytes",
 				   REST_BODY_BYTES_MAX);
-	if (needs_body(route))
+	if (route->takes_body)
 		result = parse_body(exchange, &body, problem);
 	request->body = body;
 	return result < 0 ? result : route->handle(request, answer, problem);

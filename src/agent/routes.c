@@ -195,8 +195,40 @@ static int disk_remove(const struct route_request *request,
 static int disk_post_open(const struct route_request *request,
 			  struct route_answer *answer, struct problem *problem)
 {
+	bool incoming = false, done;
+	int result = gate_flag("incoming", request->query(request, "incoming"),
+			       &incoming, problem);
+
+	if (result == 0)
+		result = disk_open(request->agent, request->object, incoming,
+				   &done, problem);
+	return result < 0 ? result : give_disk(request, done, answer, problem);
+}
+
+static int disk_post_restart(const struct route_request *request,
+			     struct route_answer *answer,
+			     struct problem *problem)
+{
+	uint64_t stall_ns = 0;
 	bool done;
-	int result = disk_open(request->agent, request->object, &done, problem);
+	int result = disk_restart(request->agent, request->object, &done,
+				  &stall_ns, problem);
+
+	if (result == 0)
+		result = give_disk(request, done, answer, problem);
+	if (result == 0 && done)
+		json_object_set_new(answer->document, "stall_ns",
+				    json_integer((json_int_t)stall_ns));
+	return result;
+}
+
+static int disk_post_resize(const struct route_request *request,
+			    struct route_answer *answer,
+			    struct problem *problem)
+{
+	bool done;
+	int result = disk_resize(request->agent, request->object, request->body,
+				 &done, problem);
 
 	return result < 0 ? result : give_disk(request, done, answer, problem);
 }
@@ -243,22 +275,24 @@ static int disk_get_xml(const struct route_request *request,
 }
 
 const struct route routes[] = {
-	{"GET", "/v1/status", status_get},
-	{"GET", "/v1/pools", pools_get},
-	{"POST", "/v1/pools", pools_post},
-	{"GET", "/v1/pools/{pool}", pool_get},
-	{"GET", "/v1/policies", policies_get},
-	{"POST", "/v1/policies", policies_post},
-	{"GET", "/v1/policies/{policy}", policy_get},
-	{"GET", "/v1/filters", filters_get},
-	{"GET", "/v1/disks", disks_get},
-	{"POST", "/v1/disks", disks_post},
-	{"GET", "/v1/disks/{disk}", disk_get},
-	{"DELETE", "/v1/disks/{disk}", disk_remove},
-	{"POST", "/v1/disks/{disk}/open", disk_post_open},
-	{"POST", "/v1/disks/{disk}/close", disk_post_close},
-	{"POST", "/v1/disks/{disk}/flush", disk_post_flush},
-	{"GET", "/v1/disks/{disk}/stats", disk_get_stats},
-	{"GET", "/v1/disks/{disk}/xml", disk_get_xml},
-	{NULL, NULL, NULL},
+	{"GET", "/v1/status", status_get, false},
+	{"GET", "/v1/pools", pools_get, false},
+	{"POST", "/v1/pools", pools_post, true},
+	{"GET", "/v1/pools/{pool}", pool_get, false},
+	{"GET", "/v1/policies", policies_get, false},
+	{"POST", "/v1/policies", policies_post, true},
+	{"GET", "/v1/policies/{policy}", policy_get, false},
+	{"GET", "/v1/filters", filters_get, false},
+	{"GET", "/v1/disks", disks_get, false},
+	{"POST", "/v1/disks", disks_post, true},
+	{"GET", "/v1/disks/{disk}", disk_get, false},
+	{"DELETE", "/v1/disks/{disk}", disk_remove, false},
+	{"POST", "/v1/disks/{disk}/open", disk_post_open, false},
+	{"POST", "/v1/disks/{disk}/close", disk_post_close, false},
+	{"POST", "/v1/disks/{disk}/flush", disk_post_flush, false},
+	{"POST", "/v1/disks/{disk}/restart", disk_post_restart, false},
+	{"POST", "/v1/disks/{disk}/resize", disk_post_resize, true},
+	{"GET", "/v1/disks/{disk}/stats", disk_get_stats, false},
+	{"GET", "/v1/disks/{disk}/xml", disk_get_xml, false},
+	{NULL, NULL, NULL, false},
 };

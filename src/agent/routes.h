@@ -37,6 +37,7 @@ struct route {
 	const char *path; /* as in the API document, with at most one {name} */
 	int (*handle)(const struct route_request *request,
 		      struct route_answer *answer, struct problem *problem);
+	bool takes_body; /* a JSON object, which it needs then */
 };
 
 /* Ends with an entry without a method. */

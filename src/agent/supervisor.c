@@ -119,7 +119,8 @@ static void adopt(struct watched *watched, uint64_t now_ns)
 static void start(struct watched *watched, uint64_t now_ns)
 {
 	struct error error = {0};
-	int result = child_start(&watched->spec, &watched->child, &error);
+	int result = child_start(&watched->spec, watched->unit.parked,
+				 &watched->child, &error);
 
 	if (result == 0)
 		unit_started(&watched->unit, watched->child.pid);
@@ -175,8 +176,11 @@ static void read_status(struct watched *watched, uint64_t now_ns)
 		unit_opening(&watched->unit, report.message);
 		break;
 	case CHILD_REPORT_READY:
+	case CHILD_REPORT_PARKED:
+		unit_parked(&watched->unit, child_report_is_parked(&report));
 		unit_ready(&watched->unit, now_ns);
 		break;
+	case CHILD_REPORT_PARKING:
 	case CHILD_REPORT_FAILED:
 	case CHILD_REPORT_CLOSED:
 	case CHILD_REPORT_NONE:
@@ -220,6 +224,11 @@ static void take_end(struct supervisor *supervisor, struct watched *watched,
 	if (report.state == CHILD_REPORT_FAILED)
 		message = report.message;
 	end.closed = report.state == CHILD_REPORT_CLOSED;
+	/* As it was, if it has said nothing of that. */
+	if (child_report_is_parked(&report))
+		unit_parked(&watched->unit, true);
+	else if (report.state == CHILD_REPORT_READY)
+		unit_parked(&watched->unit, false);
 	unit_exited(&watched->unit, end, message, now_ns);
 	supervisor->hooks.ended(supervisor->hooks.owner, watched->name,
 				watched->unit.clean);
@@ -395,6 +404,7 @@ static void catch_up(struct supervisor *supervisor, struct watched *watched)
 	if (watched->child.pid > 0 || watched->adopt_ns)
 		return;
 	child_read_report(&watched->spec, &report);
+	unit_parked(&watched->unit, child_report_is_parked(&report));
 	if (report.state == CHILD_REPORT_CLOSED)
 		supervisor->hooks.ended(supervisor->hooks.owner, watched->name,
 					true);
@@ -451,31 +461,73 @@ int supervisor_remove(struct supervisor *supervisor, const char *name)
 	return result;
 }
 
-static int want(struct supervisor *supervisor, const char *name, bool up,
-		bool probation)
+/* What somebody wants of a unit. */
+enum want {
+	WANT_UP,
+	WANT_UP_ON_PROBATION,
+	WANT_INCOMING,
+	WANT_DOWN,
+	WANT_RESTART,
+};
+
+static int apply(struct unit *unit, enum want want)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	switch (want) {
+	case WANT_UP:
+	case WANT_UP_ON_PROBATION:
+		/* Who opens it here says that its VM isn't elsewhere. */
+		if (unit->state == UNIT_DOWN || unit->state == UNIT_GAVE_UP)
+			unit_parked(unit, false);
+		unit_want_up(unit, want == WANT_UP_ON_PROBATION, now_ns);
+		return 0;
+	case WANT_INCOMING:
+		unit_want_incoming(unit, now_ns);
+		return 0;
+	case WANT_DOWN:
+		unit_want_down(unit);
+		return 0;
+	case WANT_RESTART:
+		return unit_restart(unit, now_ns);
+	}
+	return 0;
+}
+
+static int want(struct supervisor *supervisor, const char *name, enum want want)
 {
 	struct watched *watched;
+	int result = -ENOENT;
 
 	pthread_mutex_lock(&supervisor->lock);
 	watched = find(supervisor, name);
-	if (watched && up)
-		unit_want_up(&watched->unit, probation, clock_monotonic_ns());
-	else if (watched)
-		unit_want_down(&watched->unit);
+	if (watched)
+		result = apply(&watched->unit, want);
 	wake(supervisor);
 	pthread_mutex_unlock(&supervisor->lock);
-	return watched ? 0 : -ENOENT;
+	return result;
 }
 
 int supervisor_want_up(struct supervisor *supervisor, const char *name,
 		       bool probation)
 {
-	return want(supervisor, name, true, probation);
+	return want(supervisor, name,
+		    probation ? WANT_UP_ON_PROBATION : WANT_UP);
+}
+
+int supervisor_want_incoming(struct supervisor *supervisor, const char *name)
+{
+	return want(supervisor, name, WANT_INCOMING);
 }
 
 int supervisor_want_down(struct supervisor *supervisor, const char *name)
 {
-	return want(supervisor, name, false, false);
+	return want(supervisor, name, WANT_DOWN);
+}
+
+int supervisor_restart(struct supervisor *supervisor, const char *name)
+{
+	return want(supervisor, name, WANT_RESTART);
 }
 
 int supervisor_look(struct supervisor *supervisor, const char *name,

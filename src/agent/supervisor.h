@@ -61,7 +61,10 @@ int supervisor_remove(struct supervisor *supervisor, const char *name);
 /* As unit_want_up() and unit_want_down(). Returns: 0 or -ENOENT. */
 int supervisor_want_up(struct supervisor *supervisor, const char *name,
 		       bool probation);
+int supervisor_want_incoming(struct supervisor *supervisor, const char *name);
 int supervisor_want_down(struct supervisor *supervisor, const char *name);
+/* As unit_restart(), or -ENOENT. */
+int supervisor_restart(struct supervisor *supervisor, const char *name);
 
 /* Returns: 0 or -ENOENT. */
 int supervisor_look(struct supervisor *supervisor, const char *name,

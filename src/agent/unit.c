@@ -9,6 +9,7 @@
 #include "unit.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,6 +52,22 @@ void unit_want_up(struct unit *unit, bool probation, uint64_t now_ns)
 	say(unit, "");
 }
 
+void unit_want_incoming(struct unit *unit, uint64_t now_ns)
+{
+	if (unit->state == UNIT_DOWN || unit->state == UNIT_GAVE_UP)
+		unit->parked = true;
+	unit_want_up(unit, true, now_ns);
+}
+
+int unit_restart(struct unit *unit, uint64_t now_ns)
+{
+	if (unit->state != UNIT_UP || !unit->wanted)
+		return -EAGAIN;
+	unit->restart = true;
+	unit->restart_ns = now_ns;
+	return 0;
+}
+
 void unit_want_down(struct unit *unit)
 {
 	unit->wanted = false;
@@ -63,6 +80,7 @@ void unit_want_down(struct unit *unit)
 static enum unit_action terminate(struct unit *unit, uint64_t now_ns)
 {
 	unit->state = UNIT_ENDING;
+	unit->restart = false;
 	unit->next_ns = now_ns + UNIT_TERMINATE_NS;
 	return UNIT_TERMINATE;
 }
@@ -115,6 +133,8 @@ enum unit_action unit_decide(struct unit *unit, uint64_t now_ns,
 	} else if (!unit->wanted &&
 		   (unit->state == UNIT_UP || unit->state == UNIT_STARTING)) {
 		action = terminate(unit, now_ns);
+	} else if (unit->restart && unit->state == UNIT_UP) {
+		action = terminate(unit, now_ns);
 	} else if (is_timed(unit->state) && now_ns >= unit->next_ns) {
 		action = expire(unit, now_ns);
 	}
@@ -156,7 +176,15 @@ void unit_ready(struct unit *unit, uint64_t now_ns)
 	unit->state = UNIT_UP;
 	unit->up_ns = now_ns;
 	unit->probation = false;
+	if (unit->restart_ns > 0)
+		unit->stall_ns = now_ns - unit->restart_ns;
+	unit->restart_ns = 0;
 	say(unit, "");
+}
+
+void unit_parked(struct unit *unit, bool parked)
+{
+	unit->parked = parked;
 }
 
 /* It isn't there although it should be. */
@@ -238,6 +266,7 @@ void unit_exited(struct unit *unit, struct unit_end end, const char *message,
 
 	assert(unit->pid != 0);
 	unit->pid = 0;
+	unit->restart = false;
 	/* An exit status says nothing: SIGTERM ends a drain in order, too. */
 	if (end.closed)
 		unit->clean = true;
@@ -261,7 +290,8 @@ bool unit_is_settled(const struct unit *unit)
 	if (unit->state == UNIT_STUCK)
 		return true;
 	if (unit->wanted)
-		return unit->state == UNIT_UP || unit->state == UNIT_GAVE_UP;
+		return (unit->state == UNIT_UP && !unit->restart) ||
+		       unit->state == UNIT_GAVE_UP;
 	return unit->state == UNIT_DOWN;
 }
 

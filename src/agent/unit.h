@@ -63,6 +63,10 @@ struct unit {
 	/* Asked for by somebody who waits: the first failure is the answer. */
 	bool probation;
 	bool clean; /* the last process closed without a failure */
+	bool parked; /* its disk's VM is elsewhere: starts without serving */
+	bool restart; /* asked for, and not begun yet */
+	uint64_t restart_ns; /* when it was asked for; 0 = none under way */
+	uint64_t stall_ns; /* of the last restart: asked for until ready */
 	pid_t pid; /* 0 = no process */
 	unsigned int restarts;
 	unsigned int crashes; /* in a row */
@@ -84,6 +88,13 @@ void unit_init(struct unit *unit, bool drains);
 /* @probation: give up at the first failure before it's ready. */
 void unit_want_up(struct unit *unit, bool probation, uint64_t now_ns);
 void unit_want_down(struct unit *unit);
+/* Up, but parked: its disk's VM is yet to come. */
+void unit_want_incoming(struct unit *unit, uint64_t now_ns);
+/*
+ * A new process in the place of one that ends in order; no crash, no delay.
+ * Returns: 0, or -EAGAIN unless it is up and stays so.
+ */
+int unit_restart(struct unit *unit, uint64_t now_ns);
 
 /* The next action and when to ask again if no fact comes before. */
 enum unit_action unit_decide(struct unit *unit, uint64_t now_ns,
@@ -94,6 +105,8 @@ void unit_started(struct unit *unit, pid_t pid);
 void unit_start_failed(struct unit *unit, const char *message, uint64_t now_ns);
 void unit_opening(struct unit *unit, const char *reason);
 void unit_ready(struct unit *unit, uint64_t now_ns);
+/* Whether the process serves, or has left that to another host. */
+void unit_parked(struct unit *unit, bool parked);
 /* A process of ours that an earlier forebayd started. */
 void unit_adopted(struct unit *unit, pid_t pid);
 /*

@@ -136,6 +136,10 @@ static int fill_body(const struct invocation *invocation, json_t *body,
 	    json_object_set_new(body, "backend", uri) < 0 ||
 	    (policy &&
 	     json_object_set_new(body, "policy", json_string(policy)) < 0) ||
+	    (invocation->flags[FLAG_ID] &&
+	     json_object_set_new(body, "id",
+				 json_string(invocation->flags[FLAG_ID])) <
+		     0) ||
 	    (exports &&
 	     json_object_set_new(body, "exports", split_exports(exports)) < 0))
 		return error_set(error, -EINVAL,
@@ -195,19 +199,40 @@ int disk_stats(const struct invocation *invocation, struct client *client,
 int disk_open(const struct invocation *invocation, struct client *client,
 	      struct error *error)
 {
-	return disk_wait(invocation, client, "open", error);
+	return disk_wait(invocation, client,
+			 invocation->flags[FLAG_INCOMING] ? "open?incoming=true"
+							  : "open",
+			 NULL, error);
+}
+
+int disk_restart(const struct invocation *invocation, struct client *client,
+		 struct error *error)
+{
+	return disk_wait(invocation, client, "restart", NULL, error);
+}
+
+int disk_resize(const struct invocation *invocation, struct client *client,
+		struct error *error)
+{
+	json_t *body = json_object();
+	int ret = add_size(invocation, body, error);
+
+	if (ret == 0)
+		ret = disk_wait(invocation, client, "resize", body, error);
+	json_decref(body);
+	return ret;
 }
 
 int disk_close(const struct invocation *invocation, struct client *client,
 	       struct error *error)
 {
-	return disk_wait(invocation, client, "close", error);
+	return disk_wait(invocation, client, "close", NULL, error);
 }
 
 int disk_flush(const struct invocation *invocation, struct client *client,
 	       struct error *error)
 {
-	return disk_wait(invocation, client, "flush", error);
+	return disk_wait(invocation, client, "flush", NULL, error);
 }
 
 int disk_delete(const struct invocation *invocation, struct client *client,

@@ -56,6 +56,28 @@ int disk_view_opened(const json_t *disk)
 	return 0;
 }
 
+int disk_view_restarted(const json_t *disk)
+{
+	const json_t *stall_ns = json_object_get(disk, "stall_ns");
+
+	(void)printf("disk %s: %s", text_of(disk, "name"),
+		     text_of(disk, "state"));
+	if (stall_ns)
+		(void)printf("; nothing was served for %lld ms",
+			     (long long)json_integer_value(stall_ns) / 1000000);
+	(void)printf("\n");
+	return 0;
+}
+
+int disk_view_resized(const json_t *disk)
+{
+	char size[SIZE_BYTES];
+
+	(void)printf("disk %s: %s\n", text_of(disk, "name"),
+		     size_of(disk, "size_bytes", size));
+	return 0;
+}
+
 int disk_view_closed(const json_t *disk)
 {
 	(void)printf("disk %s: closed; everything is on %s\n",

@@ -13,6 +13,8 @@ int disk_view_stats(const json_t *stats);
 /* One line each, for what was just done. */
 int disk_view_created(const json_t *disk);
 int disk_view_opened(const json_t *disk);
+int disk_view_restarted(const json_t *disk);
+int disk_view_resized(const json_t *disk);
 int disk_view_closed(const json_t *disk);
 int disk_view_flushed(const json_t *disk);
 int disk_view_deleted(const json_t *deleted);

@@ -118,40 +118,50 @@ static void end_progress(struct progress *progress)
 
 static output_present_fn view_of(const char *verb)
 {
-	if (strcmp(verb, "open") == 0)
+	if (strncmp(verb, "open", strlen("open")) == 0)
 		return disk_view_opened;
+	if (strcmp(verb, "restart") == 0)
+		return disk_view_restarted;
+	if (strcmp(verb, "resize") == 0)
+		return disk_view_resized;
 	if (strcmp(verb, "close") == 0)
 		return disk_view_closed;
 	return disk_view_flushed;
 }
 
 int disk_wait(const struct invocation *invocation, struct client *client,
-	      const char *verb, struct error *error)
+	      const char *verb, const json_t *body, struct error *error)
 {
 	struct progress progress;
 	bool visible = start_progress(invocation, verb, &progress);
 	char *path = client_path("disks", invocation->operands[0], verb);
+	char *open_path = client_path("disks", invocation->operands[0], "open");
 	struct client_request request = {
 		.method = CLIENT_POST,
 		.path = path,
+		.body = body,
 		.subject_kind = "disk",
 		.subject_name = invocation->operands[0],
 		.waiting = visible ? on_waiting : NULL,
 		.waiting_context = &progress,
 	};
 	struct client_answer answer;
-	int ret =
-		path ? 0 : error_set(error, -ENOMEM, "forebay: out of memory");
+	int ret = path && open_path
+			  ? 0
+			  : error_set(error, -ENOMEM, "forebay: out of memory");
 
 	if (ret == 0)
 		ret = client_call(client, &request, &answer, error);
 	while (ret == 0 && answer.status == HTTP_ACCEPTED) {
 		client_answer_release(&answer);
 		pause_ms(PAUSE_MS);
+		if (request.path != open_path && strcmp(verb, "restart") == 0)
+			request.path = open_path; /* again would be twice */
 		ret = client_call(client, &request, &answer, error);
 	}
 	end_progress(&progress);
 	free(path);
+	free(open_path);
 	if (ret < 0)
 		return ret;
 	ret = output_answer(invocation, &answer, view_of(verb), error);

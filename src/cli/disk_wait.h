@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* disk_wait.h - the long verbs of a disk: open, close, flush. */
+/* disk_wait.h - the long verbs of a disk: open, close, restart ... */
 #ifndef FOREBAY_CLI_DISK_WAIT_H
 #define FOREBAY_CLI_DISK_WAIT_H
+
+#include <jansson.h>
 
 struct client;
 struct error;
 struct invocation;
 
 /*
- * POSTs @verb to the disk until it is done; shows the disk as it is then. While
- * it lasts a line on standard error tells how far it is, if that is a terminal.
+ * POSTs @verb to the disk until it is done, with @body (NULL: none); shows the
+ * disk as it is then. While it lasts a line on standard error tells how far it
+ * is, if that is a terminal.
  */
 int disk_wait(const struct invocation *invocation, struct client *client,
-	      const char *verb, struct error *error);
+	      const char *verb, const json_t *body, struct error *error);
 
 #endif

@@ -42,6 +42,10 @@ const struct flag grammar_flags[FLAG_COUNT] = {
 			 "of the guest's device: 1 to 64, 16 unless given"},
 	[FLAG_DEVICE_REVISION] = {"device-revision", 0, "NUMBER",
 				  "the device that the disk has elsewhere"},
+	[FLAG_INCOMING] = {"incoming", 0, NULL,
+			   "serve nothing until the VM arrives in a migration"},
+	[FLAG_ID] = {"id", 0, "UUID",
+		     "the id that the disk has on another host"},
 };
 
 static const struct verb status_verbs[] = {
@@ -126,7 +130,7 @@ static const struct verb disk_verbs[] = {
 		.flags = FLAG_BIT(FLAG_BACKEND) | FLAG_BIT(FLAG_SIZE) |
 			 FLAG_BIT(FLAG_POLICY) | FLAG_BIT(FLAG_EXPORT) |
 			 FLAG_BIT(FLAG_READ_ONLY) | FLAG_BIT(FLAG_QUEUES) |
-			 FLAG_BIT(FLAG_DEVICE_REVISION),
+			 FLAG_BIT(FLAG_DEVICE_REVISION) | FLAG_BIT(FLAG_ID),
 		.required = FLAG_BIT(FLAG_BACKEND),
 		.examples = {"forebay disk create web1 --backend "
 			     "/srv/images/web1.raw --policy gold",
@@ -151,8 +155,13 @@ static const struct verb disk_verbs[] = {
 	{
 		.name = "open",
 		.summary = "Start a disk's process; its sockets listen then",
+		.details = "With --incoming for a VM that will arrive in a "
+			   "migration: nothing is\nserved or locked until it "
+			   "runs here.",
 		.operands = ONE_DISK,
-		.examples = {"forebay disk open web1"},
+		.flags = FLAG_BIT(FLAG_INCOMING),
+		.examples = {"forebay disk open web1",
+			     "forebay disk open web1 --incoming"},
 		.run = disk_open,
 	},
 	{
@@ -161,6 +170,27 @@ static const struct verb disk_verbs[] = {
 		.operands = ONE_DISK,
 		.examples = {"forebay disk close web1"},
 		.run = disk_close,
+	},
+	{
+		.name = "restart",
+		.summary = "Replace a disk's process while its VM runs",
+		.details = "Requests in flight end first; the VMM reconnects. "
+			   "Says how long nothing\nwas served.",
+		.operands = ONE_DISK,
+		.examples = {"forebay disk restart web1"},
+		.run = disk_restart,
+	},
+	{
+		.name = "resize",
+		.summary = "Make a disk larger, also while its VM runs",
+		.details = "An image is extended; a block device must have the "
+			   "size already. A\nclosed disk's image is extended "
+			   "when it is opened.",
+		.operands = ONE_DISK,
+		.flags = FLAG_BIT(FLAG_SIZE),
+		.required = FLAG_BIT(FLAG_SIZE),
+		.examples = {"forebay disk resize web1 --size 40GiB"},
+		.run = disk_resize,
 	},
 	{
 		.name = "stats",

@@ -36,6 +36,10 @@ int disk_show(const struct invocation *invocation, struct client *client,
 	      struct error *error);
 int disk_open(const struct invocation *invocation, struct client *client,
 	      struct error *error);
+int disk_restart(const struct invocation *invocation, struct client *client,
+		 struct error *error);
+int disk_resize(const struct invocation *invocation, struct client *client,
+		struct error *error);
 int disk_close(const struct invocation *invocation, struct client *client,
 	       struct error *error);
 int disk_stats(const struct invocation *invocation, struct client *client,

@@ -227,7 +227,7 @@ static void stay_stuck(struct disk *disk, const struct pipeline_stuck *stuck)
 		  disk->config->name, stuck->requests);
 	if (disk->hurry) {
 		answer_close(disk, -EBUSY);
-		end(disk, 1);
+		disk_end(disk, 1);
 		return;
 	}
 	disk->drain = false;

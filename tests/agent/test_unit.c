@@ -11,6 +11,8 @@
 
 #include "unit.h"
 
+#include <errno.h>
+
 #define SECOND UINT64_C(1000000000)
 
 static const struct unit_end by_signal = {.known = true, .signal = SIGKILL};
@@ -379,6 +381,84 @@ static void an_adopted_process_that_nobody_wants_is_closed(void **state)
 	assert_int_equal(decide(&unit), UNIT_CLOSE);
 }
 
+static void a_restart_is_no_crash_and_knows_no_delay(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	assert_int_equal(unit_restart(&unit, now), 0);
+	assert_false(unit_is_settled(&unit));
+	assert_int_equal(decide(&unit), UNIT_TERMINATE);
+	assert_false(unit_is_settled(&unit));
+	now += 3;
+	unit_exited(&unit, with_zero, NULL, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	unit_started(&unit, 8);
+	now += 4;
+	unit_ready(&unit, now);
+	assert_true(unit_is_settled(&unit));
+	assert_int_equal(unit.stall_ns, 7);
+	assert_int_equal(unit.crashes, 0);
+	assert_int_equal(unit.restarts, 0);
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+}
+
+static void a_restart_outlives_a_crash_that_comes_first(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	assert_int_equal(unit_restart(&unit, now), 0);
+	unit_exited(&unit, unknown, NULL, now);
+	start_again(&unit);
+	unit_ready(&unit, now);
+	assert_true(unit_is_settled(&unit));
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+}
+
+static void only_what_is_up_can_be_restarted(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	unit_init(&unit, true);
+	assert_int_equal(unit_restart(&unit, now), -EAGAIN);
+	bring_up(&unit, true);
+	unit_want_down(&unit);
+	assert_int_equal(unit_restart(&unit, now), -EAGAIN);
+	assert_int_equal(decide(&unit), UNIT_CLOSE);
+}
+
+static void who_was_parked_is_parked_when_it_comes_back(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	now = 100 * SECOND;
+	unit_init(&unit, true);
+	unit_want_incoming(&unit, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	assert_true(unit.parked);
+	unit_started(&unit, 7);
+	unit_ready(&unit, now);
+	unit_exited(&unit, unknown, NULL, now);
+	start_again(&unit);
+	assert_true(unit.parked);
+}
+
+static void what_serves_already_is_not_parked(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit_want_incoming(&unit, now);
+	assert_false(unit.parked);
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -408,6 +488,11 @@ int main(void)
 		cmocka_unit_test(an_adopted_process_is_watched_like_our_own),
 		cmocka_unit_test(
 			an_adopted_process_that_nobody_wants_is_closed),
+		cmocka_unit_test(a_restart_is_no_crash_and_knows_no_delay),
+		cmocka_unit_test(a_restart_outlives_a_crash_that_comes_first),
+		cmocka_unit_test(only_what_is_up_can_be_restarted),
+		cmocka_unit_test(who_was_parked_is_parked_when_it_comes_back),
+		cmocka_unit_test(what_serves_already_is_not_parked),
 	};
 
 	return cmocka_run_group_tests_name("unit", tests, NULL, NULL);

@@ -101,18 +101,25 @@ class Guest:
     def start(self):
         """Boots; returns the seconds that it took."""
         start = time.monotonic()
+        self.launch()
+        self.await_ready()
+        return time.monotonic() - start
+
+    def launch(self):
+        """Starts QEMU; await_ready() waits until the guest has booted."""
         kernel.prepare()
         kernel.build_initramfs(self.path('initrd'), self.verify)
         self.process = Process(self.command_line(), self.path('qemu.log'))
         self.process.wait_for_file(self.path('serial'))
         self.serial = Line(self.path('serial'))
+
+    def await_ready(self):
         try:
             self.serial.read_until('GUEST-READY', BOOT_SECONDS)
         except (EOFError, TimeoutError) as error:
             raise RuntimeError(f'the guest did not boot: {error}\n'
                                + self.process.output()) from error
         self.must('true')
-        return time.monotonic() - start
 
     def begin(self, command):
         """Starts a command; finish() waits for it."""
