@@ -134,6 +134,16 @@ static void on_drained(void *context, int status)
 
 static void drain(struct disk *disk)
 {
+	struct pipeline_stuck stuck;
+
+	pipeline_stuck(disk->pipeline, &stuck);
+	if (stuck.requests > 0) {
+		snprintf(disk->reason, sizeof(disk->reason),
+			 "%u requests are stuck in the backend: the VM waits",
+			 stuck.requests);
+		retry_later(disk, drain_again);
+		return;
+	}
 	disk_set_reason(disk, "bringing its data to the backend");
 	pipeline_action(disk->pipeline, NULL, PIPELINE_ACTION_FLUSH, on_drained,
 			disk);

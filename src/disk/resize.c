@@ -33,6 +33,22 @@ static void answer(struct disk *disk)
 		disk->resize_error.code ? &disk->resize_error : NULL);
 }
 
+static void serve_again(struct disk *disk, struct pipeline *pipeline)
+{
+	struct error error = {0};
+
+	disk->pipeline = pipeline;
+	if (disk->vhost_user)
+		vhost_user_export_unpark(disk->vhost_user, pipeline);
+	if (disk_start_nbd(disk, &error) < 0)
+		log_error("disk %s is served without NBD: %s",
+			  disk->config->name, error.message);
+	log_info("disk %s has %" PRIu64 " bytes", disk->config->name,
+		 disk->size_bytes);
+	answer(disk);
+	disk_ready(disk);
+}
+
 static void reopen(struct disk *disk, uint64_t size_bytes);
 
 static void on_reopened(struct pipeline_open_request *request, int status,
@@ -40,7 +56,6 @@ static void on_reopened(struct pipeline_open_request *request, int status,
 {
 	struct disk *disk = request->owner;
 	uint64_t before_bytes = disk->resize_bytes;
-	struct error nbd_error = {0};
 
 	disk->half_open = false;
 	if (status < 0 && disk->size_bytes != before_bytes) {
@@ -57,16 +72,7 @@ static void on_reopened(struct pipeline_open_request *request, int status,
 		disk_end(disk, 1);
 		return;
 	}
-	disk->pipeline = pipeline;
-	if (disk->vhost_user)
-		vhost_user_export_unpark(disk->vhost_user, pipeline);
-	if (disk_start_nbd(disk, &nbd_error) < 0)
-		log_error("disk %s is served without NBD: %s",
-			  disk->config->name, nbd_error.message);
-	log_info("disk %s has %" PRIu64 " bytes", disk->config->name,
-		 disk->size_bytes);
-	answer(disk);
-	disk_ready(disk);
+	serve_again(disk, pipeline);
 }
 
 static void reopen(struct disk *disk, uint64_t size_bytes)
@@ -91,9 +97,21 @@ static void on_closed(void *context, int status)
 	reopen(disk, wanted_bytes);
 }
 
+/* Nothing can be closed under requests that the exports gave up. */
 static void close_pipeline(struct disk *disk)
 {
-	pipeline_close(disk->pipeline, on_closed, disk);
+	struct pipeline_stuck stuck;
+
+	pipeline_stuck(disk->pipeline, &stuck);
+	if (stuck.requests == 0) {
+		pipeline_close(disk->pipeline, on_closed, disk);
+		return;
+	}
+	error_set(&disk->resize_error, -EBUSY,
+		  "disk %s can't be resized: %u requests are stuck in its "
+		  "backend",
+		  disk->config->name, stuck.requests);
+	serve_again(disk, disk->pipeline);
 }
 
 static void on_parked(void *context)
