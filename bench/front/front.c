@@ -52,6 +52,23 @@ static size_t rings_bytes(uint16_t size)
 			sizeof(struct vring_used_elem) * size);
 }
 
+/* Room for either kind: a packed ring's parts are shorter. */
+static void queue_place(struct front_queue *queue, uint8_t *memory, bool packed)
+{
+	uint16_t size = queue->size;
+
+	queue->packed = packed;
+	if (packed) {
+		queue->ring = (void *)memory;
+		queue->driver_event = (void *)(memory + available_offset(size));
+		queue->device_event = queue->driver_event + 1;
+	} else {
+		queue->descriptors = (void *)memory;
+		queue->available = (void *)(memory + available_offset(size));
+		queue->used = (void *)(memory + used_offset(size));
+	}
+}
+
 static size_t slots_bytes(uint16_t size)
 {
 	return round_up((HEADER_BYTES + TABLE_BYTES) * size);
@@ -67,16 +84,16 @@ static void slots_free(struct front_queue *queue)
 	}
 }
 
-static int queue_layout(struct front_queue *queue, uint16_t size,
-			uint8_t *memory, bool indirect)
+static int queue_layout(struct front_queue *queue,
+			const struct front_options *options, uint8_t *memory)
 {
+	bool indirect = !options->no_indirect;
+	uint16_t size = options->queue_size;
 	uint8_t *slots = memory + rings_bytes(size);
 	uint8_t *tables = slots + HEADER_BYTES * size;
 
 	queue->size = size;
-	queue->descriptors = (void *)memory;
-	queue->available = (void *)(memory + available_offset(size));
-	queue->used = (void *)(memory + used_offset(size));
+	queue_place(queue, memory, options->packed);
 	queue->slot_count = indirect ? size : size / DIRECT_DESCRIPTORS;
 	queue->slots = calloc(queue->slot_count, sizeof(*queue->slots));
 	queue->free = calloc(queue->slot_count, sizeof(*queue->free));
@@ -123,9 +140,8 @@ static int memory_create(struct front *front)
 		return -errno;
 	}
 	for (unsigned int i = 0; i < options->queue_count; i++) {
-		int result = queue_layout(
-			&front->queues[i], options->queue_size,
-			front->memory + each * i, !options->no_indirect);
+		int result = queue_layout(&front->queues[i], options,
+					  front->memory + each * i);
 
 		if (result < 0)
 			return result;
@@ -146,6 +162,7 @@ int front_create(const struct front_options *options, struct front **ret_front)
 	front->socket = -1;
 	front->memory_fd = -1;
 	front->inflight_fd = -1;
+	front->log_fd = -1;
 	for (unsigned int i = 0; i < FRONT_QUEUES_MAX; i++) {
 		front->queues[i].kick_fd = -1;
 		front->queues[i].call_fd = -1;
@@ -181,6 +198,9 @@ void front_destroy(struct front *front)
 		munmap(front->memory, front->memory_bytes);
 	close_fd(&front->memory_fd);
 	close_fd(&front->inflight_fd);
+	if (front->log)
+		munmap(front->log, front->log_bytes);
+	close_fd(&front->log_fd);
 	free(front);
 }
 
@@ -208,6 +228,7 @@ void front_reset(struct front *front)
 		queue->available_next = 0;
 		queue->available_published = 0;
 		queue->used_next = 0;
+		queue->reaped = 0;
 		slots_free(queue);
 	}
 }
@@ -409,6 +430,10 @@ static uint64_t wanted_features(const struct front_options *options)
 		features |= BIT(VIRTIO_RING_F_EVENT_IDX);
 	if (!options->no_indirect)
 		features |= BIT(VIRTIO_RING_F_INDIRECT_DESC);
+	if (options->packed)
+		features |= BIT(VIRTIO_F_RING_PACKED);
+	if (options->log)
+		features |= BIT(VHOST_F_LOG_ALL);
 	if (!options->no_flush)
 		features |= BIT(VIRTIO_BLK_F_FLUSH);
 	if (options->discards)
@@ -427,6 +452,8 @@ static uint64_t wanted_protocol_features(const struct front_options *options)
 
 	if (!options->no_inflight)
 		features |= BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
+	if (options->log)
+		features |= BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD);
 	if (!options->memory_table)
 		features |= BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
 	return features;
@@ -450,6 +477,9 @@ int front_negotiate(struct front *front)
 		result = get_number(front, VHOST_USER_GET_QUEUE_NUM, &queues);
 	if (result == 0 && queues < front->options.queue_count)
 		result = -ENOSPC;
+	if (result == 0 && front->options.packed &&
+	    !(front->features & BIT(VIRTIO_F_RING_PACKED)))
+		result = -EOPNOTSUPP;
 	if (result == 0)
 		result = front_send(front, &(struct front_message){
 						   .type = VHOST_USER_SET_OWNER,
@@ -567,46 +597,148 @@ static int give_event(struct front *front, uint32_t type, unsigned int index,
 					 });
 }
 
-static int give_queue(struct front *front, unsigned int index)
+/* Where the parts of @index are; logged if the front logs. */
+static int give_address(struct front *front, unsigned int index)
 {
 	const struct front_queue *queue = &front->queues[index];
 	struct vhost_user_vring_address address = {
 		.index = index,
-		.descriptor = (uintptr_t)queue->descriptors,
-		.used = (uintptr_t)queue->used,
-		.available = (uintptr_t)queue->available,
+		.flags = front->logging ? VHOST_USER_VRING_LOG : 0,
 	};
+	const void *device =
+		queue->packed ? (const void *)queue->device_event : queue->used;
+
+	address.descriptor = queue->packed ? (uintptr_t)queue->ring
+					   : (uintptr_t)queue->descriptors;
+	address.available = queue->packed ? (uintptr_t)queue->driver_event
+					  : (uintptr_t)queue->available;
+	address.used = (uintptr_t)device;
+	address.log = front_guest_address(front, device);
+	return front_acknowledged(front,
+				  &(struct front_message){
+					  .type = VHOST_USER_SET_VRING_ADDR,
+					  .payload = &address,
+					  .bytes = sizeof(address),
+				  });
+}
+
+static int give_queue(struct front *front, unsigned int index)
+{
+	const struct front_queue *queue = &front->queues[index];
 	int result =
 		set_state(front, VHOST_USER_SET_VRING_NUM, index, queue->size);
 
-	/* A back-end that dies loses count; the used ring doesn't. */
+	/* A back-end that dies loses count; the rings don't. */
 	if (result == 0)
 		result = set_state(front, VHOST_USER_SET_VRING_BASE, index,
-				   queue->used->idx);
+				   front_base(queue));
 	if (result == 0)
-		result = front_acknowledged(
-			front, &(struct front_message){
-				       .type = VHOST_USER_SET_VRING_ADDR,
-				       .payload = &address,
-				       .bytes = sizeof(address),
-			       });
+		result = give_address(front, index);
 	if (result == 0)
 		result = give_event(front, VHOST_USER_SET_VRING_KICK, index,
 				    queue->kick_fd);
 	return result;
 }
 
+/* Device features without logging, which begins and ends by itself. */
+static int give_features(struct front *front)
+{
+	uint64_t features = front->features;
+
+	if (!front->logging)
+		features &= ~BIT(VHOST_F_LOG_ALL);
+	return set_number(front, VHOST_USER_SET_FEATURES, features);
+}
+
+static int log_create(struct front *front)
+{
+	uint64_t pages = (FRONT_GUEST_BASE + front->memory_bytes) / PAGE_BYTES;
+
+	if (front->log)
+		return 0;
+	front->log_bytes = round_up(pages / 8 + 1);
+	front->log_fd = memfd_create("log", MFD_CLOEXEC);
+	if (front->log_fd < 0 ||
+	    ftruncate(front->log_fd, (off_t)front->log_bytes) < 0)
+		return -errno;
+	front->log = mmap(NULL, front->log_bytes, PROT_READ | PROT_WRITE,
+			  MAP_SHARED, front->log_fd, 0);
+	if (front->log == MAP_FAILED) {
+		front->log = NULL;
+		return -errno;
+	}
+	return 0;
+}
+
+static int give_log(struct front *front)
+{
+	const struct vhost_user_log log = {.mmap_bytes = front->log_bytes};
+	union vhost_user_payload answer;
+	int result = front_send(front, &(struct front_message){
+					       .type = VHOST_USER_SET_LOG_BASE,
+					       .payload = &log,
+					       .bytes = sizeof(log),
+					       .fds = &front->log_fd,
+					       .fd_count = 1,
+				       });
+
+	if (result == 0)
+		result = front_receive(front, VHOST_USER_SET_LOG_BASE, &answer,
+				       NULL, NULL);
+	return result == 0 && answer.number != 0 ? -EREMOTEIO : result;
+}
+
+/* As QEMU does it while the queues run: features, then their addresses. */
+static int log_switch(struct front *front)
+{
+	int result = give_features(front);
+
+	for (unsigned int i = 0; i < front->options.queue_count && result == 0;
+	     i++)
+		result = give_address(front, i);
+	return result;
+}
+
+int front_log_start(struct front *front)
+{
+	int result = log_create(front);
+
+	if (result == 0)
+		result = give_log(front);
+	if (result < 0)
+		return result;
+	front->logging = true;
+	return log_switch(front);
+}
+
+int front_log_stop(struct front *front)
+{
+	front->logging = false;
+	return log_switch(front);
+}
+
+bool front_log_take(struct front *front, uint64_t address)
+{
+	uint64_t page = address / PAGE_BYTES;
+	uint8_t bit = (uint8_t)(1u << page % 8);
+
+	return __atomic_fetch_and(&front->log[page / 8], (uint8_t)~bit,
+				  __ATOMIC_SEQ_CST) &
+	       bit;
+}
+
 int front_start(struct front *front)
 {
 	unsigned int count = front->options.queue_count;
-	int result =
-		set_number(front, VHOST_USER_SET_FEATURES, front->features);
+	int result = give_features(front);
 
 	for (unsigned int i = 0; i < count; i++)
 		front->queues[i].event_index =
 			front->features & BIT(VIRTIO_RING_F_EVENT_IDX);
 	if (result == 0)
 		result = give_inflight(front);
+	if (result == 0 && front->logging)
+		result = give_log(front);
 	for (unsigned int i = 0; i < count && result == 0; i++)
 		result = give_event(front, VHOST_USER_SET_VRING_CALL, i,
 				    front->queues[i].call_fd);
@@ -652,7 +784,7 @@ int front_stop(struct front *front)
 					       &answer, NULL, NULL);
 		/* Stopped means: all that was taken has been returned. */
 		if (result == 0 &&
-		    answer.vring_state.number != front->queues[i].used->idx)
+		    answer.vring_state.number != front_base(&front->queues[i]))
 			result = -EPROTO;
 	}
 	return result;

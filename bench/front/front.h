@@ -11,7 +11,8 @@
  *
  * Memory of the machine, in guest-physical order:
  *
- *   each queue: descriptors, available ring, used ring
+ *   each queue: descriptors, available ring, used ring; or, if it is packed,
+ *               descriptor ring, driver's and device's event suppression
  *   each slot:  header, status, indirect table      (one request at a time)
  *   data:       the caller's, front_data()
  *
@@ -49,6 +50,8 @@ struct front_options {
 	bool cache_mode; /* it may write `writeback`: CONFIG_WCE */
 	bool no_inflight;
 	bool memory_table; /* SET_MEM_TABLE, not ADD_MEM_REG */
+	bool packed; /* packed virtqueues; -EOPNOTSUPP if there are none */
+	bool log; /* a log of pages that the back-end writes: front_log_... */
 	bool two_regions; /* memory in two adjacent ones, cut in the data */
 	unsigned int timeout_ms; /* for an answer; 0: 10 s */
 };
@@ -61,18 +64,30 @@ struct front_slot {
 	void *owner; /* the caller's */
 	uint64_t submitted_ns; /* the caller's */
 	uint16_t number; /* in its queue */
-	uint16_t descriptor; /* the first of its own in the ring: its head */
+	uint16_t descriptor; /* split: the first of its own, its head */
+	uint16_t count; /* packed: descriptors that it has in the ring */
 	bool busy;
 };
 
+/*
+ * In a split queue the places are free-running indexes; in a packed one they
+ * count descriptors modulo twice the size, with wrap counter 1 in the first
+ * half.
+ */
 struct front_queue {
-	struct vring_desc *descriptors;
+	struct vring_desc *descriptors; /* split */
 	struct vring_avail *available;
 	struct vring_used *used;
+	struct vring_packed_desc *ring; /* packed */
+	struct vring_packed_desc_event *driver_event;
+	struct vring_packed_desc_event *device_event;
+	bool packed;
+	uint16_t first_flags; /* of the first that isn't published yet */
 	uint16_t size;
 	uint16_t available_next; /* includes what isn't published yet */
 	uint16_t available_published;
 	uint16_t used_next;
+	uint64_t reaped; /* completions since the last reset */
 	bool event_index; /* as negotiated */
 	int kick_fd;
 	int call_fd;
@@ -97,6 +112,10 @@ struct front {
 	bool memory_given; /* on this connection */
 	int inflight_fd; /* kept from one connection to the next */
 	struct vhost_user_inflight inflight;
+	int log_fd;
+	uint8_t *log; /* a bit for each page of the guest, from address 0 */
+	size_t log_bytes;
+	bool logging;
 	struct front_queue queues[FRONT_QUEUES_MAX];
 };
 
@@ -155,6 +174,12 @@ int front_receive(struct front *front, uint32_t type,
 int front_acknowledged(struct front *front,
 		       const struct front_message *message);
 
+/* Begins and ends the logging of written pages, as a migration does. */
+int front_log_start(struct front *front);
+int front_log_stop(struct front *front);
+/* Whether the page at @address has been logged since it was last asked. */
+bool front_log_take(struct front *front, uint64_t address);
+
 uint8_t *front_data(const struct front *front);
 uint64_t front_guest_address(const struct front *front, const void *address);
 
@@ -169,6 +194,17 @@ int front_submit(struct front *front, unsigned int queue,
 		 struct front_slot **ret_slot);
 /* Makes @head available, whatever the descriptors say: for tests. */
 void front_offer(struct front_queue *queue, uint16_t head);
+/*
+ * Puts a descriptor into the next place of a packed ring, with AVAIL and USED
+ * for that place changed by @wrong_flags: for tests.
+ */
+void front_offer_packed(struct front_queue *queue,
+			const struct vring_packed_desc *descriptor,
+			uint16_t wrong_flags);
+/* Completions since the last reset, those not reaped yet included. */
+uint64_t front_returned(const struct front_queue *queue);
+/* What SET_VRING_BASE carries, as far as the rings in memory show it. */
+uint32_t front_base(const struct front_queue *queue);
 /* Publishes, and kicks the back-end if it wants that. */
 void front_kick(struct front_queue *queue);
 /* Returns: how many completions there were, at most @count. */

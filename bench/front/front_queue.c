@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * front_queue.c - the driver's side of a split virtqueue.
+ * front_queue.c - the driver's side of a virtqueue; what is special to packed
+ * ones is in front_packed.c.
  *
  * A slot owns its descriptors for good, so a request only fills them in. The
  * slot's number is found back from the head that the device returns.
@@ -8,10 +9,15 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
 
 #include "front.h"
+#include "front_packed.h"
+
+/* Of one request without an indirect table. */
+#define DIRECT_DESCRIPTORS 3u
 
 static bool uses_indirect(const struct front *front)
 {
@@ -66,13 +72,76 @@ static unsigned int chain_fill(const struct front *front,
 	return count;
 }
 
+static struct vring_desc indirect_descriptor(const struct front *front,
+					     const struct front_slot *slot,
+					     unsigned int count)
+{
+	return (struct vring_desc){
+		.addr = front_guest_address(front, slot->table),
+		.len = (uint32_t)(count * sizeof(struct vring_desc)),
+		.flags = VRING_DESC_F_INDIRECT,
+	};
+}
+
+static void submit_split(const struct front *front, struct front_queue *queue,
+			 struct front_slot *slot,
+			 const struct front_request *request)
+{
+	struct vring_desc *own = &queue->descriptors[slot->descriptor];
+
+	if (uses_indirect(front)) {
+		unsigned int count =
+			chain_fill(front, slot, request, slot->table, 0);
+
+		*own = indirect_descriptor(front, slot, count);
+	} else {
+		chain_fill(front, slot, request, own, slot->descriptor);
+	}
+	front_offer(queue, slot->descriptor);
+}
+
+/*
+ * A table for it has the fields of struct vring_packed_desc: the flags are
+ * where `next` is in the other one, and only WRITE is allowed.
+ */
+static void table_pack(struct vring_desc *table, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		const struct vring_packed_desc packed = {
+			.addr = table[i].addr,
+			.len = table[i].len,
+			.flags = table[i].flags & VRING_DESC_F_WRITE,
+		};
+
+		memcpy(&table[i], &packed, sizeof(packed));
+	}
+}
+
+static void submit_packed(const struct front *front, struct front_queue *queue,
+			  struct front_slot *slot,
+			  const struct front_request *request)
+{
+	struct vring_desc direct[DIRECT_DESCRIPTORS];
+	unsigned int count;
+
+	if (uses_indirect(front)) {
+		count = chain_fill(front, slot, request, slot->table, 0);
+		table_pack(slot->table, count);
+		direct[0] = indirect_descriptor(front, slot, count);
+		count = 1;
+	} else {
+		count = chain_fill(front, slot, request, direct, 0);
+	}
+	slot->count = (uint16_t)count;
+	front_packed_offer(queue, slot, direct, count);
+}
+
 int front_submit(struct front *front, unsigned int queue_index,
 		 const struct front_request *request,
 		 struct front_slot **ret_slot)
 {
 	struct front_queue *queue = &front->queues[queue_index];
 	struct front_slot *slot = front_next_slot(queue);
-	struct vring_desc *own;
 
 	if (!slot)
 		return -EAGAIN;
@@ -84,20 +153,10 @@ int front_submit(struct front *front, unsigned int queue_index,
 	slot->header->ioprio = 0;
 	slot->header->sector = request->sector;
 	*slot->status = 0xff;
-	own = &queue->descriptors[slot->descriptor];
-	if (uses_indirect(front)) {
-		unsigned int count =
-			chain_fill(front, slot, request, slot->table, 0);
-
-		*own = (struct vring_desc){
-			.addr = front_guest_address(front, slot->table),
-			.len = (uint32_t)(count * sizeof(struct vring_desc)),
-			.flags = VRING_DESC_F_INDIRECT,
-		};
-	} else {
-		chain_fill(front, slot, request, own, slot->descriptor);
-	}
-	front_offer(queue, slot->descriptor);
+	if (queue->packed)
+		submit_packed(front, queue, slot, request);
+	else
+		submit_split(front, queue, slot, request);
 	*ret_slot = slot;
 	return 0;
 }
@@ -122,6 +181,12 @@ static bool wants_kick(const struct front_queue *queue, uint16_t new,
 		 VRING_USED_F_NO_NOTIFY);
 }
 
+static void signal_kick(struct front_queue *queue)
+{
+	queue->kicks++;
+	eventfd_write(queue->kick_fd, 1);
+}
+
 void front_kick(struct front_queue *queue)
 {
 	uint16_t old = queue->available_published;
@@ -129,60 +194,85 @@ void front_kick(struct front_queue *queue)
 
 	if (old == new)
 		return;
+	if (queue->packed) {
+		if (front_packed_publish(queue))
+			signal_kick(queue);
+		return;
+	}
 	__atomic_store_n(&queue->available->idx, new, __ATOMIC_RELEASE);
 	queue->available_published = new;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (!wants_kick(queue, new, old))
-		return;
-	queue->kicks++;
-	eventfd_write(queue->kick_fd, 1);
+	if (wants_kick(queue, new, old))
+		signal_kick(queue);
 }
 
 static struct front_slot *slot_of(struct front_queue *queue, uint32_t head)
 {
-	unsigned int each = queue->slot_count == queue->size ? 1 : 3;
+	unsigned int each = queue->packed || queue->slot_count == queue->size
+				    ? 1
+				    : DIRECT_DESCRIPTORS;
 
 	if (head % each != 0 || head / each >= queue->slot_count)
 		return NULL;
 	return &queue->slots[head / each];
 }
 
+static bool completion_ready(const struct front_queue *queue)
+{
+	if (queue->packed)
+		return front_packed_ready(queue);
+	return __atomic_load_n(&queue->used->idx, __ATOMIC_ACQUIRE) !=
+	       queue->used_next;
+}
+
+static void completion_take(struct front_queue *queue,
+			    struct front_completion *completion)
+{
+	if (queue->packed) {
+		const struct front_packed_used used = front_packed_reap(queue);
+
+		completion->head = used.id;
+		completion->written = used.written;
+	} else {
+		const struct vring_used_elem *element =
+			&queue->used
+				 ->ring[queue->used_next & (queue->size - 1)];
+
+		completion->head = (uint16_t)element->id;
+		completion->written = element->len;
+		queue->used_next++;
+	}
+	queue->reaped++;
+	completion->slot = slot_of(queue, completion->head);
+	completion->status = 0xff;
+	if (completion->slot && completion->slot->busy) {
+		completion->status = *completion->slot->status;
+		slot_give_back(queue, completion->slot);
+	}
+}
+
 unsigned int front_reap(struct front_queue *queue,
 			struct front_completion *ret_completions,
 			unsigned int count)
 {
-	uint16_t used = __atomic_load_n(&queue->used->idx, __ATOMIC_ACQUIRE);
 	unsigned int done = 0;
 
-	while (done < count && queue->used_next != used) {
-		const struct vring_used_elem *element =
-			&queue->used
-				 ->ring[queue->used_next & (queue->size - 1)];
-		struct front_completion *completion = &ret_completions[done++];
-
-		completion->head = (uint16_t)element->id;
-		completion->written = element->len;
-		completion->slot = slot_of(queue, element->id);
-		completion->status = 0xff;
-		if (completion->slot && completion->slot->busy) {
-			completion->status = *completion->slot->status;
-			slot_give_back(queue, completion->slot);
-		}
-		queue->used_next++;
-	}
+	while (done < count && completion_ready(queue))
+		completion_take(queue, &ret_completions[done++]);
 	return done;
 }
 
 bool front_arm(struct front_queue *queue)
 {
-	if (queue->event_index)
+	if (queue->packed)
+		front_packed_arm(queue);
+	else if (queue->event_index)
 		__atomic_store_n(&queue->available->ring[queue->size],
 				 queue->used_next, __ATOMIC_RELAXED);
 	else
 		__atomic_store_n(&queue->available->flags, 0, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return __atomic_load_n(&queue->used->idx, __ATOMIC_ACQUIRE) !=
-	       queue->used_next;
+	return completion_ready(queue);
 }
 
 void front_disarm(struct front_queue *queue)
@@ -191,7 +281,9 @@ void front_disarm(struct front_queue *queue)
 	 * Half of the indexes' range away from both ends: the device may still
 	 * be between its last used index and its look at this word.
 	 */
-	if (queue->event_index)
+	if (queue->packed)
+		front_packed_disarm(queue);
+	else if (queue->event_index)
 		__atomic_store_n(&queue->available->ring[queue->size],
 				 (uint16_t)(queue->used_next + 0x8000u),
 				 __ATOMIC_RELAXED);

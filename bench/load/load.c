@@ -429,6 +429,7 @@ static int open_front(struct load *load, const char **ret_reason)
 	const struct load_options *options = load->options;
 	struct front_options front_options = {
 		.socket_path = options->socket_path,
+		.packed = options->packed,
 		.queue_count = options->queue_count,
 		.queue_size = 16,
 	};

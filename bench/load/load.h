@@ -29,6 +29,7 @@ struct load_options {
 	uint64_t bytes;
 	unsigned int flush_every; /* writes of a queue; 0: never */
 	enum load_wait wait;
+	bool packed; /* packed virtqueues */
 	bool verify;
 	double reconnect_seconds; /* how long a back-end may be away */
 	uint64_t seed;

@@ -38,6 +38,7 @@ static const char usage_text[] =
 	"  --size SIZE\n"
 	"  --flush-every N        a FLUSH after N writes of a queue\n"
 	"  --wait poll|irq        busy polling, or interrupts (default irq)\n"
+	"  --packed               packed virtqueues\n"
 	"  --verify               stamp what is written and check what is "
 	"read;\n"
 	"                         at the end read back all that was written\n"
@@ -62,6 +63,7 @@ enum option_number {
 	OPTION_SIZE,
 	OPTION_FLUSH_EVERY,
 	OPTION_WAIT,
+	OPTION_PACKED,
 	OPTION_VERIFY,
 	OPTION_RECONNECT,
 	OPTION_SEED,
@@ -85,6 +87,7 @@ static const struct option long_options[] = {
 	{"size", required_argument, NULL, OPTION_SIZE},
 	{"flush-every", required_argument, NULL, OPTION_FLUSH_EVERY},
 	{"wait", required_argument, NULL, OPTION_WAIT},
+	{"packed", no_argument, NULL, OPTION_PACKED},
 	{"verify", no_argument, NULL, OPTION_VERIFY},
 	{"reconnect", required_argument, NULL, OPTION_RECONNECT},
 	{"seed", required_argument, NULL, OPTION_SEED},
@@ -267,6 +270,8 @@ static int parse_arguments(int count, char **texts, struct arguments *arguments)
 		}
 		if (option == OPTION_JSON)
 			arguments->json = true;
+		else if (option == OPTION_PACKED)
+			arguments->load.packed = true;
 		else if (option == OPTION_VERIFY)
 			arguments->load.verify = true;
 		else if (option == OPTION_SOCKET)

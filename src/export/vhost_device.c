@@ -194,7 +194,7 @@ bool vhost_device_hands_over(const struct vhost_device *device,
 			     const struct vhost_message *message)
 {
 	return message->header.type == VHOST_USER_GET_VRING_BASE &&
-	       device->shared.features & BIT(VHOST_USER_F_LOG_ALL) &&
+	       device->shared.features & BIT(VHOST_F_LOG_ALL) &&
 	       vhost_device_started_queues(device) == 0;
 }
 

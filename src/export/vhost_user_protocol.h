@@ -19,6 +19,8 @@ enum vhost_user_type {
 	VHOST_USER_SET_OWNER = 3,
 	VHOST_USER_RESET_OWNER = 4,
 	VHOST_USER_SET_MEM_TABLE = 5,
+	VHOST_USER_SET_LOG_BASE = 6,
+	VHOST_USER_SET_LOG_FD = 7,
 	VHOST_USER_SET_VRING_NUM = 8,
 	VHOST_USER_SET_VRING_ADDR = 9,
 	VHOST_USER_SET_VRING_BASE = 10,
@@ -48,14 +50,13 @@ enum vhost_user_backend_type {
 	VHOST_USER_BACKEND_CONFIG_CHANGE_MSG = 2,
 };
 
-/* Bit of the device features that has every written page logged. */
-#define VHOST_USER_F_LOG_ALL 26
-
-/* Bit of the device features that allows protocol features. */
+/* Bits of the device features that the guest doesn't see. */
+#define VHOST_F_LOG_ALL 26
 #define VHOST_USER_F_PROTOCOL_FEATURES 30
 
 enum vhost_user_protocol_feature {
 	VHOST_USER_PROTOCOL_F_MQ = 0,
+	VHOST_USER_PROTOCOL_F_LOG_SHMFD = 1,
 	VHOST_USER_PROTOCOL_F_REPLY_ACK = 3,
 	VHOST_USER_PROTOCOL_F_BACKEND_REQ = 5,
 	VHOST_USER_PROTOCOL_F_CONFIG = 9,
@@ -97,6 +98,16 @@ struct vhost_user_vring_address {
 	uint64_t available;
 	uint64_t log;
 };
+
+/* In its flags: writes to the device's part of the ring are logged. */
+#define VHOST_USER_VRING_LOG 1u
+
+/* Of the log, where a bit stands for a page of guest-physical memory. */
+struct vhost_user_log {
+	uint64_t mmap_bytes;
+	uint64_t mmap_offset;
+};
+#define VHOST_USER_LOG_PAGE_BYTES 4096u
 
 struct vhost_user_region {
 	uint64_t guest_address;
@@ -144,6 +155,7 @@ union vhost_user_payload {
 	uint64_t number;
 	struct vhost_user_vring_state vring_state;
 	struct vhost_user_vring_address vring_address;
+	struct vhost_user_log log;
 	struct vhost_user_memory_table memory_table;
 	struct vhost_user_memory_slot memory_slot;
 	struct vhost_user_config config;
@@ -153,6 +165,7 @@ union vhost_user_payload {
 static_assert(sizeof(struct vhost_user_header) == 12, "wire format");
 static_assert(sizeof(struct vhost_user_vring_state) == 8, "wire format");
 static_assert(sizeof(struct vhost_user_vring_address) == 40, "wire format");
+static_assert(sizeof(struct vhost_user_log) == 16, "wire format");
 static_assert(sizeof(struct vhost_user_region) == 32, "wire format");
 static_assert(sizeof(struct vhost_user_memory_table) == 264, "wire format");
 static_assert(sizeof(struct vhost_user_memory_slot) == 40, "wire format");
