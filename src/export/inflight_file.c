@@ -17,9 +17,10 @@ static bool shape_valid(uint16_t queue_count, uint16_t queue_size)
 	       queue_size <= VIRTQUEUE_SIZE_MAX;
 }
 
-static uint64_t shape_bytes(uint16_t queue_count, uint16_t queue_size)
+static uint64_t shape_bytes(uint16_t queue_count, uint16_t queue_size,
+			    bool packed)
 {
-	return (uint64_t)inflight_queue_bytes(queue_size) * queue_count;
+	return (uint64_t)inflight_queue_bytes(queue_size, packed) * queue_count;
 }
 
 static void *map_shared(int fd, uint64_t offset, uint64_t bytes)
@@ -30,32 +31,25 @@ static void *map_shared(int fd, uint64_t offset, uint64_t bytes)
 	return map == MAP_FAILED ? NULL : map;
 }
 
-/* The seals keep the VMM from making our accesses fault. */
+/*
+ * All zeros: each region is formatted when its queue starts. The seals keep
+ * the VMM from making our accesses fault.
+ */
 int inflight_file_create(uint16_t queue_count, uint16_t queue_size,
 			 uint64_t *ret_bytes)
 {
-	struct inflight_file file = {
-		.queue_count = queue_count,
-		.queue_size = queue_size,
-		.bytes = shape_bytes(queue_count, queue_size) +
-			 sizeof(struct inflight_device),
-	};
+	uint64_t bytes = shape_bytes(queue_count, queue_size, true) +
+			 sizeof(struct inflight_device);
 	_cleanup_fd_ int fd = -1;
 
 	if (!shape_valid(queue_count, queue_size))
 		return -EINVAL;
 	fd = memfd_create("vhost-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0 || ftruncate(fd, (off_t)file.bytes) < 0 ||
+	if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
 		    0)
 		return -errno;
-	file.map = map_shared(fd, 0, file.bytes);
-	if (!file.map)
-		return -errno;
-	for (unsigned int i = 0; i < queue_count; i++)
-		inflight_format(inflight_file_region(&file, i), queue_size);
-	*ret_bytes = file.bytes;
-	inflight_file_unmap(&file);
+	*ret_bytes = bytes;
 	return take_fd(&fd);
 }
 
@@ -80,7 +74,8 @@ int inflight_file_map(struct inflight_file *file, int fd, uint64_t offset,
 	file->device = NULL;
 	if (!shape_valid(file->queue_count, file->queue_size))
 		return -EINVAL;
-	file->bytes = shape_bytes(file->queue_count, file->queue_size);
+	file->bytes =
+		shape_bytes(file->queue_count, file->queue_size, file->packed);
 	if (bytes >= file->bytes + sizeof(*file->device))
 		file->bytes += sizeof(*file->device);
 	else if (bytes < file->bytes)
@@ -94,7 +89,7 @@ int inflight_file_map(struct inflight_file *file, int fd, uint64_t offset,
 	file->map = map_shared(fd, offset, file->bytes);
 	if (!file->map)
 		return -errno;
-	bytes = shape_bytes(file->queue_count, file->queue_size);
+	bytes = shape_bytes(file->queue_count, file->queue_size, file->packed);
 	if (file->bytes > bytes)
 		file->device = (void *)(file->map + bytes);
 	return 0;
@@ -108,13 +103,12 @@ void inflight_file_unmap(struct inflight_file *file)
 	file->device = NULL;
 }
 
-struct inflight_region *inflight_file_region(const struct inflight_file *file,
-					     unsigned int queue)
+void *inflight_file_region(const struct inflight_file *file, unsigned int queue)
 {
 	if (!file->map || queue >= file->queue_count)
 		return NULL;
-	return (void *)(file->map +
-			inflight_queue_bytes(file->queue_size) * queue);
+	return file->map +
+	       inflight_queue_bytes(file->queue_size, file->packed) * queue;
 }
 
 enum inflight_cache_mode inflight_file_cache_mode(

@@ -42,22 +42,26 @@ struct inflight_file {
 	struct inflight_device *device; /* NULL: not kept */
 	uint16_t queue_count;
 	uint16_t queue_size;
+	bool packed; /* the kind of its regions */
 };
 
-/* Returns: a descriptor of a formatted file of @ret_bytes, or -errno. */
+/*
+ * Makes a file with room for either kind of regions: the driver may not have
+ * chosen yet. Returns: its descriptor, or -errno.
+ */
 int inflight_file_create(uint16_t queue_count, uint16_t queue_size,
 			 uint64_t *ret_bytes);
 /*
- * Maps what lies at @offset of @fd, as counts and sizes in @file say. @bytes
- * is how much the VMM thinks that is.
+ * Maps what lies at @offset of @fd, as counts, size and kind in @file say.
+ * @bytes is how much the VMM thinks that is.
  * Returns: 0, -EINVAL or a negative errno.
  */
 int inflight_file_map(struct inflight_file *file, int fd, uint64_t offset,
 		      uint64_t bytes);
 void inflight_file_unmap(struct inflight_file *file);
 /* Returns: NULL if there is none for this queue. */
-struct inflight_region *inflight_file_region(const struct inflight_file *file,
-					     unsigned int queue);
+void *inflight_file_region(const struct inflight_file *file,
+			   unsigned int queue);
 
 /* What is kept for the device. Read once: the VMM can write there. */
 enum inflight_cache_mode inflight_file_cache_mode(

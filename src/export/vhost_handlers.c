@@ -199,9 +199,11 @@ static int set_vring_num(struct vhost_device *device,
 		&message->payload.vring_state;
 	struct vhost_queue *queue = queue_at(device, state->index);
 
+	bool packed = device->shared.features & BIT(VIRTIO_F_RING_PACKED);
+
 	if (!queue || state->number == 0 ||
 	    state->number > VIRTQUEUE_SIZE_MAX ||
-	    (state->number & (state->number - 1)) != 0)
+	    (!packed && (state->number & (state->number - 1)) != 0))
 		return -EINVAL;
 	if (queue->started)
 		return -EBUSY;
@@ -228,16 +230,24 @@ static int set_vring_addr(struct vhost_device *device,
 	return 0;
 }
 
-/* The used ring in memory says the same, and is right after a crash too. */
+/*
+ * A split queue doesn't need it: the used ring in memory says the same, and is
+ * right after a crash too.
+ */
 static int set_vring_base(struct vhost_device *device,
 			  struct vhost_message *message)
 {
-	struct vhost_queue *queue =
-		queue_at(device, message->payload.vring_state.index);
+	const struct vhost_user_vring_state *state =
+		&message->payload.vring_state;
+	struct vhost_queue *queue = queue_at(device, state->index);
 
 	if (!queue)
 		return -EINVAL;
-	return queue->started ? -EBUSY : 0;
+	if (queue->started)
+		return -EBUSY;
+	queue->base = state->number;
+	queue->base_set = true;
+	return 0;
 }
 
 static int get_vring_base(struct vhost_device *device,
@@ -479,6 +489,7 @@ static int set_inflight_fd(struct vhost_device *device,
 		return -EBUSY;
 	file.queue_count = shape->queue_count;
 	file.queue_size = shape->queue_size;
+	file.packed = device->shared.features & BIT(VIRTIO_F_RING_PACKED);
 	result = inflight_file_map(&file, message->fds[0], shape->mmap_offset,
 				   shape->mmap_bytes);
 	if (result < 0)
@@ -490,6 +501,7 @@ static int set_inflight_fd(struct vhost_device *device,
 		device->queues[i].inflight_region =
 			inflight_file_region(&device->inflight, i);
 		device->queues[i].inflight_size = shape->queue_size;
+		device->queues[i].inflight_packed = file.packed;
 	}
 	return 0;
 }

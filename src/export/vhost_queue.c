@@ -14,6 +14,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/virtio_config.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -88,9 +89,11 @@ static void queue_want_pipeline(struct vhost_queue *queue)
 /* Shows the guest what has been staged. */
 static void queue_publish(struct vhost_queue *queue)
 {
-	bool notify = virtqueue_publish(&queue->ring);
+	bool notify;
 
-	inflight_publish(&queue->inflight, queue->ring.used_published);
+	inflight_prepare(&queue->inflight, &queue->ring);
+	notify = virtqueue_publish(&queue->ring);
+	inflight_publish(&queue->inflight, &queue->ring);
 	if (notify)
 		queue_notify(queue);
 }
@@ -110,7 +113,7 @@ void vhost_queue_return(struct vhost_queue *queue, uint16_t head,
 	assert(queue->in_flight > 0);
 	queue->in_flight--;
 	virtqueue_stage(&queue->ring, head, written);
-	inflight_stage(&queue->inflight, head);
+	inflight_stage(&queue->inflight, &queue->ring, head);
 	loop_defer(queue->shared->loop, &queue->publish);
 }
 
@@ -137,12 +140,13 @@ static int queue_take(struct vhost_queue *queue, uint16_t *ret_head)
 		/* Marked already; its counter keeps its place in the order. */
 		*ret_head = queue->replays[queue->replay_next++];
 		queue->replaying = queue->replay_next < queue->replay_count;
+		inflight_replay(&queue->inflight, &queue->ring, *ret_head);
 		queue->shared->counters->replayed++;
 		return 1;
 	}
 	result = virtqueue_take(&queue->ring, ret_head);
 	if (result > 0)
-		inflight_take(&queue->inflight, *ret_head);
+		inflight_take(&queue->inflight, &queue->ring, *ret_head);
 	return result;
 }
 
@@ -250,46 +254,73 @@ static int rings_find(struct vhost_queue *queue)
 {
 	const struct guest_memory *memory = &queue->shared->memory;
 	struct virtqueue *ring = &queue->ring;
-
-	ring->descriptors =
+	void *descriptors =
 		guest_memory_user(memory, queue->descriptors_address,
-				  virtqueue_descriptors_bytes(ring->size), 16);
-	ring->available = guest_memory_user(
+				  virtqueue_descriptors_bytes(ring->size),
+				  VIRTQUEUE_DESCRIPTORS_ALIGNMENT);
+	void *driver = guest_memory_user(
 		memory, queue->available_address,
-		virtqueue_available_bytes(ring->size), sizeof(uint16_t));
-	ring->used = guest_memory_user(memory, queue->used_address,
-				       virtqueue_used_bytes(ring->size),
-				       sizeof(uint32_t));
-	return ring->descriptors && ring->available && ring->used ? 0 : -EFAULT;
+		virtqueue_driver_bytes(ring->size, ring->packed),
+		VIRTQUEUE_DRIVER_ALIGNMENT(ring->packed));
+	void *device = guest_memory_user(
+		memory, queue->used_address,
+		virtqueue_device_bytes(ring->size, ring->packed),
+		VIRTQUEUE_DEVICE_ALIGNMENT);
+
+	if (!descriptors || !driver || !device)
+		return -EFAULT;
+	virtqueue_place(ring, descriptors, driver, device);
+	return 0;
+}
+
+static bool feature_accepted(const struct vhost_queue *queue,
+			     unsigned int number)
+{
+	return queue->shared->features & (UINT64_C(1) << number);
+}
+
+/* Decides by the features what kind of ring it is, and finds its parts. */
+static int rings_start(struct vhost_queue *queue)
+{
+	struct virtqueue *ring = &queue->ring;
+
+	ring->packed = feature_accepted(queue, VIRTIO_F_RING_PACKED);
+	ring->event_index = feature_accepted(queue, VIRTIO_RING_F_EVENT_IDX);
+	ring->indirect = feature_accepted(queue, VIRTIO_RING_F_INDIRECT_DESC);
+	if (ring->size == 0 || !queue->user_address_set ||
+	    (!ring->packed && (ring->size & (ring->size - 1)) != 0))
+		return -EINVAL;
+	if (queue->inflight_region && (queue->inflight_size < ring->size ||
+				       queue->inflight_packed != ring->packed))
+		return -EINVAL;
+	if (rings_find(queue) < 0)
+		return -EFAULT;
+	return virtqueue_start(ring, queue->base_set ? queue->base
+						     : VIRTQUEUE_BASE_FIRST);
 }
 
 /*
- * The used ring's own index says where to go on. It is the VMM's base on a
- * clean start; after a disconnect it is what really has been returned.
+ * A split ring's own used index says where to go on, a packed one's in-flight
+ * region. That is the VMM's base on a clean start; after a disconnect it is
+ * what really has been returned.
  */
 static int queue_start(struct vhost_queue *queue)
 {
 	struct vhost_shared *shared = queue->shared;
 	struct virtqueue *ring = &queue->ring;
+	int result = rings_start(queue);
 
-	if (ring->size == 0 || !queue->user_address_set ||
-	    (queue->inflight_region && queue->inflight_size < ring->size))
-		return -EINVAL;
-	if (rings_find(queue) < 0)
-		return -EFAULT;
+	if (result < 0)
+		return result;
+	result = inflight_start(&queue->inflight, queue->inflight_region, ring,
+				queue->replays);
+	if (result < 0)
+		return result;
 	queue->slots = calloc(ring->size, sizeof(*queue->slots));
 	if (!queue->slots)
 		return -ENOMEM;
-	ring->event_index =
-		shared->features & (UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX);
-	ring->indirect =
-		shared->features & (UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC);
-	virtqueue_start(ring);
 	queue->replay_next = 0;
-	queue->replay_count = inflight_start(
-		&queue->inflight, queue->inflight_region, ring->size,
-		ring->used_published, queue->replays);
-	virtqueue_skip(ring, (uint16_t)queue->replay_count);
+	queue->replay_count = (unsigned int)result;
 	if (queue->replay_count > 0)
 		log_info("disk %s: queue %u: replays %u requests", shared->name,
 			 queue->index, queue->replay_count);
@@ -298,7 +329,7 @@ static int queue_start(struct vhost_queue *queue)
 	queue->starved = false;
 	queue->started = true;
 	/* A predecessor may have died between the index and the event. */
-	if (ring->used_published != 0)
+	if (queue->inflight.resumed || ring->used_published != 0)
 		queue_notify(queue);
 	loop_poller_add(shared->loop, &queue->poller);
 	return 0;
@@ -379,12 +410,12 @@ void vhost_queue_resume(struct vhost_queue *queue)
 	queue_want_pipeline(queue);
 }
 
-uint16_t vhost_queue_stop(struct vhost_queue *queue)
+uint32_t vhost_queue_stop(struct vhost_queue *queue)
 {
 	assert(vhost_queue_idle(queue));
 	queue->paused = false;
 	if (!queue->started)
-		return queue->ring.available_next;
+		return queue->base;
 	loop_poller_remove(queue->shared->loop, &queue->poller);
 	kick_stop(queue);
 	free(queue->slots);
@@ -394,7 +425,9 @@ uint16_t vhost_queue_stop(struct vhost_queue *queue)
 	queue->replay_count = 0;
 	queue->replay_next = 0;
 	/* What wasn't replayed yet stays marked for the next start. */
-	return queue->ring.available_next;
+	queue->base = virtqueue_base(&queue->ring);
+	queue->base_set = true;
+	return queue->base;
 }
 
 void vhost_queue_reset(struct vhost_queue *queue)
@@ -403,6 +436,8 @@ void vhost_queue_reset(struct vhost_queue *queue)
 	queue->enabled = false;
 	queue->broken = false;
 	queue->user_address_set = false;
+	queue->base_set = false;
+	queue->base = 0;
 }
 
 void vhost_queue_init(struct vhost_queue *queue, struct vhost_shared *shared,

@@ -85,8 +85,11 @@ struct vhost_queue {
 	struct vhost_kick *kick;
 	struct virtqueue ring;
 	struct inflight inflight;
-	struct inflight_region *inflight_region; /* NULL: none is kept */
+	void *inflight_region; /* NULL: none is kept */
 	uint16_t inflight_size;
+	bool inflight_packed; /* the kind of ring that it is for */
+	bool base_set;
+	uint32_t base; /* as the VMM has set it */
 	unsigned int replay_count;
 	unsigned int replay_next;
 	unsigned int in_flight;
@@ -120,8 +123,8 @@ void vhost_queue_give_up(struct vhost_queue *queue);
 /* The memory is mapped elsewhere now. */
 void vhost_queue_find_rings(struct vhost_queue *queue);
 bool vhost_queue_idle(const struct vhost_queue *queue);
-/* Order: it is idle. Returns: the index of the next available buffer. */
-uint16_t vhost_queue_stop(struct vhost_queue *queue);
+/* Order: it is idle. Returns: the base to go on from. */
+uint32_t vhost_queue_stop(struct vhost_queue *queue);
 /* The same, and all is as before the first start. */
 void vhost_queue_reset(struct vhost_queue *queue);
 

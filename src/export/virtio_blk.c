@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "shared_word.h"
 #include "uuid_text.h"
 
 #define BIT(number) (UINT64_C(1) << (number))
@@ -94,7 +95,7 @@ static int header_copy(const struct virtqueue_chain *chain,
 	if (count < 0)
 		return -EPROTO;
 	for (int i = 0; i < count; i++) {
-		memcpy(target, pieces[i].iov_base, pieces[i].iov_len);
+		shared_copy(target, pieces[i].iov_base, pieces[i].iov_len);
 		target += pieces[i].iov_len;
 	}
 	return 0;
@@ -206,7 +207,7 @@ static size_t data_copy(const struct iovec *iov, unsigned int count,
 	size_t bytes = 0;
 
 	for (unsigned int i = 0; i < count; i++) {
-		memcpy(target + bytes, iov[i].iov_base, iov[i].iov_len);
+		shared_copy(target + bytes, iov[i].iov_base, iov[i].iov_len);
 		bytes += iov[i].iov_len;
 	}
 	return bytes;

@@ -23,9 +23,10 @@
 	 BIT(VIRTIO_BLK_F_BLK_SIZE) | BIT(VIRTIO_BLK_F_TOPOLOGY) |    \
 	 BIT(VIRTIO_BLK_F_SEG_MAX) | BIT(VIRTIO_BLK_F_SIZE_MAX) |     \
 	 BIT(VIRTIO_BLK_F_MQ))
-#define FEATURES_2                                   \
-	(FEATURES_1 | BIT(VIRTIO_BLK_F_CONFIG_WCE) | \
-	 BIT(VIRTIO_BLK_F_DISCARD) | BIT(VIRTIO_BLK_F_WRITE_ZEROES))
+#define FEATURES_2                                                  \
+	(FEATURES_1 | BIT(VIRTIO_F_RING_PACKED) |                   \
+	 BIT(VIRTIO_BLK_F_CONFIG_WCE) | BIT(VIRTIO_BLK_F_DISCARD) | \
+	 BIT(VIRTIO_BLK_F_WRITE_ZEROES))
 
 static const struct virtio_blk_model models[] = {
 	[1] =

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * virtqueue.c - takes chains from a split virtqueue and gives them back.
- *
- * Runs on the disk's loop; the other side is a guest's CPU. Two orders matter:
- *
- *   take     index (acquire), then the entry and the descriptors it names
- *   publish  entries, then the index (release); full fence; then look whether
- *            the driver wants a notification. The driver does the mirror
- *            image, so one of the two sides sees the other's last store.
- */
+/* virtqueue.c - what split and packed virtqueues have in common. */
 #include "virtqueue.h"
 
 #include <assert.h>
 #include <errno.h>
+
+#include "virtqueue_chain.h"
+
+static_assert(sizeof(struct vring_desc) == sizeof(struct vring_packed_desc),
+	      "one size of the first part and of indirect tables");
 
 size_t virtqueue_descriptors_bytes(uint16_t size)
 {
@@ -20,219 +16,87 @@ size_t virtqueue_descriptors_bytes(uint16_t size)
 }
 
 /* Flags, index, entries, and the word of the event index. */
-size_t virtqueue_available_bytes(uint16_t size)
+size_t virtqueue_driver_bytes(uint16_t size, bool packed)
 {
-	return sizeof(uint16_t) * (2u + size + 1u);
+	return packed ? sizeof(struct vring_packed_desc_event)
+		      : sizeof(uint16_t) * (2u + size + 1u);
 }
 
-size_t virtqueue_used_bytes(uint16_t size)
+size_t virtqueue_device_bytes(uint16_t size, bool packed)
 {
-	return sizeof(uint16_t) * 3u + sizeof(struct vring_used_elem) * size;
+	return packed ? sizeof(struct vring_packed_desc_event)
+		      : sizeof(uint16_t) * 3u +
+				sizeof(struct vring_used_elem) * size;
 }
 
-void virtqueue_start(struct virtqueue *queue)
+void virtqueue_place(struct virtqueue *queue, void *descriptors, void *driver,
+		     void *device)
 {
-	uint16_t index = __atomic_load_n(&queue->used->idx, __ATOMIC_ACQUIRE);
-
-	assert(queue->size > 0 && (queue->size & (queue->size - 1)) == 0);
-	queue->available_next = index;
-	queue->available_seen = index;
-	queue->used_staged = index;
-	queue->used_published = index;
+	if (queue->packed) {
+		queue->ring = descriptors;
+		queue->driver_event = driver;
+		queue->device_event = device;
+	} else {
+		queue->descriptors = descriptors;
+		queue->available = driver;
+		queue->used = device;
+	}
 }
 
-void virtqueue_skip(struct virtqueue *queue, uint16_t count)
+int virtqueue_start(struct virtqueue *queue, uint32_t base)
 {
-	queue->available_next = (uint16_t)(queue->available_next + count);
-	queue->available_seen = queue->available_next;
+	assert(queue->size > 0 && queue->size <= VIRTQUEUE_SIZE_MAX);
+	if (queue->packed)
+		return virtqueue_packed_start(queue, base);
+	virtqueue_split_start(queue);
+	return 0;
 }
 
-/* The driver's wish: notify when this used index has been passed. */
-static uint16_t used_event(const struct virtqueue *queue)
+/* Index and wrap counter of a packed ring in 16 bits. */
+static uint32_t base_half(const struct virtqueue *queue, uint16_t position)
 {
-	return __atomic_load_n(&queue->available->ring[queue->size],
-			       __ATOMIC_RELAXED);
+	return virtqueue_packed_index(queue, position) |
+	       (uint32_t)virtqueue_packed_wrap(queue, position) << 15;
 }
 
-/* Our wish, behind the used entries: kick when this index has been passed. */
-static uint16_t *available_event(const struct virtqueue *queue)
+uint32_t virtqueue_base(const struct virtqueue *queue)
 {
-	return (uint16_t *)(void *)&queue->used->ring[queue->size];
+	if (!queue->packed)
+		return queue->available_next;
+	return base_half(queue, queue->available_next) |
+	       base_half(queue, queue->used_published) << 16;
 }
 
-int virtqueue_look(struct virtqueue *queue)
+int virtqueue_chain_add(struct virtqueue_chain *chain, uint64_t address,
+			uint32_t bytes, uint16_t flags)
 {
-	uint16_t index;
+	bool writable = flags & VRING_DESC_F_WRITE;
 
-	if (queue->available_seen != queue->available_next)
-		return 1;
-	index = __atomic_load_n(&queue->available->idx, __ATOMIC_ACQUIRE);
-	/* An index that jumps isn't remembered: each look reports it. */
-	if ((uint16_t)(index - queue->available_next) > queue->size)
-		return -EPROTO;
-	queue->available_seen = index;
-	return index != queue->available_next;
-}
-
-int virtqueue_take(struct virtqueue *queue, uint16_t *ret_head)
-{
-	uint16_t slot = queue->available_next & (uint16_t)(queue->size - 1);
-	uint16_t head;
-	int result = virtqueue_look(queue);
-
-	if (result <= 0)
-		return result;
-	head = __atomic_load_n(&queue->available->ring[slot], __ATOMIC_RELAXED);
-	if (head >= queue->size)
-		return -EPROTO;
-	queue->available_next++;
-	*ret_head = head;
-	return 1;
-}
-
-static struct vring_desc descriptor_copy(const struct vring_desc *shared)
-{
-	return (struct vring_desc){
-		.addr = __atomic_load_n(&shared->addr, __ATOMIC_RELAXED),
-		.len = __atomic_load_n(&shared->len, __ATOMIC_RELAXED),
-		.flags = __atomic_load_n(&shared->flags, __ATOMIC_RELAXED),
-		.next = __atomic_load_n(&shared->next, __ATOMIC_RELAXED),
-	};
-}
-
-/* Adds the buffer of one descriptor. Returns: 0 or -EPROTO. */
-static int chain_add(struct virtqueue_chain *chain,
-		     const struct vring_desc *descriptor)
-{
-	bool writable = descriptor->flags & VRING_DESC_F_WRITE;
-
-	if (chain->count == VIRTQUEUE_CHAIN_MAX || descriptor->len == 0)
+	if (chain->count == VIRTQUEUE_CHAIN_MAX || bytes == 0)
 		return -EPROTO;
 	if (!writable) {
 		if (chain->readable_count != chain->count)
 			return -EPROTO; /* behind one that we write */
 		chain->readable_count++;
 	}
-	chain->segments[chain->count].address = descriptor->addr;
-	chain->segments[chain->count].bytes = descriptor->len;
+	chain->segments[chain->count].address = address;
+	chain->segments[chain->count].bytes = bytes;
 	chain->count++;
 	return 0;
 }
 
-/* Where the chain goes on: a table of descriptors and a place in it. */
-struct walk {
-	const struct vring_desc *table;
-	uint32_t size;
-	uint32_t left; /* descriptors that it may still have */
-	uint32_t index;
-};
-
-static int walk_chain(struct walk *walk, struct virtqueue_chain *chain)
+int virtqueue_indirect_table(struct guest_memory *memory, uint64_t address,
+			     uint32_t bytes, const void **ret_table)
 {
-	for (;;) {
-		struct vring_desc descriptor;
-
-		if (walk->index >= walk->size || walk->left-- == 0)
-			return -EPROTO;
-		descriptor = descriptor_copy(&walk->table[walk->index]);
-		if (descriptor.flags & VRING_DESC_F_INDIRECT)
-			return -EPROTO; /* nested, or behind direct ones */
-		if (chain_add(chain, &descriptor) < 0)
-			return -EPROTO;
-		if (!(descriptor.flags & VRING_DESC_F_NEXT))
-			return 0;
-		walk->index = descriptor.next;
-	}
-}
-
-static int walk_indirect(struct guest_memory *memory,
-			 const struct vring_desc *descriptor,
-			 struct virtqueue_chain *chain)
-{
-	struct walk walk = {.left = VIRTQUEUE_CHAIN_MAX};
 	struct iovec table;
 
-	if (descriptor->flags & VRING_DESC_F_NEXT ||
-	    descriptor->len % sizeof(struct vring_desc) != 0)
+	if (bytes % sizeof(struct vring_desc) != 0 ||
+	    bytes > INT32_MAX - sizeof(struct vring_desc))
 		return -EPROTO;
-	if (guest_memory_translate(memory, descriptor->addr, descriptor->len,
-				   &table, 1) != 1)
+	if (guest_memory_translate(memory, address, bytes, &table, 1) != 1)
 		return -EPROTO;
 	if ((uintptr_t)table.iov_base % sizeof(uint64_t) != 0)
 		return -EPROTO;
-	walk.table = table.iov_base;
-	walk.size = descriptor->len / (uint32_t)sizeof(struct vring_desc);
-	return walk_chain(&walk, chain);
-}
-
-int virtqueue_read_chain(const struct virtqueue *queue,
-			 struct guest_memory *memory, uint16_t head,
-			 struct virtqueue_chain *ret_chain)
-{
-	struct vring_desc first = descriptor_copy(&queue->descriptors[head]);
-	struct walk walk = {
-		.table = queue->descriptors,
-		.size = queue->size,
-		.left = queue->size,
-		.index = first.next,
-	};
-
-	ret_chain->count = 0;
-	ret_chain->readable_count = 0;
-	if (first.flags & VRING_DESC_F_INDIRECT)
-		return queue->indirect
-			       ? walk_indirect(memory, &first, ret_chain)
-			       : -EPROTO;
-	if (chain_add(ret_chain, &first) < 0)
-		return -EPROTO;
-	if (!(first.flags & VRING_DESC_F_NEXT))
-		return 0;
-	walk.left--;
-	return walk_chain(&walk, ret_chain);
-}
-
-void virtqueue_stage(struct virtqueue *queue, uint16_t head, uint32_t bytes)
-{
-	uint16_t slot = queue->used_staged & (uint16_t)(queue->size - 1);
-	struct vring_used_elem *element = &queue->used->ring[slot];
-
-	element->id = head;
-	element->len = bytes;
-	queue->used_staged++;
-}
-
-bool virtqueue_publish(struct virtqueue *queue)
-{
-	uint16_t old = queue->used_published;
-	uint16_t new = queue->used_staged;
-
-	if (old == new)
-		return false;
-	__atomic_store_n(&queue->used->idx, new, __ATOMIC_RELEASE);
-	queue->used_published = new;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (queue->event_index)
-		return vring_need_event(used_event(queue), new, old);
-	return !(__atomic_load_n(&queue->available->flags, __ATOMIC_RELAXED) &
-		 VRING_AVAIL_F_NO_INTERRUPT);
-}
-
-bool virtqueue_arm(struct virtqueue *queue)
-{
-	if (queue->event_index)
-		__atomic_store_n(available_event(queue), queue->available_next,
-				 __ATOMIC_RELAXED);
-	else
-		__atomic_store_n(&queue->used->flags, 0, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	/* A broken index counts as work: taking from it reports the error. */
-	return virtqueue_look(queue) != 0;
-}
-
-void virtqueue_disarm(struct virtqueue *queue)
-{
-	/* With an event index a passed index asks for nothing by itself. */
-	if (!queue->event_index)
-		__atomic_store_n(&queue->used->flags, VRING_USED_F_NO_NOTIFY,
-				 __ATOMIC_RELAXED);
+	*ret_table = table.iov_base;
+	return (int)(bytes / sizeof(struct vring_desc));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_inflight.c - the in-flight region after a kill at any instruction.
+ * test_inflight.c - the in-flight region of a split queue after a kill at any
+ * instruction.
  *
  * A child works on rings and region in shared memory and is stepped through
  * instruction by instruction. Whenever the memory has changed, the test stops
@@ -14,16 +15,12 @@
 #include <stdint.h>
 /* cmocka wants those first. */
 #include <cmocka.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "inflight.h"
+#include "single_step.h"
 
 #define SIZE 8u
 #define ENTRIES_MAX 64u
@@ -60,15 +57,17 @@ static void attach(struct device *device, struct memory *memory)
 static unsigned int begin(struct device *device, struct memory *memory,
 			  uint16_t *ret_heads)
 {
-	unsigned int count;
+	int count;
 
 	memset(device, 0, sizeof(*device));
 	attach(device, memory);
-	virtqueue_start(&device->ring);
-	count = inflight_start(&device->inflight, (void *)memory->region, SIZE,
-			       device->ring.used_published, ret_heads);
-	virtqueue_skip(&device->ring, (uint16_t)count);
-	return count;
+	if (virtqueue_start(&device->ring, VIRTQUEUE_BASE_FIRST) < 0)
+		abort();
+	count = inflight_start(&device->inflight, memory->region, &device->ring,
+			       ret_heads);
+	if (count < 0)
+		abort();
+	return (unsigned int)count;
 }
 
 static void offer(struct device *device, struct memory *memory, uint16_t head)
@@ -88,25 +87,27 @@ static void take(struct device *device)
 
 	if (virtqueue_take(&device->ring, &head) != 1)
 		abort();
-	inflight_take(&device->inflight, head);
+	inflight_take(&device->inflight, &device->ring, head);
 }
 
 static void stage(struct device *device, uint16_t head)
 {
 	virtqueue_stage(&device->ring, head, 1);
-	inflight_stage(&device->inflight, head);
+	inflight_stage(&device->inflight, &device->ring, head);
 }
 
 static void publish(struct device *device)
 {
+	inflight_prepare(&device->inflight, &device->ring);
 	virtqueue_publish(&device->ring);
-	inflight_publish(&device->inflight, device->ring.used_published);
+	inflight_publish(&device->inflight, &device->ring);
 }
 
 /* Batches of several sizes, completions out of order, heads used again. */
-static void work(struct memory *memory)
+static void work(void *shared)
 {
 	static struct device device;
+	struct memory *memory = shared;
 	uint16_t heads[SIZE];
 
 	begin(&device, memory, heads);
@@ -182,16 +183,19 @@ static unsigned int outstanding(const struct history *history,
 	return count;
 }
 
-static void check_snapshot(const struct memory *snapshot,
-			   const struct history *history)
+static void check_snapshot(const void *bytes, void *owner)
 {
+	const struct memory *snapshot = bytes;
+	struct history *history = owner;
 	const struct vring_avail *available = (const void *)snapshot->available;
 	static struct device successor;
 	struct memory copy = *snapshot;
 	uint16_t expected[ENTRIES_MAX];
 	uint16_t heads[ENTRIES_MAX];
-	unsigned int wanted = outstanding(history, snapshot, expected);
+	unsigned int wanted;
 
+	history_update(history, snapshot);
+	wanted = outstanding(history, snapshot, expected);
 	/* A second kill, right after the recovery, changes nothing. */
 	for (unsigned int round = 0; round < 2; round++) {
 		unsigned int count = begin(&successor, &copy, heads);
@@ -205,67 +209,25 @@ static void check_snapshot(const struct memory *snapshot,
 	}
 }
 
-/* Byte for byte: padding doesn't change by itself. */
-static bool memory_changed(const struct memory *seen,
-			   const struct memory *memory)
-{
-	const void *before = seen;
-	const void *now = memory;
-
-	return memcmp(before, now, sizeof(*seen)) != 0;
-}
-
-static pid_t start_child(struct memory *memory)
-{
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-			_exit(77);
-		raise(SIGSTOP);
-		work(memory);
-		_exit(0);
-	}
-	return pid;
-}
-
 static void a_kill_after_any_instruction_is_recovered_from(void **state)
 {
 	struct memory *memory =
 		mmap(NULL, sizeof(*memory), PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct history history = {0};
-	struct memory seen;
-	unsigned int snapshots = 0;
-	int status;
-	pid_t pid;
+	int snapshots;
 
 	(void)state;
 	assert_ptr_not_equal(memory, MAP_FAILED);
-	inflight_format((void *)memory->region, SIZE);
-	seen = *memory;
-	pid = start_child(memory);
-	waitpid(pid, &status, 0);
-	if (WIFEXITED(status)) {
+	snapshots = single_step(memory, sizeof(*memory), work, check_snapshot,
+				&history);
+	munmap(memory, sizeof(*memory));
+	if (snapshots < 0) {
 		print_message("# no ptrace here\n");
-		munmap(memory, sizeof(*memory));
 		skip();
 	}
-	while (WIFSTOPPED(status)) {
-		if (memory_changed(&seen, memory)) {
-			seen = *memory;
-			history_update(&history, &seen);
-			check_snapshot(&seen, &history);
-			snapshots++;
-		}
-		ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
-		waitpid(pid, &status, 0);
-	}
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	/* Each take is two stores, each return at least four. */
 	assert_true(snapshots > 60);
-	munmap(memory, sizeof(*memory));
 }
 
 static void heads_of_an_old_batch_stay_done(void **state)
@@ -275,7 +237,6 @@ static void heads_of_an_old_batch_stay_done(void **state)
 	uint16_t heads[SIZE];
 
 	(void)state;
-	inflight_format((void *)memory.region, SIZE);
 	begin(&device, &memory, heads);
 	offer(&device, &memory, 5);
 	take(&device);
@@ -294,7 +255,7 @@ static void a_count_that_makes_no_sense_ends(void **state)
 	uint16_t heads[SIZE];
 
 	(void)state;
-	inflight_format(region, SIZE);
+	begin(&device, &memory, heads); /* formats it */
 	region->used_index = 12345;
 	region->last_batch_head = 2;
 	region->states[2].next = 2;

@@ -42,13 +42,13 @@ class KillLoop(unittest.TestCase):
         self.addCleanup(self.daemon.stop)
         self.disk.add_cache(self.daemon, 64 << 20)
 
-    def load(self):
+    def load(self, *more):
         """A verified load of everything that a guest does."""
         return subprocess.Popen(
             [targets.find_built(BUILD, 'bench/forebay-bench'), '--json',
              '--socket', self.disk.socket, '--rw', 'randrw', '--depth', '16',
              '--queues', '2', '--seconds', str(KILLS * 0.6), '--flush-every',
-             '50', '--verify', '--reconnect', '60'],
+             '50', '--verify', '--reconnect', '60', *more],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             stdin=subprocess.DEVNULL, preexec_fn=spawn.die_with_parent)
 
@@ -57,10 +57,10 @@ class KillLoop(unittest.TestCase):
         os.unlink(self.disk.socket)
         self.disk.start()
 
-    def run_kills(self, victims):
+    def run_kills(self, victims, *more):
         seed = random.randrange(1 << 32)
         chance = random.Random(seed)
-        load = self.load()
+        load = self.load(*more)
         self.addCleanup(load.kill)
         for _ in range(KILLS):
             time.sleep(chance.uniform(0.05, 0.5))
@@ -77,6 +77,11 @@ class KillLoop(unittest.TestCase):
     def test_a_disk_that_is_killed_loses_no_request(self):
         self.disk.start()
         report = self.run_kills([self.kill_disk])
+        self.assertGreater(report['reconnects'], 0)
+
+    def test_packed_virtqueues_lose_no_request_either(self):
+        self.disk.start()
+        report = self.run_kills([self.kill_disk], '--packed')
         self.assertGreater(report['reconnects'], 0)
 
     def test_a_cached_disk_that_is_killed_loses_no_write(self):

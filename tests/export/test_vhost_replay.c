@@ -25,6 +25,13 @@ static int setup(void **state)
 	return 0;
 }
 
+static int setup_packed(void **state)
+{
+	setup(state);
+	((struct server *)*state)->packed = true;
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	server_cleanup(*state);
@@ -153,8 +160,8 @@ static void wait_returned(struct front *front, unsigned int count)
 		unsigned int returned = 0;
 
 		for (unsigned int j = 0; j < front->options.queue_count; j++)
-			returned += __atomic_load_n(&front->queues[j].used->idx,
-						    __ATOMIC_ACQUIRE);
+			returned +=
+				(unsigned int)front_returned(&front->queues[j]);
 		if (returned == count)
 			return;
 		usleep(1000);
@@ -276,15 +283,21 @@ static void a_new_region_under_an_old_ring_replays_nothing(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+/* With packed virtqueues too. */
+#define BOTH(name)                                                    \
+	TEST(name),                                                   \
+	{                                                             \
+		PACKED_NAME(name), name, setup_packed, teardown, NULL \
+	}
 	const struct CMUnitTest tests[] = {
-		TEST(a_kill_replays_exactly_what_was_not_returned),
-		TEST(the_first_descriptor_is_replayed_too),
-		TEST(replay_keeps_the_order_of_submission),
-		TEST(replay_survives_one_kill_after_the_other),
-		TEST(what_was_published_meanwhile_is_found),
-		TEST(a_lost_interrupt_is_made_up_for),
-		TEST(a_front_end_that_drops_its_connection_loses_nothing),
-		TEST(a_new_region_under_an_old_ring_replays_nothing),
+		BOTH(a_kill_replays_exactly_what_was_not_returned),
+		BOTH(the_first_descriptor_is_replayed_too),
+		BOTH(replay_keeps_the_order_of_submission),
+		BOTH(replay_survives_one_kill_after_the_other),
+		BOTH(what_was_published_meanwhile_is_found),
+		BOTH(a_lost_interrupt_is_made_up_for),
+		BOTH(a_front_end_that_drops_its_connection_loses_nothing),
+		BOTH(a_new_region_under_an_old_ring_replays_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -358,6 +358,7 @@ struct front *connect_front(struct server *server,
 	struct front *front = NULL;
 
 	own.socket_path = server->socket_path;
+	own.packed |= server->packed;
 	own.queue_count = own.queue_count ? own.queue_count : 1;
 	own.queue_size = own.queue_size ? own.queue_size : 64;
 	own.data_bytes = own.data_bytes ? own.data_bytes : 1 << 20;

@@ -20,12 +20,16 @@
 #include "front.h"
 #include "memory_pipeline.h"
 
+/* Of the variant of a test that runs with packed virtqueues. */
+#define PACKED_NAME(name) #name "_packed"
+
 #define SERVER_DISK_BYTES (UINT64_C(8) << 20)
 
 struct server {
 	pid_t pid;
 	int control;
 	bool read_only;
+	bool packed; /* the fronts that are connected to it */
 	unsigned int revision; /* 0: the newest */
 	unsigned int stop_deadline_ms; /* 0: the default */
 	char directory[32];
