@@ -14,7 +14,6 @@
 #include "guest_memory.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -217,4 +216,20 @@ void *guest_memory_user(const struct guest_memory *memory, uint64_t address,
 		return region->host + offset;
 	}
 	return NULL;
+}
+
+bool guest_memory_address(const struct guest_memory *memory, const void *host,
+			  uint64_t *ret_address)
+{
+	for (unsigned int i = 0; i < memory->count; i++) {
+		const struct guest_region *region = &memory->regions[i];
+		uint64_t offset =
+			(uint64_t)((uintptr_t)host - (uintptr_t)region->host);
+
+		if (offset >= region->bytes)
+			continue;
+		*ret_address = region->guest_address + offset;
+		return true;
+	}
+	return false;
 }

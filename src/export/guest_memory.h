@@ -11,6 +11,7 @@
 #ifndef FOREBAY_EXPORT_GUEST_MEMORY_H
 #define FOREBAY_EXPORT_GUEST_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -74,5 +75,12 @@ int guest_memory_translate(struct guest_memory *memory, uint64_t address,
  * to @alignment. Returns: NULL if it isn't. */
 void *guest_memory_user(const struct guest_memory *memory, uint64_t address,
 			uint64_t bytes, size_t alignment);
+
+/*
+ * Translates an address of this process back.
+ * Returns: false if it is in no region.
+ */
+bool guest_memory_address(const struct guest_memory *memory, const void *host,
+			  uint64_t *ret_address);
 
 #endif

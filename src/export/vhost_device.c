@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/vhost.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -249,7 +248,7 @@ int vhost_device_create(const struct vhost_device_setup *setup,
 	device->queue_count = setup->queue_count;
 	device->features_offered =
 		virtio_blk_model_features(setup->model, setup->read_only) |
-		BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+		BIT(VHOST_F_LOG_ALL) | BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 	result = vhost_shared_init(&device->shared);
 	if (result < 0) {
 		free(device);

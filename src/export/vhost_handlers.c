@@ -14,7 +14,9 @@
  *   - a reset takes neither the memory nor the cache mode away: QEMU gives the
  *     memory once a connection, and goes on showing the mode to the driver;
  *   - GET_INFLIGHT_FD comes after each device reset, SET_INFLIGHT_FD before
- *     each start, with the region that the VMM kept.
+ *     each start, with the region that the VMM kept;
+ *   - a migration begins with SET_LOG_BASE, SET_FEATURES and SET_VRING_ADDR
+ *     for queues that run; the log grows before the memory does.
  */
 #include "vhost_handlers.h"
 
@@ -23,8 +25,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vhost_log.h"
+
 #define PROTOCOL_FEATURES                            \
 	(BIT(VHOST_USER_PROTOCOL_F_MQ) |             \
+	 BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |      \
 	 BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |      \
 	 BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |    \
 	 BIT(VHOST_USER_PROTOCOL_F_CONFIG) |         \
@@ -65,6 +70,33 @@ static void durability_decide(struct vhost_device *device)
 
 	shared->writes_durable = !flushes || (chooses && !shared->writeback);
 	inflight_file_set_cache_mode(&device->inflight, shared->writeback);
+}
+
+/*
+ * After each change of what it depends on. What we write and don't mark is
+ * lost in a migration, so a log has to reach over all that we may write.
+ * Returns: 0, or -EINVAL if it doesn't.
+ */
+static int logging_decide(struct vhost_device *device)
+{
+	struct vhost_shared *shared = &device->shared;
+	struct dirty_log *log = &shared->log;
+
+	log->active = false;
+	if (!log->bits || !(shared->features & BIT(VHOST_F_LOG_ALL)))
+		return 0;
+	for (unsigned int i = 0; i < shared->memory.count; i++) {
+		const struct guest_region *region = &shared->memory.regions[i];
+
+		if (!dirty_log_covers(log, region->guest_address,
+				      region->bytes))
+			return -EINVAL;
+	}
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		if (!vhost_log_covers_ring(&device->queues[i]))
+			return -EINVAL;
+	log->active = true;
+	return 0;
 }
 
 /*
@@ -119,7 +151,7 @@ static int set_features(struct vhost_device *device,
 	    !(features & BIT(VIRTIO_BLK_F_FLUSH)))
 		device->shared.writeback = false;
 	durability_decide(device);
-	return 0;
+	return logging_decide(device);
 }
 
 static int get_protocol_features(struct vhost_device *device,
@@ -172,17 +204,20 @@ static int set_mem_table(struct vhost_device *device,
 		if (result < 0)
 			return result;
 	}
-	return 0;
+	return logging_decide(device);
 }
 
 static int add_mem_reg(struct vhost_device *device,
 		       struct vhost_message *message)
 {
+	int result;
+
 	if (message->fd_count != 1)
 		return -EINVAL;
-	return guest_memory_add(&device->shared.memory,
-				&message->payload.memory_slot.region,
-				message->fds[0]);
+	result = guest_memory_add(&device->shared.memory,
+				  &message->payload.memory_slot.region,
+				  message->fds[0]);
+	return result < 0 ? result : logging_decide(device);
 }
 
 static int rem_mem_reg(struct vhost_device *device,
@@ -190,6 +225,28 @@ static int rem_mem_reg(struct vhost_device *device,
 {
 	return guest_memory_remove(&device->shared.memory,
 				   &message->payload.memory_slot.region);
+}
+
+static int set_log_base(struct vhost_device *device,
+			struct vhost_message *message)
+{
+	const struct vhost_user_log *log = &message->payload.log;
+	int result;
+
+	if (message->fd_count != 1)
+		return -EINVAL;
+	result = dirty_log_map(&device->shared.log, message->fds[0],
+			       log->mmap_offset, log->mmap_bytes);
+	if (result == 0)
+		result = logging_decide(device);
+	if (result < 0)
+		return result;
+	/* QEMU that comes back in a migration starts the queues first. */
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		if (device->shared.log.active && device->queues[i].started)
+			vhost_log_ring(&device->queues[i]);
+	vhost_message_close_fds(message);
+	return answer_number(message, 0);
 }
 
 static int set_vring_num(struct vhost_device *device,
@@ -218,16 +275,21 @@ static int set_vring_addr(struct vhost_device *device,
 		&message->payload.vring_address;
 	struct vhost_queue *queue = queue_at(device, address->index);
 
-	/* No flag is known: logging isn't offered. */
-	if (!queue || address->flags != 0)
+	if (!queue || address->flags & ~VHOST_USER_VRING_LOG)
 		return -EINVAL;
-	if (queue->started)
+	/* QEMU switches logging on and off while they run. */
+	if (queue->started &&
+	    (queue->descriptors_address != address->descriptor ||
+	     queue->available_address != address->available ||
+	     queue->used_address != address->used))
 		return -EBUSY;
 	queue->descriptors_address = address->descriptor;
 	queue->available_address = address->available;
 	queue->used_address = address->used;
 	queue->user_address_set = true;
-	return 0;
+	queue->log_ring = address->flags & VHOST_USER_VRING_LOG;
+	queue->log_address = address->log;
+	return logging_decide(device);
 }
 
 /*
@@ -508,6 +570,7 @@ static int set_inflight_fd(struct vhost_device *device,
 
 #define NUMBER_BYTES (uint32_t)sizeof(uint64_t)
 #define STATE_BYTES (uint32_t)sizeof(struct vhost_user_vring_state)
+#define LOG_BYTES (uint32_t)sizeof(struct vhost_user_log)
 #define SLOT_BYTES (uint32_t)sizeof(struct vhost_user_memory_slot)
 /* Some front-ends leave the padding at its end out. */
 #define INFLIGHT_BYTES (uint32_t) offsetof(struct vhost_user_inflight, padding)
@@ -519,6 +582,9 @@ static const struct vhost_handling handlings[] = {
 	[VHOST_USER_RESET_OWNER] = {reset_device, 0, VHOST_HOLD_ALL},
 	[VHOST_USER_SET_MEM_TABLE] = {set_mem_table, 2 * sizeof(uint32_t),
 				      VHOST_HOLD_ALL},
+	[VHOST_USER_SET_LOG_BASE] = {set_log_base, LOG_BYTES, .answers = true},
+	/* An event for each change of the log would only cost. */
+	[VHOST_USER_SET_LOG_FD] = {do_nothing},
 	[VHOST_USER_SET_VRING_NUM] = {set_vring_num, STATE_BYTES},
 	[VHOST_USER_SET_VRING_ADDR] = {set_vring_addr,
 				       sizeof(struct vhost_user_vring_address)},

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "vhost_log.h"
 #include "vhost_request.h"
 
 /* Requests taken before other work of the loop gets its turn. */
@@ -89,10 +90,13 @@ static void queue_want_pipeline(struct vhost_queue *queue)
 /* Shows the guest what has been staged. */
 static void queue_publish(struct vhost_queue *queue)
 {
+	uint16_t old = queue->ring.used_published;
 	bool notify;
 
 	inflight_prepare(&queue->inflight, &queue->ring);
 	notify = virtqueue_publish(&queue->ring);
+	if (queue->shared->log.active)
+		vhost_log_used(queue, old);
 	inflight_publish(&queue->inflight, &queue->ring);
 	if (notify)
 		queue_notify(queue);
@@ -195,20 +199,29 @@ static bool queue_poll(struct loop_poller *poller)
 static bool queue_arm(struct loop_poller *poller)
 {
 	struct vhost_queue *queue = poller->owner;
+	bool work;
 
 	if (queue->starved || !shared_serves(queue->shared))
 		return false;
 	if (queue->replaying)
 		return true;
-	return queue_active(queue) && virtqueue_arm(&queue->ring);
+	if (!queue_active(queue))
+		return false;
+	work = virtqueue_arm(&queue->ring);
+	if (queue->shared->log.active)
+		vhost_log_event(queue);
+	return work;
 }
 
 static void queue_disarm(struct loop_poller *poller)
 {
 	struct vhost_queue *queue = poller->owner;
 
-	if (queue_active(queue))
-		virtqueue_disarm(&queue->ring);
+	if (!queue_active(queue))
+		return;
+	virtqueue_disarm(&queue->ring);
+	if (queue->shared->log.active)
+		vhost_log_event(queue);
 }
 
 static void kick_event(struct loop_io *io, int result)
@@ -331,6 +344,8 @@ static int queue_start(struct vhost_queue *queue)
 	/* A predecessor may have died between the index and the event. */
 	if (queue->inflight.resumed || ring->used_published != 0)
 		queue_notify(queue);
+	if (shared->log.active)
+		vhost_log_ring(queue);
 	loop_poller_add(shared->loop, &queue->poller);
 	return 0;
 }
@@ -479,5 +494,6 @@ void vhost_shared_destroy(struct vhost_shared *shared)
 {
 	assert(shared->kicks == 0 && !shared->bounce_first);
 	bounce_destroy(&shared->bounce);
+	dirty_log_unmap(&shared->log);
 	guest_memory_clear(&shared->memory);
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "bounce.h"
+#include "dirty_log.h"
 #include "guest_memory.h"
 #include "inflight.h"
 #include "loop.h"
@@ -62,6 +63,7 @@ struct vhost_shared {
 	struct vhost_slot *bounce_first; /* wait for the buffer */
 	struct vhost_slot *bounce_last;
 	struct guest_memory memory;
+	struct dirty_log log; /* of the guest's pages that we write */
 	struct virtqueue_chain chain; /* the one being looked at */
 };
 
@@ -80,6 +82,8 @@ struct vhost_queue {
 	uint64_t descriptors_address; /* the VMM's virtual ones */
 	uint64_t available_address;
 	uint64_t used_address;
+	bool log_ring; /* what we write of the ring is logged */
+	uint64_t log_address; /* guest-physical, of the used ring */
 	int call_fd;
 	int error_fd;
 	struct vhost_kick *kick;

@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vhost_log.h"
+
 static void slot_return(struct vhost_slot *slot, uint8_t status,
 			uint32_t written)
 {
@@ -28,6 +30,8 @@ static void slot_return(struct vhost_slot *slot, uint8_t status,
 		return;
 	}
 	*slot->command.status = status;
+	if (queue->shared->log.active)
+		vhost_log_bytes(queue->shared, slot->command.status, 1);
 	vhost_queue_return(queue, slot->head, written);
 }
 
@@ -52,18 +56,31 @@ static void bounce_release(struct vhost_slot *slot)
 		loop_defer(shared->loop, &shared->bounce_next);
 }
 
+/*
+ * A read that failed may have written some of its data; one that was bounced
+ * has written none then.
+ */
+static void log_read(struct vhost_slot *slot, int status)
+{
+	if (status == 0 || !slot->bounced)
+		vhost_log_iov(slot->queue->shared, slot->iov,
+			      slot->command.length);
+}
+
 static void request_done(struct pipeline_request *request, int status)
 {
 	struct vhost_slot *slot = request->owner;
 	const struct virtio_blk_command *command = &slot->command;
 	bool read = request->operation == FOREBAY_READ;
 
-	if (slot->bounced) {
-		if (read && status == 0)
-			bounce_scatter(&slot->queue->shared->bounce, slot->iov,
-				       command->iov_count);
+	if (slot->bounced && read && status == 0)
+		bounce_scatter(&slot->queue->shared->bounce, slot->iov,
+			       command->iov_count);
+	/* Only now is all of it in the guest's memory. */
+	if (read && slot->queue->shared->log.active)
+		log_read(slot, status);
+	if (slot->bounced)
 		bounce_release(slot);
-	}
 	if (status == 0)
 		slot_return(slot, VIRTIO_BLK_S_OK,
 			    read ? (uint32_t)command->length + 1 : 1);
@@ -234,7 +251,8 @@ static void begin_ranges(struct vhost_slot *slot,
 
 static void get_id(struct vhost_slot *slot)
 {
-	const char *serial = slot->queue->shared->serial;
+	struct vhost_shared *shared = slot->queue->shared;
+	const char *serial = shared->serial;
 	size_t left = VIRTIO_BLK_ID_BYTES;
 
 	for (unsigned int i = 0; i < slot->command.iov_count && left > 0; i++) {
@@ -246,6 +264,8 @@ static void get_id(struct vhost_slot *slot)
 		       serial + VIRTIO_BLK_ID_BYTES - left, bytes);
 		left -= bytes;
 	}
+	if (shared->log.active)
+		vhost_log_iov(shared, slot->iov, VIRTIO_BLK_ID_BYTES - left);
 	/* The status is only right behind the data if they fit exactly. */
 	if (slot->command.length == VIRTIO_BLK_ID_BYTES)
 		slot_return(slot, VIRTIO_BLK_S_OK, VIRTIO_BLK_ID_BYTES + 1);

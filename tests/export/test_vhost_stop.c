@@ -5,7 +5,6 @@
  */
 #include "vhost_server.h"
 
-#include <linux/vhost.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
