@@ -266,6 +266,24 @@ static void a_whole_ring_is_logged(void **state)
 	front_destroy(front);
 }
 
+/* Where the entry and the index of a split ring lie in two pages. */
+static void an_entry_far_from_the_index_is_logged(void **state)
+{
+	struct front *front = logging_front(*state, &(struct front_options){0});
+	struct pages before = {0};
+
+	for (unsigned int i = 0; i < QUEUE_SIZE - 20; i++)
+		assert_int_equal(
+			transfer(front, 0, VIRTIO_BLK_T_FLUSH, 0, NULL, 0), 0);
+	for (int i = 0; i < 50; i++) {
+		usleep(1000);
+		server_counts(*state);
+	}
+	collect(front, &before);
+	run_case(*state, front, &cases[0], true);
+	front_destroy(front);
+}
+
 static int give_address(struct front *front, uint32_t flags, uint64_t shift)
 {
 	const struct front_queue *queue = &front->queues[0];
@@ -467,6 +485,7 @@ int main(void)
 		BOTH(they_are_without_event_index_too),
 		BOTH(they_are_when_memory_has_several_regions),
 		BOTH(a_whole_ring_is_logged),
+		BOTH(an_entry_far_from_the_index_is_logged),
 		BOTH(a_ring_without_its_flag_is_not_logged),
 		BOTH(a_ring_cannot_move_while_it_runs),
 		BOTH(logging_ends_when_it_is_told_to),
