@@ -124,7 +124,8 @@ void virtqueue_packed_unstage(struct virtqueue *queue)
 	unsigned int ours =
 		distance(queue, queue->used_published, queue->available_next);
 
-	for (unsigned int i = 0; i < ours; i++) {
+	/* The flags of the first are only written when the batch is shown. */
+	for (unsigned int i = 1; i < ours; i++) {
 		uint16_t position =
 			position_add(queue, queue->used_published, i);
 		struct vring_packed_desc *shared =
