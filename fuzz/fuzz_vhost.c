@@ -10,6 +10,8 @@
  *            bit 2  ... without event index and indirect descriptors
  *            bit 3  the disk is read-only
  *            bit 4  the pipeline completes later and in reverse order
+ *            bit 5  ... the queue is packed
+ *            bit 6  ... with a log of dirty pages, which lies in guest memory
  *   byte 1   bytes of messages that follow, in units of 4
  *   messages, each: type, flags (bits 0-1: descriptors beside it; bits 2-3:
  *            what they are; bit 4: an answer is wanted), bytes of payload,
@@ -17,7 +19,8 @@
  *   rest     what the guest's memory holds from its beginning
  *
  * In memory lie the descriptors at 0, the available ring at 0x100, the used
- * ring at 0x200, and the in-flight region at 0x3000.
+ * ring at 0x200 (or a packed ring and its event suppression), the in-flight
+ * region at 0x3000 and the log at 0x4000.
  */
 #include <assert.h>
 #include <linux/virtio_config.h>
@@ -39,6 +42,7 @@
 #define AVAILABLE_OFFSET 0x100u
 #define USED_OFFSET 0x200u
 #define INFLIGHT_OFFSET 0x3000u
+#define LOG_OFFSET 0x4000u
 /* Turns of the loop that a front-end stays for after its last message. */
 #define TURNS 6u
 #define BIT(number) (UINT64_C(1) << (number))
@@ -142,6 +146,23 @@ static void send_good(const struct front *front, enum vhost_user_type type,
 	send_message(front, &header, payload, fd >= 0, fd);
 }
 
+static uint64_t good_features(uint8_t how)
+{
+	uint64_t features = BIT(VIRTIO_F_VERSION_1) |
+			    BIT(VIRTIO_BLK_F_DISCARD) |
+			    BIT(VIRTIO_BLK_F_WRITE_ZEROES) |
+			    BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+
+	if (!(how & 4))
+		features |= BIT(VIRTIO_RING_F_EVENT_IDX) |
+			    BIT(VIRTIO_RING_F_INDIRECT_DESC);
+	if (how & 32)
+		features |= BIT(VIRTIO_F_RING_PACKED);
+	if (how & 64)
+		features |= BIT(VHOST_F_LOG_ALL);
+	return features;
+}
+
 static void send_good_start(const struct front *front, uint8_t how)
 {
 	const struct vhost_user_memory_slot slot = {
@@ -159,21 +180,24 @@ static void send_good_start(const struct front *front, uint8_t how)
 		.descriptor = USER_BASE,
 		.available = USER_BASE + AVAILABLE_OFFSET,
 		.used = USER_BASE + USED_OFFSET,
+		.flags = how & 64 ? VHOST_USER_VRING_LOG : 0,
+		.log = USED_OFFSET,
 	};
 	const uint64_t zero = 0;
-	uint64_t features = BIT(VIRTIO_F_VERSION_1) |
-			    BIT(VIRTIO_BLK_F_DISCARD) |
-			    BIT(VIRTIO_BLK_F_WRITE_ZEROES) |
-			    BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	const struct vhost_user_log log = {
+		.mmap_bytes = 4096,
+		.mmap_offset = LOG_OFFSET,
+	};
+	const uint64_t features = good_features(how);
 
-	if (!(how & 4))
-		features |= BIT(VIRTIO_RING_F_EVENT_IDX) |
-			    BIT(VIRTIO_RING_F_INDIRECT_DESC);
 	send_good(front, VHOST_USER_SET_FEATURES, &features, sizeof(features),
 		  -1);
 	if (how & 2)
 		send_good(front, VHOST_USER_SET_INFLIGHT_FD, &inflight,
 			  sizeof(inflight), fds[FD_MEMORY]);
+	if (how & 64)
+		send_good(front, VHOST_USER_SET_LOG_BASE, &log, sizeof(log),
+			  fds[FD_MEMORY]);
 	send_good(front, VHOST_USER_SET_VRING_CALL, &zero, sizeof(zero),
 		  fds[FD_EVENT]);
 	send_good(front, VHOST_USER_ADD_MEM_REG, &slot, sizeof(slot),

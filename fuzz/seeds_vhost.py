@@ -8,7 +8,8 @@ import os
 import struct
 import sys
 
-GOOD, INFLIGHT, PLAIN, READ_ONLY, REVERSED = 1, 2, 4, 8, 16
+GOOD, INFLIGHT, PLAIN, READ_ONLY = 1, 2, 4, 8
+REVERSED, PACKED, LOG = 16, 32, 64
 NEXT, WRITE, INDIRECT = 1, 2, 4
 READ, WRITES, FLUSH, GET_ID = 0, 1, 4, 8
 NEED_REPLY = 16
@@ -63,6 +64,48 @@ def replay():
                   (0x3000, struct.pack('<QHHHH', 0, 1, 16, 0, 0) + states))
 
 
+def packed(*descriptors):
+    """A ring: (address, length, ID, flags) each, available in its first lap."""
+    return b''.join(struct.pack('<QIHH', address, length, name, flags | 1 << 7)
+                    for address, length, name, flags in descriptors)
+
+
+def packed_chain(kind, data, length, name):
+    flags = NEXT | (0 if kind == WRITES else WRITE)
+    return ((HEADER, 16, name, NEXT), (data, length, name, flags),
+            (STATUS, 1, name, WRITE))
+
+
+def packed_direct(kind, *names, event=(0, 0)):
+    chains = [part for name in names
+              for part in packed_chain(kind, DATA + 512 * name, 512, name)]
+    return memory((0, packed(*chains)), (0x100, struct.pack('<HH', *event)),
+                  (HEADER, header(kind)))
+
+
+def packed_indirect(kind):
+    table = b''.join(struct.pack('<QIHH', address, length, 0, flags)
+                     for address, length, flags in (
+                         (HEADER, 16, 0), (DATA, 4096, WRITE),
+                         (STATUS, 1, WRITE)))
+    return memory((0, packed((TABLE, 48, 5, INDIRECT))),
+                  (HEADER, header(kind)), (TABLE, table))
+
+
+def packed_replay(used, old_used, free, old_free):
+    """Chain of entries 0 to 2 in flight, the others free."""
+    states = b''.join(struct.pack(
+        '<BBHHHQHHIQ', index == 0, 0, index + 1, 2, 3, 7, 4, flags, length,
+        address) for index, (address, length, flags) in enumerate(
+            [(HEADER, 16, NEXT), (DATA, 512, NEXT | WRITE),
+             (STATUS, 1, WRITE)] + [(0, 0, 0)] * 13))
+    return memory((0, packed(*packed_chain(READ, DATA, 512, 4))),
+                  (HEADER, header(READ)),
+                  (0x3000, struct.pack('<QHHHHHHBB10x', 0, 1, 16, free,
+                                       old_free, used, old_used, 1, 1) +
+                   states))
+
+
 def message(kind, payload=b'', flags=0):
     return bytes([kind, flags, len(payload)]) + payload
 
@@ -93,6 +136,25 @@ SEEDS = {
     'replay': (GOOD | INFLIGHT, b'', replay()),
     'loop': (GOOD, b'', memory(
         (0, descriptor(HEADER, 16, NEXT, 0)), (0x100, available(0)))),
+    'packed-read': (GOOD | PACKED | REVERSED, b'', packed_direct(
+        READ, 0, 1, 2, event=(1 << 15 | 3, 2))),
+    'packed-write-plain': (GOOD | PACKED | PLAIN, b'',
+                           packed_direct(WRITES, 3, 1)),
+    'packed-indirect': (GOOD | PACKED, b'', packed_indirect(READ)),
+    'packed-twice': (GOOD | PACKED | REVERSED, b'',
+                     packed_direct(READ, 2, 2)),
+    'packed-endless': (GOOD | PACKED, b'', packed(*(
+        ((HEADER, 16, 1, NEXT),) * 16))),
+    'packed-replay': (GOOD | PACKED | INFLIGHT, b'',
+                      packed_replay(0, 0, 3, 3)),
+    'packed-replay-shown': (GOOD | PACKED | INFLIGHT, b'',
+                            packed_replay(3, 0, 0, 3)),
+    'packed-stop': (GOOD | PACKED | REVERSED, STOP + message(
+        10, state(0, 0x80038003)), packed_direct(READ, 0)),
+    'log': (GOOD | LOG, b'', direct(READ)),
+    'log-packed': (GOOD | LOG | PACKED, b'', packed_direct(READ, 0, 1)),
+    'log-again': (GOOD | LOG, message(6, struct.pack('<QQ', 16, 0),
+                                      ONE_MEMORY), direct(READ)),
     'stop': (GOOD | REVERSED, STOP, direct(READ)),
     'memory-table': (GOOD | REVERSED, TABLE_MESSAGE, direct(READ)),
     'memory-removed': (GOOD, message(38, number(0) + struct.pack(
