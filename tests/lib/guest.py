@@ -64,12 +64,14 @@ class Line:
 class Guest:
     """Boots with start(); one command at a time with run()."""
 
-    def __init__(self, work, disk_sockets, verify, cpus=2, memory_mib=256):
+    def __init__(self, work, disk_sockets, verify, cpus=2, memory_mib=256,
+                 disk_options=''):
         self.work = work
         self.disk_sockets = disk_sockets
         self.verify = verify
         self.cpus = cpus
         self.memory_mib = memory_mib
+        self.disk_options = disk_options
         self.marker = 0
         self.process = None
         self.serial = None
@@ -95,7 +97,7 @@ class Guest:
                 '-chardev',
                 f'socket,id=vhost{index},path={path},reconnect=1', '-device',
                 f'vhost-user-blk-pci,id=disk{index},chardev=vhost{index},'
-                f'num-queues={self.cpus}']
+                f'num-queues={self.cpus}{self.disk_options}']
         return words
 
     def start(self):
