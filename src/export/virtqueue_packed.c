@@ -168,9 +168,9 @@ int virtqueue_packed_look(struct virtqueue *queue)
 
 /*
  * Copies the descriptors that hang together with the next one.
- * Returns: their number, or -EPROTO.
+ * Returns: their number, 0 if they have no end.
  */
-static int chain_copy(struct virtqueue *queue)
+static unsigned int chain_copy(struct virtqueue *queue)
 {
 	uint16_t position = queue->available_next;
 	unsigned int room =
@@ -183,7 +183,7 @@ static int chain_copy(struct virtqueue *queue)
 			descriptor_at(queue, position);
 
 		if (count == room)
-			return -EPROTO;
+			return 0;
 		if (count > 0)
 			flags = shared_load_u16(&shared->flags);
 		queue->taken[count++] = (struct vring_packed_desc){
@@ -193,7 +193,7 @@ static int chain_copy(struct virtqueue *queue)
 			.flags = flags,
 		};
 		if (!(flags & VRING_DESC_F_NEXT))
-			return (int)count;
+			return count;
 		position = position_add(queue, position, 1);
 	}
 }
@@ -201,14 +201,14 @@ static int chain_copy(struct virtqueue *queue)
 int virtqueue_packed_take(struct virtqueue *queue, uint16_t *ret_head)
 {
 	int result = virtqueue_packed_look(queue);
+	unsigned int count;
 	uint16_t head;
-	int count;
 
 	if (result <= 0)
 		return result;
 	count = chain_copy(queue);
-	if (count < 0)
-		return count;
+	if (count == 0)
+		return -EPROTO;
 	head = queue->taken[count - 1].id;
 	if (head >= queue->size || queue->counts[head] != 0)
 		return -EPROTO;
