@@ -143,10 +143,10 @@ enum data { DATA_NONE, DATA_ALL, DATA_ID };
 
 struct request_case {
 	const char *name;
-	uint32_t type;
 	uint64_t sector;
 	size_t offset; /* of its data */
 	size_t bytes;
+	uint32_t type;
 	int failure; /* of the pipeline */
 	int status;
 	enum data written;
@@ -178,30 +178,30 @@ static void run_case(struct server *server, struct front *front,
 }
 
 static const struct request_case cases[] = {
-	{"a read of a page", VIRTIO_BLK_T_IN, 0, 8192, 4096, 0, VIRTIO_BLK_S_OK,
+	{"a read of a page", 0, 8192, 4096, VIRTIO_BLK_T_IN, 0, VIRTIO_BLK_S_OK,
 	 DATA_ALL},
-	{"a read over pages", VIRTIO_BLK_T_IN, 8, 2048, 8192, 0,
+	{"a read over pages", 8, 2048, 8192, VIRTIO_BLK_T_IN, 0,
 	 VIRTIO_BLK_S_OK, DATA_ALL},
-	{"a read that ends with a page", VIRTIO_BLK_T_IN, 8, 3584, 512, 0,
+	{"a read that ends with a page", 8, 3584, 512, VIRTIO_BLK_T_IN, 0,
 	 VIRTIO_BLK_S_OK, DATA_ALL},
-	{"a bounced read", VIRTIO_BLK_T_IN, 0, 4095, 512, 0, VIRTIO_BLK_S_OK,
+	{"a bounced read", 0, 4095, 512, VIRTIO_BLK_T_IN, 0, VIRTIO_BLK_S_OK,
 	 DATA_ALL},
-	{"a read that fails half-way", VIRTIO_BLK_T_IN, 0, 4096, 4096, -EIO,
+	{"a read that fails half-way", 0, 4096, 4096, VIRTIO_BLK_T_IN, -EIO,
 	 VIRTIO_BLK_S_IOERR, DATA_ALL},
-	{"a bounced read that fails", VIRTIO_BLK_T_IN, 0, 4095, 512, -EIO,
+	{"a bounced read that fails", 0, 4095, 512, VIRTIO_BLK_T_IN, -EIO,
 	 VIRTIO_BLK_S_IOERR, DATA_NONE},
-	{"a read beyond the disk", VIRTIO_BLK_T_IN, SERVER_DISK_BYTES / 512,
-	 4096, 4096, 0, VIRTIO_BLK_S_IOERR, DATA_NONE},
-	{"a write", VIRTIO_BLK_T_OUT, 0, 4096, 4096, 0, VIRTIO_BLK_S_OK,
+	{"a read beyond the disk", SERVER_DISK_BYTES / 512, 4096, 4096,
+	 VIRTIO_BLK_T_IN, 0, VIRTIO_BLK_S_IOERR, DATA_NONE},
+	{"a write", 0, 4096, 4096, VIRTIO_BLK_T_OUT, 0, VIRTIO_BLK_S_OK,
 	 DATA_NONE},
-	{"a bounced write", VIRTIO_BLK_T_OUT, 0, 4095, 512, 0, VIRTIO_BLK_S_OK,
+	{"a bounced write", 0, 4095, 512, VIRTIO_BLK_T_OUT, 0, VIRTIO_BLK_S_OK,
 	 DATA_NONE},
-	{"a flush", VIRTIO_BLK_T_FLUSH, 0, 0, 0, 0, VIRTIO_BLK_S_OK, DATA_NONE},
-	{"get-id", VIRTIO_BLK_T_GET_ID, 0, 4090, 20, 0, VIRTIO_BLK_S_OK,
+	{"a flush", 0, 0, 0, VIRTIO_BLK_T_FLUSH, 0, VIRTIO_BLK_S_OK, DATA_NONE},
+	{"get-id", 0, 4090, 20, VIRTIO_BLK_T_GET_ID, 0, VIRTIO_BLK_S_OK,
 	 DATA_ID},
-	{"get-id with room to spare", VIRTIO_BLK_T_GET_ID, 0, 4070, 8192, 0,
+	{"get-id with room to spare", 0, 4070, 8192, VIRTIO_BLK_T_GET_ID, 0,
 	 VIRTIO_BLK_S_OK, DATA_ID},
-	{"what is unknown", 77, 0, 4096, 4096, 0, VIRTIO_BLK_S_UNSUPP,
+	{"what is unknown", 0, 4096, 4096, 77, 0, VIRTIO_BLK_S_UNSUPP,
 	 DATA_NONE},
 };
 
