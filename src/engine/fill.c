@@ -61,14 +61,15 @@ static void filled(struct engine *engine, struct engine_io *io, int status)
 	bool unmoved = hazard_generation(engine->hazards, first, count) ==
 			       slot->generation ||
 		       engine_bug(engine, ENGINE_BUG_FILL_UNCHECKED);
-	bool good = status == 0 && engine->state == ENGINE_RUNNING && unmoved;
+	/* Before the loop: from its first block on this one fills, too. */
+	bool good = status == 0 && engine->state == ENGINE_RUNNING && unmoved &&
+		    !hazard_fills(engine->hazards, first, count);
 
 	for (uint64_t i = 0; i < count; i++) {
 		uint8_t *buffer = slot->iov[i].iov_base;
 		uint64_t block = first + i;
 
 		if (!good || index_get(&engine->index, block).location != 0 ||
-		    hazard_fills(engine->hazards, block, 1) ||
 		    !append_block(engine, block, buffer))
 			io_buffer_put(engine, buffer);
 	}
@@ -121,10 +122,13 @@ void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count)
 	if (end <= first || end - first > FILL_BLOCKS_MAX ||
 	    !admitted(engine, first, end - first))
 		return;
+	/* Reads that share no unit don't meet each other in filled(). */
 	while (first < end) {
 		uint64_t count =
-			end - first < SLOT_IOV_MAX ? end - first : SLOT_IOV_MAX;
+			HAZARD_UNIT_BLOCKS - first % HAZARD_UNIT_BLOCKS;
 
+		if (count > end - first)
+			count = end - first;
 		start(engine, first, (uint32_t)count);
 		first += count;
 	}

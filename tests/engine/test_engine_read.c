@@ -57,6 +57,18 @@ static void the_second_miss_admits_a_block(void **state)
 	assert_block(read->bytes, 'o');
 }
 
+static void all_blocks_of_a_run_are_cached(void **state)
+{
+	struct scene *scene = *state;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		scene_read(scene, 10, 20);
+		scene_poll(scene);
+		scene_end_all(scene);
+	}
+	assert_int_equal(scene_stats(scene).cached_bytes, 20 * LOG_BLOCK_BYTES);
+}
+
 /* Reads @block, missed once before, until its fill is at the backend. */
 static struct guest *read_until_fill(struct scene *scene, uint64_t block)
 {
@@ -443,6 +455,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_not_cached_is_read_from_below),
 		TEST(the_second_miss_admits_a_block),
+		TEST(all_blocks_of_a_run_are_cached),
 		TEST(a_read_completes_before_its_fill),
 		TEST(what_below_may_still_lose_is_not_cached),
 		TEST(a_fill_that_fails_harms_nobody),
