@@ -22,6 +22,7 @@
 #include "forebay/filter.h"
 #include "log_format.h"
 #include "overlay.h"
+#include "prefetch.h"
 #include "runner.h"
 #include "settings.h"
 #include "status.h"
@@ -36,6 +37,7 @@ struct cache {
 	const struct forebay_disk *disk;
 	struct attach attach;
 	struct runner *runner;
+	struct prefetch prefetch;
 	int file;
 	bool open; /* open_done(0) was called */
 	struct error failure; /* of an open that is being taken back */
@@ -46,6 +48,7 @@ struct cache_request {
 	struct engine_request engine;
 	struct forebay_request *request;
 	struct overlay overlay; /* EXTENTS */
+	struct prefetch_request hint; /* CACHE */
 };
 
 struct cache_action {
@@ -140,6 +143,8 @@ static void state_changed(void *owner, enum engine_state state,
 		break;
 	case ENGINE_RUNNING:
 		cache->open = true;
+		prefetch_begin(&cache->prefetch, cache->host, cache->instance,
+			       cache->runner);
 		cache->host->open_done(cache->instance, 0);
 		break;
 	case ENGINE_FAILED:
@@ -162,6 +167,8 @@ static void request_completed(void *owner, struct engine_request *done)
 	struct cache *cache = owner;
 	struct cache_request *context = done->owner;
 
+	if (prefetch_completed(&cache->prefetch, done))
+		return;
 	cache->host->request_complete(context->request, done->status);
 }
 
@@ -238,6 +245,7 @@ static void closed(void *context)
 	const struct forebay_host *host = cache->host;
 	struct forebay_instance *instance = cache->instance;
 
+	prefetch_end(&cache->prefetch);
 	close(cache->file);
 	free(cache);
 	host->close_done(instance, 0);
@@ -321,6 +329,11 @@ static void cache_submit(void *state, struct forebay_request *request)
 
 	if (host->request_operation(request) == FOREBAY_EXTENTS) {
 		ask_below(cache, request);
+		return;
+	}
+	if (host->request_operation(request) == FOREBAY_CACHE) {
+		context->hint.request = request;
+		prefetch_submit(&cache->prefetch, &context->hint);
 		return;
 	}
 	context->request = request;
@@ -420,7 +433,8 @@ const struct forebay_filter forebay_filter = {
 	.operations = FOREBAY_OPERATION_BIT(FOREBAY_READ) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_WRITE) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_FLUSH) |
-		      FOREBAY_OPERATION_BIT(FOREBAY_EXTENTS),
+		      FOREBAY_OPERATION_BIT(FOREBAY_EXTENTS) |
+		      FOREBAY_OPERATION_BIT(FOREBAY_CACHE),
 	.request_context_bytes = sizeof(struct cache_request),
 	.properties = settings_properties,
 	.open = cache_open,

@@ -469,8 +469,14 @@ void read_fail_all(struct engine *engine);
 void read_run_check(struct engine *engine, struct io_slot *slot);
 
 /* fill.c */
-/* These sectors were missed and have been read: shall they be cached? */
-void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count);
+/*
+ * These sectors were missed and have been read: shall they be cached? @admit:
+ * they shall, if that is possible now.
+ */
+void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count,
+		bool admit);
+/* One more read for the log can start. */
+bool fill_has_room(const struct engine *engine, uint32_t blocks);
 
 /* piece.c */
 /* Reads @count sectors of one block; read_run_check() goes on afterwards. */

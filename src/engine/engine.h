@@ -89,6 +89,7 @@ enum engine_operation { ENGINE_READ, ENGINE_WRITE, ENGINE_FLUSH };
 struct engine_request {
 	enum engine_operation operation;
 	bool fua;
+	bool admit; /* READ: what is missed is to be cached at once */
 	uint64_t sector; /* first, of 512 bytes */
 	uint64_t sector_count;
 	const struct iovec *iov;
@@ -173,6 +174,13 @@ uint64_t engine_next_poll_ns(struct engine *engine);
  */
 uint64_t engine_dirty_run(const struct engine *engine, uint64_t sector,
 			  uint64_t count, bool *ret_dirty);
+
+/*
+ * What a read of up to ENGINE_FILL_BYTES with `admit` misses can be cached now:
+ * earlier ones have left room. Whether the log has space is another question.
+ */
+#define ENGINE_FILL_BYTES (64u << 10)
+bool engine_may_fill(const struct engine *engine);
 
 void engine_set_mode(struct engine *engine, enum engine_mode mode);
 void engine_set_max_dirty_age(struct engine *engine, uint64_t max_dirty_age_ns);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fill.c - blocks that are missed again come into the log.
+ * fill.c - blocks that are missed again, or asked for, come into the log.
  *
  * The guest has its answer first. Then what was admitted is read from below
  * once more, into buffers of ours, and appended from there. Not from the
@@ -33,6 +33,15 @@ static bool admitted(struct engine *engine, uint64_t block, uint64_t count)
 	for (uint64_t i = 0; i < count; i++)
 		again += ghost_missed_again(&engine->ghosts, block + i);
 	return again * 2 >= count;
+}
+
+static_assert(ENGINE_FILL_BYTES == SLOT_IOV_MAX * LOG_BLOCK_BYTES &&
+		      HAZARD_UNIT_BLOCKS <= SLOT_IOV_MAX,
+	      "one read brings so much");
+
+bool engine_may_fill(const struct engine *engine)
+{
+	return fill_has_room(engine, SLOT_IOV_MAX);
 }
 
 static bool append_block(struct engine *engine, uint64_t block, uint8_t *buffer)
@@ -77,12 +86,17 @@ static void filled(struct engine *engine, struct engine_io *io, int status)
 	io_slot_put(engine, slot);
 }
 
+bool fill_has_room(const struct engine *engine, uint32_t blocks)
+{
+	return engine->reads.fills < FILLS_MAX &&
+	       !list_is_empty(&engine->io.free_slots) &&
+	       io_buffers_free(engine, blocks);
+}
+
 static bool may_start(const struct engine *engine, uint64_t first,
 		      uint32_t count)
 {
-	return engine->reads.fills < FILLS_MAX && !engine->destage.quiesced &&
-	       !list_is_empty(&engine->io.free_slots) &&
-	       io_buffers_free(engine, count) &&
+	return fill_has_room(engine, count) && !engine->destage.quiesced &&
 	       engine->segments.free > engine->reserve_segments &&
 	       !hazard_writes(engine->hazards, first, count);
 }
@@ -114,13 +128,14 @@ static void start(struct engine *engine, uint64_t first, uint32_t count)
 	io_out(engine, &slot->io);
 }
 
-void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count)
+void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count,
+		bool admit)
 {
 	uint64_t first = log_block_of(sector + LOG_SECTORS_PER_BLOCK - 1);
 	uint64_t end = log_block_of(sector + sector_count);
 
 	if (end <= first || end - first > FILL_BLOCKS_MAX ||
-	    !admitted(engine, first, end - first))
+	    (!admitted(engine, first, end - first) && !admit))
 		return;
 	/* Reads that share no unit don't meet each other in filled(). */
 	while (first < end) {

@@ -155,7 +155,8 @@ static void miss_read(struct engine *engine, struct engine_io *io, int status)
 
 	engine->stats.read_miss_bytes += slot->sector_count * LOG_SECTOR_BYTES;
 	if (status == 0)
-		fill_offer(engine, slot->sector, slot->sector_count);
+		fill_offer(engine, slot->sector, slot->sector_count,
+			   request->admit);
 	io_slot_put(engine, slot);
 	read_part_done(engine, request, status);
 }

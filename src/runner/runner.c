@@ -386,6 +386,11 @@ int runner_dirty_run(const struct runner *runner, uint64_t offset,
 	return 0;
 }
 
+bool runner_may_fill(const struct runner *runner)
+{
+	return engine_may_fill(runner->engine);
+}
+
 void runner_stats(struct runner *runner, struct engine_stats *ret_stats)
 {
 	engine_stats(runner->engine, ret_stats);

@@ -99,6 +99,8 @@ void runner_drain(struct runner *runner, struct runner_drain *drain);
 int runner_dirty_run(const struct runner *runner, uint64_t offset,
 		     uint64_t length, uint64_t *ret_length, bool *ret_dirty);
 
+bool runner_may_fill(const struct runner *runner);
+
 void runner_set_mode(struct runner *runner, enum engine_mode mode);
 void runner_set_max_dirty_age(struct runner *runner, uint64_t age_ns);
 void runner_stats(struct runner *runner, struct engine_stats *ret_stats);

@@ -69,6 +69,23 @@ static void all_blocks_of_a_run_are_cached(void **state)
 	assert_int_equal(scene_stats(scene).cached_bytes, 20 * LOG_BLOCK_BYTES);
 }
 
+static void a_read_that_asks_for_it_is_cached_at_once(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *read = scene_read(scene, 3, 4);
+
+	assert_true(engine_may_fill(scene->engine));
+	read->request.admit = true;
+	scene_poll(scene);
+	scene_end_all(scene);
+	assert_true(read->done);
+	assert_int_equal(scene_stats(scene).cached_bytes, 4 * LOG_BLOCK_BYTES);
+	assert_int_equal(scene_stats(scene).dirty_bytes, 0);
+	assert_int_equal(read_goes_to(scene, 3, &read), ENGINE_SSD_READ);
+	scene_end_all(scene);
+	assert_block(read->bytes, 'o');
+}
+
 /* Reads @block, missed once before, until its fill is at the backend. */
 static struct guest *read_until_fill(struct scene *scene, uint64_t block)
 {
@@ -456,6 +473,7 @@ int main(void)
 		TEST(what_is_not_cached_is_read_from_below),
 		TEST(the_second_miss_admits_a_block),
 		TEST(all_blocks_of_a_run_are_cached),
+		TEST(a_read_that_asks_for_it_is_cached_at_once),
 		TEST(a_read_completes_before_its_fill),
 		TEST(what_below_may_still_lose_is_not_cached),
 		TEST(a_fill_that_fails_harms_nobody),

@@ -9,7 +9,7 @@ import nbd
 
 import tap
 from nbd_disks import (
-    MIB, SECONDS, CachedDisk, PlainDisk, VhostShell, make_sparse, run,
+    MIB, CachedDisk, PlainDisk, VhostShell, make_sparse, run,
     taken_bytes)
 from nbd_server import ALLOCATION, DIRTY
 

@@ -379,6 +379,23 @@ static void writes_stay_on_the_ssd_until_they_are_flushed_down(void **state)
 	assert_int_equal(act(scene, "dance"), -ENOTSUP);
 }
 
+/* Says that a range will be read. */
+static void hint(struct scene *scene, uint64_t offset, uint64_t length)
+{
+	struct pipeline_request *request =
+		pipeline_request_get(scene->pipeline);
+
+	*request = (struct pipeline_request){
+		.operation = FOREBAY_CACHE,
+		.offset = offset,
+		.length = length,
+		.done = on_done,
+		.owner = scene,
+	};
+	scene->pending++;
+	pipeline_submit(scene->pipeline, request);
+}
+
 /* Asks for the extents of @count blocks. */
 static void ask(struct scene *scene, uint64_t block, uint64_t count,
 		struct forebay_extents *extents)
@@ -439,6 +456,27 @@ static void what_is_dirty_is_no_hole_although_the_image_has_one(void **state)
 	extent_is(&extents, 0, 2, 0);
 	extent_is(&extents, 1, 1, FOREBAY_EXTENT_DIRTY);
 	extent_is(&extents, 2, 5, 0);
+}
+
+static void a_hint_brings_a_range_into_the_cache(void **state)
+{
+	struct scene *scene = *state;
+	const uint64_t bytes = 4u << 20;
+
+	opens(scene);
+	/* Not aligned to anything but sectors, and longer than is read. */
+	hint(scene, 512, DISK_BYTES - 512);
+	hint(scene, DISK_BYTES - bytes, bytes);
+	assert_int_equal(finish(scene), 0);
+	/* A piece that the engine has no room for is rare. */
+	assert_in_range(cache_number(scene, "cached_bytes"), DISK_BYTES / 2,
+			DISK_BYTES);
+	assert_int_equal(cache_number(scene, "dirty_bytes"), 0);
+	/* Whatever they brought, a write is seen by reads after it. */
+	assert_int_equal(write_blocks(scene, 64, 7), 0);
+	hint(scene, 64 * BLOCK, BATCH * BLOCK);
+	assert_int_equal(finish(scene), 0);
+	blocks_are(scene, 64, 7);
 }
 
 static void nothing_aligned_is_ever_copied(void **state)
@@ -645,6 +683,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(writes_stay_on_the_ssd_until_they_are_flushed_down),
 		TEST(what_is_dirty_is_no_hole_although_the_image_has_one),
+		TEST(a_hint_brings_a_range_into_the_cache),
 		TEST(nothing_aligned_is_ever_copied),
 		TEST(dirty_data_is_there_again_after_a_close),
 		TEST(acknowledged_writes_survive_kill_9),
