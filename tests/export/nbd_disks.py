@@ -16,9 +16,12 @@ VHOST_SHELL = os.path.join(BUILD, 'tests/export/vhost_shell')
 class CachedDisk(DataPlane):
     """Write-back that brings nothing down by itself; both exports."""
 
+    dirty_age = '1h'
+
     def __init__(self, test, size_bytes):
         super().__init__(spawn.folder(test), size_bytes, {
-            'mode': 'write-back', 'limit': '64MiB', 'max_dirty_age': '1h'})
+            'mode': 'write-back', 'limit': '64MiB',
+            'max_dirty_age': self.dirty_age})
         test.addCleanup(self.stop)
         self.vhost_socket = self.path('vhost')
         with open(self.path('disk.json'), encoding='utf-8') as file:
@@ -41,6 +44,12 @@ class CachedDisk(DataPlane):
     def image_bytes(self):
         """What the image takes of its file system."""
         return os.stat(self.image).st_blocks * 512
+
+
+class RestlessDisk(CachedDisk):
+    """Write-back that brings down all the time."""
+
+    dirty_age = '1s'
 
 
 class PlainDisk(CachedDisk):
@@ -125,5 +134,5 @@ def taken_bytes(path):
     return os.stat(path).st_blocks * 512
 
 
-__all__ = ['MIB', 'SECONDS', 'CachedDisk', 'PlainDisk', 'VhostShell', 'run',
-           'make_sparse', 'taken_bytes']
+__all__ = ['MIB', 'SECONDS', 'CachedDisk', 'PlainDisk', 'RestlessDisk',
+           'VhostShell', 'run', 'make_sparse', 'taken_bytes']

@@ -15,7 +15,7 @@ import nbd
 
 import spawn
 import tap
-from nbd_disks import CachedDisk, PlainDisk
+from nbd_disks import CachedDisk, PlainDisk, RestlessDisk
 from nbd_server import ALLOCATION, MIB, SECONDS, Server
 
 SIZE = 8 * MIB + 512
@@ -187,12 +187,17 @@ class RandomProgram(unittest.TestCase):
         with open(disk.image, 'rb') as file:
             self.assertEqual(file.read(), program.image)
 
-    def test_over_a_cached_disk(self):
-        disk = CachedDisk(self, SIZE)
+    def over_a_cache(self, disk):
         program = self.run_on(disk.uri, disk.read_only_uri)
         self.assertEqual(disk.close(), 0)
         with open(disk.image, 'rb') as file:
             self.assertEqual(file.read(), program.image)
+
+    def test_over_a_cached_disk(self):
+        self.over_a_cache(CachedDisk(self, SIZE))
+
+    def test_over_a_cached_disk_that_always_writes_back(self):
+        self.over_a_cache(RestlessDisk(self, SIZE))
 
 
 class Reconnect(unittest.TestCase):

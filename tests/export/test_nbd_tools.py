@@ -241,6 +241,21 @@ class OverPlainDisk(Tools, unittest.TestCase):
         self.assertEqual(handle.pread(4 * MIB, 0), bytes(4 * MIB))
         self.assertEqual(handle.pread(512, 6 * MIB), b'd' * 512)
 
+    def test_the_longest_trims_and_zeroes_are_one_request(self):
+        disk = PlainDisk(self, 5 << 30)
+        handle = self.connect(disk.uri)
+        longest = (1 << 32) - 512
+        for change, flags in ((handle.trim, 0), (handle.zero, 0),
+                              (handle.zero, nbd.CMD_FLAG_FAST_ZERO)):
+            handle.pwrite(b'd' * 4096, 0)
+            handle.pwrite(b'd' * 4096, longest)
+            change(longest, 512, flags)
+            self.assertEqual(handle.pread(512, 0), b'd' * 512)
+            if change == handle.zero:
+                self.assertEqual(handle.pread(3584, 512), bytes(3584))
+            self.assertEqual(handle.pread(512, longest + 512), b'd' * 512)
+            self.assertLess(disk.image_bytes(), MIB)
+
     def test_fast_zeroes_are_fast_or_refused(self):
         handle = self.connect()
         handle.pwrite(b'd' * MIB, 0)
