@@ -5,11 +5,10 @@
 bool extents_add(struct forebay_extents *extents, uint64_t length,
 		 uint32_t flags)
 {
-	struct forebay_extent *last =
-		extents->count > 0 ? &extents->list[extents->count - 1] : NULL;
+	uint32_t count = extents->count;
 
-	if (last && last->flags == flags) {
-		last->length += length;
+	if (count > 0 && extents->list[count - 1].flags == flags) {
+		extents->list[count - 1].length += length;
 		return true;
 	}
 	if (extents->count >= extents->capacity)
