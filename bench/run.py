@@ -153,7 +153,7 @@ def main():
     style = Style()
     began = time.monotonic()
     try:
-        targets.find_built(arguments.build, 'bench/forebay-bench')
+        targets.find_built(arguments.build, 'src/cli/forebay')
     except targets.Missing as missing:
         print(f'bench: {missing} in {arguments.build}: ./run build first',
               file=sys.stderr)

@@ -34,8 +34,8 @@ class Placement:
         self.wait = wait
 
 
-SAME = Placement('same CPU', TARGET_CPU, 'irq')
-XCORE = Placement('other CPU', TARGET_CPU + 1, 'irq')
+SAME = Placement('same CPU', TARGET_CPU, 'interrupt')
+XCORE = Placement('other CPU', TARGET_CPU + 1, 'interrupt')
 POLL = Placement('other CPU, polled', TARGET_CPU + 1, 'poll')
 
 
@@ -43,12 +43,13 @@ class Shape:
     """What the load does."""
 
     def __init__(self, mode='randread', depth=1, size_bytes=0, warm_up=0.0,
-                 seconds=1.0):
+                 seconds=1.0, words=()):
         self.mode = mode
         self.depth = depth
         self.size_bytes = size_bytes
         self.warm_up = warm_up
         self.seconds = seconds
+        self.words = words
 
 
 def find_built(build, *names):
@@ -65,10 +66,21 @@ def start(words, log):
     return process
 
 
-def run_json(words, what):
+# fio's names for what forebay bench says with two flags.
+MODES = {
+    'randread': ['--read', 100], 'randwrite': ['--read', 0],
+    'read': ['--read', 100, '--pattern', 'sequential'],
+    'write': ['--read', 0, '--pattern', 'sequential']}
+
+
+def run_json(words, what, cpu=None):
+    """Runs a program, on @cpu if one is given; returns what it reports."""
+    def pin():
+        if cpu is not None:
+            os.sched_setaffinity(0, {cpu})
     done = subprocess.run([str(word) for word in words], text=True,
                           capture_output=True, stdin=subprocess.DEVNULL,
-                          check=False, timeout=600)
+                          check=False, timeout=600, preexec_fn=pin)
     if done.returncode != 0:
         raise RuntimeError(f'{what}: {done.stderr.strip() or done.stdout}')
     return json.loads(done.stdout[done.stdout.index('{'):])
@@ -96,25 +108,28 @@ class Target:
             return condition()
         spawn.wait_until(check, START_SECONDS, f'{self.name} starts')
 
+    def address(self):
+        return ['--vhost-user', self.socket]
+
+    def bench(self, *words):
+        """The command line of a load on this target."""
+        return [find_built(self.build, 'src/cli/forebay'), 'bench',
+                *self.address(), '-o', 'json', '--destroy-data', *words]
+
     def measure(self, shape, placement):
-        """Returns what forebay-bench reports."""
-        words = [find_built(self.build, 'bench/forebay-bench'), '--json',
-                 '--socket', self.socket, '--rw', shape.mode, '--depth',
-                 shape.depth, '--seconds', shape.seconds, '--warm-up',
-                 shape.warm_up, '--wait', placement.wait, '--cpu',
-                 placement.load_cpu]
+        """Returns what forebay bench reports."""
+        words = [*MODES[shape.mode], '--depth', shape.depth, '--seconds',
+                 shape.seconds, '--warm-up', shape.warm_up, '--notify',
+                 placement.wait, *shape.words]
         if shape.size_bytes:
-            words += ['--size', shape.size_bytes]
-        for process in self.processes:
-            words += ['--target-pid', process.pid]
-        return run_json(words, self.name)
+            words += ['--span', shape.size_bytes]
+        return run_json(self.bench(*words), self.name, placement.load_cpu)
 
     def fill(self, size_bytes):
         """Writes the first @size_bytes once."""
-        run_json([find_built(self.build, 'bench/forebay-bench'), '--json',
-                  '--socket', self.socket, '--rw', 'write', '--block-size',
-                  65536, '--depth', 8, '--count', size_bytes // 65536,
-                  '--size', size_bytes, '--seconds', 0], self.name)
+        run_json(self.bench(*MODES['write'], '--block-size', 65536, '--depth',
+                            8, '--count', size_bytes // 65536, '--span',
+                            size_bytes), self.name)
 
     def stop(self):
         for process in reversed(self.processes):

@@ -244,7 +244,8 @@ static int check_operands(const struct invocation *invocation,
 	bool many = false;
 
 	while (wanted < OPERAND_KINDS_MAX && verb->operands[wanted].name) {
-		if (wanted >= invocation->operand_count)
+		if (wanted >= invocation->operand_count &&
+		    !verb->operands[wanted].optional)
 			return error_set(error, -EINVAL,
 					 "%s: needs %s; see "
 					 "'forebay %s --help'",

@@ -39,13 +39,51 @@ const struct flag grammar_flags[FLAG_COUNT] = {
 	[FLAG_READ_ONLY] = {"read-only", 0, NULL,
 			    "nobody writes to the disk, ever"},
 	[FLAG_QUEUES] = {"queues", 0, "COUNT",
-			 "of the guest's device: 1 to 64, 16 unless given"},
+			 "of a disk's device (16), or of a load (1)"},
 	[FLAG_DEVICE_REVISION] = {"device-revision", 0, "NUMBER",
 				  "the device that the disk has elsewhere"},
 	[FLAG_INCOMING] = {"incoming", 0, NULL,
 			   "serve nothing until the VM arrives in a migration"},
 	[FLAG_ID] = {"id", 0, "UUID",
 		     "the id that the disk has on another host"},
+	[FLAG_VHOST_USER] = {"vhost-user", 0, "SOCKET",
+			     "any vhost-user-blk device's socket"},
+	[FLAG_NBD] = {"nbd", 0, "URI", "any NBD server"},
+	[FLAG_BLOCK_SIZE] = {"block-size", 0, "SIZE", "of each request (4KiB)"},
+	[FLAG_DEPTH] = {"depth", 0, "N",
+			"requests under way in each queue (1)"},
+	[FLAG_READ] = {"read", 0, "PERCENT",
+		       "of reads among reads and writes (100)"},
+	[FLAG_FLUSH] = {"flush", 0, "PERCENT",
+			"of flushes among all requests (0)"},
+	[FLAG_FLUSH_EVERY] = {"flush-every", 0, "N",
+			      "a flush behind N writes of a queue"},
+	[FLAG_DISCARD] = {"discard", 0, "PERCENT",
+			  "of discards among all requests (0)"},
+	[FLAG_WRITE_ZEROES] = {"write-zeroes", 0, "PERCENT",
+			       "of zeroing among all requests (0)"},
+	[FLAG_PATTERN] = {"pattern", 0, "PATTERN",
+			  "uniform, zipf[:THETA] or sequential"},
+	[FLAG_RATE] = {"rate", 0, "N", "requests a second, evenly spaced"},
+	[FLAG_SECONDS] = {"seconds", 0, "N",
+			  "how long (10); 0: only read back"},
+	[FLAG_WARM_UP] = {"warm-up", 0, "N", "seconds before, not measured"},
+	[FLAG_REQUESTS] = {"count", 0, "N", "end after N requests"},
+	[FLAG_OFFSET] = {"offset", 0, "SIZE", "where on the disk to begin"},
+	[FLAG_SPAN] = {"span", 0, "SIZE", "how much of the disk to use"},
+	[FLAG_MEMORY] = {"memory", 0, "SIZE",
+			 "data lie in so much memory in turn"},
+	[FLAG_NOTIFY] = {"notify", 0, "HOW",
+			 "interrupt (sleeps) or poll (burns a CPU)"},
+	[FLAG_SEED] = {"seed", 0, "N", "of what is random (1)"},
+	[FLAG_VERIFY] = {"verify", 0, NULL,
+			 "stamp what is written, check what is read"},
+	[FLAG_JOURNAL] = {"journal", 0, "FILE",
+			  "keep what the disk must hold; verifies"},
+	[FLAG_RECONNECT] = {"reconnect", 0, "N",
+			    "seconds that the server may be away (0)"},
+	[FLAG_DESTROY_DATA] = {"destroy-data", 0, NULL,
+			       "let the load overwrite the disk"},
 };
 
 static const struct verb status_verbs[] = {
@@ -233,6 +271,37 @@ static const struct verb disk_verbs[] = {
 	},
 };
 
+static const struct verb bench_verbs[] = {
+	{
+		.summary = "Load a disk as a virtual machine would, and "
+			   "measure",
+		.details =
+			"Give the name of an open disk, or any other server's "
+			"socket or URI. Reads\nunless told otherwise; what "
+			"destroys data needs --destroy-data. ^C ends the\n"
+			"load early and shows what was measured.",
+		.operands = {{"DISK", 0, 1}},
+		.flags = FLAG_BIT(FLAG_VHOST_USER) | FLAG_BIT(FLAG_NBD) |
+			 FLAG_BIT(FLAG_BLOCK_SIZE) | FLAG_BIT(FLAG_DEPTH) |
+			 FLAG_BIT(FLAG_QUEUES) | FLAG_BIT(FLAG_READ) |
+			 FLAG_BIT(FLAG_FLUSH) | FLAG_BIT(FLAG_FLUSH_EVERY) |
+			 FLAG_BIT(FLAG_DISCARD) | FLAG_BIT(FLAG_WRITE_ZEROES) |
+			 FLAG_BIT(FLAG_PATTERN) | FLAG_BIT(FLAG_RATE) |
+			 FLAG_BIT(FLAG_SECONDS) | FLAG_BIT(FLAG_WARM_UP) |
+			 FLAG_BIT(FLAG_REQUESTS) | FLAG_BIT(FLAG_OFFSET) |
+			 FLAG_BIT(FLAG_SPAN) | FLAG_BIT(FLAG_MEMORY) |
+			 FLAG_BIT(FLAG_NOTIFY) | FLAG_BIT(FLAG_SEED) |
+			 FLAG_BIT(FLAG_VERIFY) | FLAG_BIT(FLAG_JOURNAL) |
+			 FLAG_BIT(FLAG_RECONNECT) | FLAG_BIT(FLAG_DESTROY_DATA),
+		.examples = {"forebay bench web1 --depth 32 --seconds 10",
+			     "forebay bench --vhost-user /run/vm/vda.sock "
+			     "--pattern zipf:1.1",
+			     "forebay bench scratch --read 50 --verify "
+			     "--destroy-data"},
+		.run = bench_run,
+	},
+};
+
 const struct noun grammar_nouns[] = {
 	{"status", "how this host is", status_verbs, COUNT_OF(status_verbs)},
 	{"pool", "space on local SSDs for the caches", pool_verbs,
@@ -242,6 +311,8 @@ const struct noun grammar_nouns[] = {
 	{"filter", "what is installed on this host", filter_verbs,
 	 COUNT_OF(filter_verbs)},
 	{"disk", "virtual disks", disk_verbs, COUNT_OF(disk_verbs)},
+	{"bench", "load a disk and measure", bench_verbs,
+	 COUNT_OF(bench_verbs)},
 };
 
 const size_t grammar_noun_count = COUNT_OF(grammar_nouns);

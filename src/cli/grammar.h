@@ -9,6 +9,7 @@
 #define FOREBAY_CLI_GRAMMAR_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct client;
 struct error;
@@ -32,10 +33,33 @@ enum flag_id {
 	FLAG_DEVICE_REVISION,
 	FLAG_INCOMING,
 	FLAG_ID,
+	FLAG_VHOST_USER,
+	FLAG_NBD,
+	FLAG_BLOCK_SIZE,
+	FLAG_DEPTH,
+	FLAG_READ,
+	FLAG_FLUSH,
+	FLAG_FLUSH_EVERY,
+	FLAG_DISCARD,
+	FLAG_WRITE_ZEROES,
+	FLAG_PATTERN,
+	FLAG_RATE,
+	FLAG_SECONDS,
+	FLAG_WARM_UP,
+	FLAG_REQUESTS,
+	FLAG_OFFSET,
+	FLAG_SPAN,
+	FLAG_MEMORY,
+	FLAG_NOTIFY,
+	FLAG_SEED,
+	FLAG_VERIFY,
+	FLAG_JOURNAL,
+	FLAG_RECONNECT,
+	FLAG_DESTROY_DATA,
 	FLAG_COUNT
 };
 
-#define FLAG_BIT(id) (1u << (id))
+#define FLAG_BIT(id) (UINT64_C(1) << (id))
 /* Accepted before the noun and after every verb. */
 #define FLAGS_GLOBAL                                                         \
 	(FLAG_BIT(FLAG_ROOT) | FLAG_BIT(FLAG_OUTPUT) | FLAG_BIT(FLAG_HELP) | \
@@ -52,6 +76,7 @@ struct flag {
 struct operand {
 	const char *name; /* NULL: there is none */
 	int many; /* one or more; only the last one may say so */
+	int optional; /* one or none; only the last one may say so */
 };
 
 #define OPERAND_KINDS_MAX 2u
@@ -64,8 +89,8 @@ struct verb {
 	const char *summary; /* one line, imperative, no full stop */
 	const char *details; /* further lines for --help; NULL: none */
 	struct operand operands[OPERAND_KINDS_MAX];
-	unsigned int flags; /* FLAG_BIT()s besides the global ones */
-	unsigned int required; /* those of them that must be given */
+	uint64_t flags; /* FLAG_BIT()s besides the global ones */
+	uint64_t required; /* those of them that must be given */
 	const char *examples[EXAMPLES_MAX];
 	/* Returns: 0 or a negative errno with @error filled. */
 	int (*run)(const struct invocation *invocation, struct client *client,

@@ -26,7 +26,7 @@ static void print_flag(FILE *stream, const struct flag *flag)
 	(void)fprintf(stream, "%s\n", flag->summary);
 }
 
-static void print_flags(FILE *stream, const char *title, unsigned int flags)
+static void print_flags(FILE *stream, const char *title, uint64_t flags)
 {
 	if (!flags)
 		return;
@@ -51,8 +51,11 @@ void help_synopsis(FILE *stream, const struct noun *noun,
 	if (verb->name)
 		(void)fprintf(stream, " %s", verb->name);
 	for (size_t i = 0; i < OPERAND_KINDS_MAX && verb->operands[i].name; i++)
-		(void)fprintf(stream, " %s%s", verb->operands[i].name,
-			      verb->operands[i].many ? "..." : "");
+		(void)fprintf(stream, " %s%s%s%s",
+			      verb->operands[i].optional ? "[" : "",
+			      verb->operands[i].name,
+			      verb->operands[i].many ? "..." : "",
+			      verb->operands[i].optional ? "]" : "");
 	for (unsigned int id = 0; id < FLAG_COUNT; id++) {
 		const struct flag *flag = &grammar_flags[id];
 		int required = (verb->required & FLAG_BIT(id)) != 0;

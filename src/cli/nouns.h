@@ -51,4 +51,7 @@ int disk_delete(const struct invocation *invocation, struct client *client,
 int disk_xml(const struct invocation *invocation, struct client *client,
 	     struct error *error);
 
+int bench_run(const struct invocation *invocation, struct client *client,
+	      struct error *error);
+
 #endif

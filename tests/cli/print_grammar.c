@@ -11,7 +11,7 @@
 #include "grammar.h"
 #include "help.h"
 
-static json_t *flag_names(unsigned int flags)
+static json_t *flag_names(uint64_t flags)
 {
 	json_t *names = json_array();
 

@@ -14,7 +14,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 BUILD = os.environ.get('FOREBAY_BUILD', os.path.join(TOP, 'build'))
 PROGRAM = os.path.join(BUILD, 'src/disk/forebay-disk')
-LOAD = os.path.join(BUILD, 'bench/forebay-bench')
+LOAD = os.path.join(BUILD, 'src/cli/forebay')
 
 MIB = 1 << 20
 SECONDS = 20

@@ -114,9 +114,9 @@ class VhostUser(unittest.TestCase):
     def load(self, disk, *words):
         """Starts a guest's load that checks what it reads."""
         process = spawn.Process(
-            [LOAD, '--socket', disk.path('vhost'), '--rw', 'randrw',
-             '--depth', '8', '--queues', '2', '--size', '16MiB',
-             '--flush-every', '16', '--verify', *words],
+            [LOAD, 'bench', '--vhost-user', disk.path('vhost'), '--read',
+             '70', '--depth', '8', '--queues', '2', '--span', '16MiB',
+             '--flush-every', '16', '--verify', '--destroy-data', *words],
             os.path.join(disk.folder, 'load'))
         self.addCleanup(process.kill)
         return process

@@ -86,8 +86,9 @@ class Stuck(unittest.TestCase):
 
     def load(self, *words):
         process = spawn.Process(
-            [LOAD, '--socket', self.disk.path('vhost'), '--rw', 'randwrite',
-             '--depth', '4', *words], os.path.join(self.folder, 'load'))
+            [LOAD, 'bench', '--vhost-user', self.disk.path('vhost'), '--read',
+             '0', '--destroy-data', '--depth', '4', *words],
+            os.path.join(self.folder, 'load'))
         self.addCleanup(process.kill)
         return process
 

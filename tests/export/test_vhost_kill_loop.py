@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 in a loop under a verified load over vhost-user-blk.
 
-The load is forebay-bench: it knows what every sector must hold, keeps its
+The load is forebay bench: it knows what every sector must hold, keeps its
 queues over the kills as a VM does, and reads back all that it has written.
 """
 
@@ -45,10 +45,10 @@ class KillLoop(unittest.TestCase):
     def load(self, *more):
         """A verified load of everything that a guest does."""
         return subprocess.Popen(
-            [targets.find_built(BUILD, 'bench/forebay-bench'), '--json',
-             '--socket', self.disk.socket, '--rw', 'randrw', '--depth', '16',
-             '--queues', '2', '--seconds', str(KILLS * 0.6), '--flush-every',
-             '50', '--verify', '--reconnect', '60', *more],
+            [str(word) for word in self.disk.bench(
+                '--read', 70, '--depth', 16, '--queues', 2, '--seconds',
+                KILLS * 0.6, '--flush-every', 50, '--verify', '--reconnect',
+                60, *more)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             stdin=subprocess.DEVNULL, preexec_fn=spawn.die_with_parent)
 
@@ -70,8 +70,8 @@ class KillLoop(unittest.TestCase):
                          f'seed {seed}: {errors} {text}')
         report = json.loads(text)
         self.assertEqual(report['errors'], 0)
-        self.assertEqual(report['wrong_blocks'], 0)
-        self.assertGreater(report['verified_blocks'], 0)
+        self.assertEqual(report['verify']['wrong_sectors'], 0)
+        self.assertGreater(report['verify']['read_back_blocks'], 0)
         return report
 
     def test_a_disk_that_is_killed_loses_no_request(self):

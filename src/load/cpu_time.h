@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cpu_time.h - how long a process, with all its threads, has been on a CPU. */
-#ifndef FOREBAY_BENCH_CPU_TIME_H
-#define FOREBAY_BENCH_CPU_TIME_H
+#ifndef FOREBAY_LOAD_CPU_TIME_H
+#define FOREBAY_LOAD_CPU_TIME_H
 
 #include <stdint.h>
 #include <sys/types.h>

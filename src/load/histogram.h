@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * histogram.h - latencies in buckets that are 1/16 wide, from 1 ns to an hour.
+ * histogram.h - latencies in buckets that are 1/32 wide, from 1 ns to an hour.
  */
-#ifndef FOREBAY_BENCH_HISTOGRAM_H
-#define FOREBAY_BENCH_HISTOGRAM_H
+#ifndef FOREBAY_LOAD_HISTOGRAM_H
+#define FOREBAY_LOAD_HISTOGRAM_H
 
 #include <stdint.h>
 
-#define HISTOGRAM_STEPS 16u /* buckets for each power of two */
+#define HISTOGRAM_STEPS 32u /* buckets for each power of two */
 #define HISTOGRAM_BUCKETS (HISTOGRAM_STEPS * 40u)
 
 /* Zero it first. */

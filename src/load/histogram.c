@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* histogram.c - log-linear buckets: small values exact, large ones to 6 %. */
+/* histogram.c - log-linear buckets: small values exact, large ones to 3 %. */
 #include "histogram.h"
 
 static unsigned int bucket_of(uint64_t ns)
@@ -8,22 +8,22 @@ static unsigned int bucket_of(uint64_t ns)
 
 	if (ns < HISTOGRAM_STEPS)
 		return (unsigned int)ns;
-	/* The four bits behind the leading one choose within its octave. */
+	/* The five bits behind the leading one choose within its octave. */
 	exponent = 63u - (unsigned int)__builtin_clzll(ns);
-	index = (exponent - 3u) * HISTOGRAM_STEPS +
-		(unsigned int)(ns >> (exponent - 4u)) % HISTOGRAM_STEPS;
+	index = (exponent - 4u) * HISTOGRAM_STEPS +
+		(unsigned int)(ns >> (exponent - 5u)) % HISTOGRAM_STEPS;
 	return index < HISTOGRAM_BUCKETS ? index : HISTOGRAM_BUCKETS - 1;
 }
 
 /* The largest value that falls into the bucket. */
 static uint64_t bucket_end(unsigned int index)
 {
-	unsigned int exponent = index / HISTOGRAM_STEPS + 3u;
+	unsigned int exponent = index / HISTOGRAM_STEPS + 4u;
 	uint64_t step = index % HISTOGRAM_STEPS;
 
 	if (index < HISTOGRAM_STEPS)
 		return index;
-	return ((HISTOGRAM_STEPS + step + 1) << (exponent - 4u)) - 1;
+	return ((HISTOGRAM_STEPS + step + 1) << (exponent - 5u)) - 1;
 }
 
 void histogram_add(struct histogram *histogram, uint64_t ns)
