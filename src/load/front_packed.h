@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * front_packed.h - the parts of front_queue.c for packed virtqueues (inside
- * bench/front only).
+ * src/load only).
  */
-#ifndef FOREBAY_BENCH_FRONT_PACKED_H
-#define FOREBAY_BENCH_FRONT_PACKED_H
+#ifndef FOREBAY_LOAD_FRONT_PACKED_H
+#define FOREBAY_LOAD_FRONT_PACKED_H
 
 #include "front.h"
 

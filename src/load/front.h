@@ -19,8 +19,8 @@
  * Everything is synchronous and belongs to one thread. Calls return 0 or a
  * negative errno.
  */
-#ifndef FOREBAY_BENCH_FRONT_H
-#define FOREBAY_BENCH_FRONT_H
+#ifndef FOREBAY_LOAD_FRONT_H
+#define FOREBAY_LOAD_FRONT_H
 
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ring.h>

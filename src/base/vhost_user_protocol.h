@@ -6,8 +6,8 @@
  * order; descriptors travel beside the first byte of the header. Only what a
  * block device uses is here. Names follow the vhost-user specification.
  */
-#ifndef FOREBAY_EXPORT_VHOST_USER_PROTOCOL_H
-#define FOREBAY_EXPORT_VHOST_USER_PROTOCOL_H
+#ifndef FOREBAY_BASE_VHOST_USER_PROTOCOL_H
+#define FOREBAY_BASE_VHOST_USER_PROTOCOL_H
 
 #include <assert.h>
 #include <stddef.h>
