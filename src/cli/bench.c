@@ -121,6 +121,9 @@ int bench_run(const struct invocation *invocation, struct client *client,
 		return status;
 	status = bench_target_find(invocation, client, load_writes(&options),
 				   &target, error);
+	if (status == 0 && options.packed && target.protocol == LOAD_NBD)
+		status = error_set(error, -EINVAL,
+				   "--packed: NBD has no virtqueues");
 	if (status == 0)
 		status = check_consent(invocation, &options, &target, error);
 	if (status == 0) {

@@ -204,6 +204,7 @@ int bench_options_parse(const struct invocation *invocation,
 		.queue_count = 1,
 		.percent = {[LOAD_READ] = 100},
 		.seed = 1,
+		.packed = flags[FLAG_PACKED] != NULL,
 		.journal_path = flags[FLAG_JOURNAL],
 		.verify = flags[FLAG_VERIFY] || flags[FLAG_JOURNAL],
 	};

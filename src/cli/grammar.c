@@ -75,6 +75,8 @@ const struct flag grammar_flags[FLAG_COUNT] = {
 			 "data lie in so much memory in turn"},
 	[FLAG_NOTIFY] = {"notify", 0, "HOW",
 			 "interrupt (sleeps) or poll (burns a CPU)"},
+	[FLAG_PACKED] = {"packed", 0, NULL,
+			 "packed virtqueues; vhost-user-blk only"},
 	[FLAG_SEED] = {"seed", 0, "N", "of what is random (1)"},
 	[FLAG_VERIFY] = {"verify", 0, NULL,
 			 "stamp what is written, check what is read"},
@@ -290,9 +292,10 @@ static const struct verb bench_verbs[] = {
 			 FLAG_BIT(FLAG_SECONDS) | FLAG_BIT(FLAG_WARM_UP) |
 			 FLAG_BIT(FLAG_REQUESTS) | FLAG_BIT(FLAG_OFFSET) |
 			 FLAG_BIT(FLAG_SPAN) | FLAG_BIT(FLAG_MEMORY) |
-			 FLAG_BIT(FLAG_NOTIFY) | FLAG_BIT(FLAG_SEED) |
-			 FLAG_BIT(FLAG_VERIFY) | FLAG_BIT(FLAG_JOURNAL) |
-			 FLAG_BIT(FLAG_RECONNECT) | FLAG_BIT(FLAG_DESTROY_DATA),
+			 FLAG_BIT(FLAG_NOTIFY) | FLAG_BIT(FLAG_PACKED) |
+			 FLAG_BIT(FLAG_SEED) | FLAG_BIT(FLAG_VERIFY) |
+			 FLAG_BIT(FLAG_JOURNAL) | FLAG_BIT(FLAG_RECONNECT) |
+			 FLAG_BIT(FLAG_DESTROY_DATA),
 		.examples = {"forebay bench web1 --depth 32 --seconds 10",
 			     "forebay bench --vhost-user /run/vm/vda.sock "
 			     "--pattern zipf:1.1",

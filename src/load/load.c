@@ -504,6 +504,7 @@ static int open_transport(struct load *load, struct error *error)
 		.queue_count = options->queue_count,
 		.depth = options->depth,
 		.polls = options->polls,
+		.packed = options->packed,
 	};
 	int result;
 

@@ -42,6 +42,7 @@ struct load_options {
 	unsigned int depth; /* of each queue */
 	unsigned int queue_count;
 	bool polls;
+	bool packed; /* virtqueues; not for NBD */
 	unsigned int percent[LOAD_KINDS]; /* of reads: among reads and writes;
 					     of others: among all */
 	unsigned int flush_every; /* writes of a queue; 0: never */

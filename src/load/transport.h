@@ -32,6 +32,7 @@ struct transport_options {
 	unsigned int depth; /* of each queue */
 	size_t data_bytes;
 	bool polls; /* idle() does not sleep */
+	bool packed; /* vhost-user: packed virtqueues */
 };
 
 struct transport_ops {

@@ -147,6 +147,9 @@ static int refuse(const struct vhost_transport *vhost, int code,
 		return error_set(error, -ECONNREFUSED,
 				 "%s: nobody listens there: %s", path,
 				 strerror(-code));
+	case EOPNOTSUPP:
+		return error_set(error, code, "%s: has no packed virtqueues",
+				 path);
 	case ENAMETOOLONG:
 		return error_set(error, -EINVAL,
 				 "%s: too long for a socket's path", path);
@@ -310,6 +313,7 @@ int vhost_transport_create(const struct transport_options *options,
 		.queue_size = QUEUE_SIZE_MIN,
 		.data_bytes = options->data_bytes,
 		.discards = true,
+		.packed = options->packed,
 	};
 	struct vhost_transport *vhost = calloc(1, sizeof(*vhost));
 	int result;

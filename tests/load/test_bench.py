@@ -191,6 +191,7 @@ class Refusals(unittest.TestCase):
                 (('--nbd', 'x', '--pattern', 'zipf:0'), 'THETA'),
                 (('--nbd', 'x', '--pattern', 'hot'), 'uniform'),
                 (('--nbd', 'x', '--notify', 'x'), 'interrupt or poll'),
+                (('--nbd', 'x', '--packed'), 'no virtqueues'),
                 (('--nbd', 'x', '--rate', '0'), '--rate'),
                 (('--nbd', 'x', '--seconds', '-1'), '--seconds'),
                 (('--nbd', 'x', '--seconds', '0'), '--journal'),
@@ -373,6 +374,13 @@ class Kills(unittest.TestCase):
         _, errors = load.communicate(timeout=60)
         self.assertEqual(load.returncode, 1)
         self.assertIn('--reconnect', errors)
+
+
+class Packed(unittest.TestCase):
+    def test_packed_virtqueues_are_used_or_refused(self):
+        done = bench(*Qsd(self).target, '--packed', '--count', 100)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('packed', done.stderr)
 
 
 class ManPage(unittest.TestCase):
