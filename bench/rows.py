@@ -18,6 +18,8 @@ MIB = 1 << 20
 class Row:
     """One comparison; run() fills the rest in."""
 
+    latency_path = ('latency_us',)
+
     def __init__(self, row_id, name, aim, unit='IOPS'):
         self.id = row_id
         self.name = name
@@ -42,9 +44,14 @@ class Row:
             values.append(result)
         return statistics.median(values)
 
+    def figure(self, result):
+        """What is compared; here more is better."""
+        return result['iops']
+
     def ratio(self):
-        peer = self.middle(self.peers, 'iops')
-        return self.middle(self.ours, 'iops') / peer if peer else 0.0
+        peer = statistics.median(map(self.figure, self.peers))
+        ours = statistics.median(map(self.figure, self.ours))
+        return ours / peer if peer else 0.0
 
     def met(self):
         return None if self.aim is None else self.ratio() >= self.aim
@@ -61,17 +68,26 @@ class Row:
             'met': self.met(), 'note': self.note}
 
     def side(self, results):
-        iops = [result['iops'] for result in results]
+        iops = [self.figure(result) for result in results]
+        path = self.latency_path
         return {
             'iops': round(statistics.median(iops)),
             'iops_min': round(min(iops)), 'iops_max': round(max(iops)),
-            'latency_us': {name: round(self.middle(results, 'latency_us',
-                                                   name), 1)
+            'latency_us': {name: round(self.middle(results, *path, name), 1)
                            for name in ('p50', 'p99', 'p999')},
             'cpu_us_per_io': {name: round(self.middle(results,
                                                       'cpu_us_per_io', name),
                                           2)
                               for name in ('target', 'load')}}
+
+
+class FlushRow(Row):
+    """Flushes a second."""
+
+    latency_path = ('requests', 'flush', 'latency_us')
+
+    def figure(self, result):
+        return result['requests']['flush']['count'] / result['seconds']
 
 
 class CostRow(Row):
@@ -280,5 +296,61 @@ def bare_export(bench):
             target.stop()
 
 
+def nbd(bench):
+    """P5: the NBD export, 4 KiB at depth 32 on one CPU."""
+    cells = [('P5', f'NBD {what} 4k vs {peer}, QD32, same CPU', aim)
+             for peer, aim in (('nbdkit', 1.3), ('qemu-nbd', 1.5))
+             for what in ('read', 'write')]
+    started = []
+    try:
+        # One file each: servers lock theirs.
+        ours = targets.Disk(bench.build, bench.work,
+                            bench.backend_file('nbd'), 'nbd').over_nbd()
+        started.append(ours.start())
+        rows = []
+        for number, kind in enumerate((targets.Nbdkit, targets.QemuNbd)):
+            peer = kind(bench.build, bench.work,
+                        bench.backend_file('nbd-peer'))
+            started.append(peer.start())
+            for index, mode in enumerate(('randread', 'randwrite')):
+                rows.append(bench.compare(
+                    Row(*cells[2 * number + index]), (ours, peer),
+                    bench.shape(mode, 32), SAME))
+            started.pop().stop()
+        return rows
+    except targets.Missing as missing:
+        return skip(cells, str(missing))
+    finally:
+        for target in started:
+            target.stop()
+
+
+def flushes(bench):
+    """P18: a flush with nothing to do, and one behind a 4 KiB write."""
+    cells = [('P18', 'empty flush vs qsd raw, QD1, same CPU', None),
+             ('P18', 'write 4k and flush vs qsd raw, QD1, same CPU', 0.95)]
+    words = (('--flush', 100), ('--flush-every', 1))
+    started = []
+    try:
+        ours = bench.cached_disk('flushes').start()
+        started.append(ours)
+        qsd = targets.StorageDaemon(bench.build, bench.work,
+                                    bench.raw_file(), 'qsd-f').start()
+        started.append(qsd)
+        rows = []
+        for cell, more in zip(cells, words):
+            shape = bench.shape('randwrite', 1)
+            shape.words = more
+            rows.append(bench.compare(FlushRow(*cell), (ours, qsd), shape,
+                                      SAME))
+        return rows
+    except targets.Missing as missing:
+        return skip(cells, str(missing))
+    finally:
+        for target in started:
+            target.stop()
+
+
 GROUPS = {'P1': read_hits, 'P2': read_hits, 'P3': write_back,
-          'P8': null_filter, 'E1': bare_export}
+          'P5': nbd, 'P8': null_filter, 'P18': flushes,
+          'E1': bare_export}

@@ -158,6 +158,41 @@ class StorageDaemon(Target):
         return self
 
 
+class NbdServer(Target):
+    """Somebody's NBD server of a raw file, on a unix socket."""
+
+    def address(self):
+        return ['--nbd', f'nbd+unix:///?socket={self.socket}']
+
+    def serve(self, program, *words):
+        path = shutil.which(program)
+        if not path:
+            raise Missing(f'{program} is not installed')
+        process = self.launch([path, *words])
+        self.ready(process, lambda: os.path.exists(self.socket))
+        return self
+
+
+class Nbdkit(NbdServer):
+    def __init__(self, build, work, path):
+        super().__init__('nbdkit', build, work)
+        self.path = path
+
+    def start(self):
+        return self.serve('nbdkit', '-f', '-U', self.socket, 'file',
+                          self.path)
+
+
+class QemuNbd(NbdServer):
+    def __init__(self, build, work, path):
+        super().__init__('qemu-nbd', build, work)
+        self.path = path
+
+    def start(self):
+        return self.serve('qemu-nbd', '-t', '-f', 'raw', '--cache=none',
+                          '--aio=io_uring', '-k', self.socket, self.path)
+
+
 class Disk(Target):
     """forebay-disk on a raw file, with filters."""
 
@@ -165,7 +200,19 @@ class Disk(Target):
         super().__init__(name, build, work)
         self.path = path
         self.filters = []
+        self.nbd = False
         self.control = os.path.join(work, name + '.control')
+
+    def over_nbd(self):
+        """It is loaded through NBD, and has no other export."""
+        self.nbd = True
+        return self
+
+    def address(self):
+        if self.nbd:
+            return ['--nbd',
+                    f'nbd+unix:///{self.name}?socket={self.socket}']
+        return super().address()
 
     def add_null_filters(self, count):
         library = find_built(self.build, 'examples/null.so',
@@ -193,7 +240,9 @@ class Disk(Target):
                 'size_bytes': os.path.getsize(self.path),
                 'backend': 'file:' + self.path, 'read_only': False,
                 'filters': self.filters,
-                'exports': {'vhost_user_blk': {'socket': self.socket}},
+                'exports': {
+                    'nbd' if self.nbd else 'vhost_user_blk':
+                        {'socket': self.socket}},
                 'control_socket': self.control}, file)
         process = self.launch([program, '--config', config])
         self.ready(process, lambda: os.path.exists(self.socket))

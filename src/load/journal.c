@@ -143,7 +143,7 @@ int journal_open(const char *path, const struct journal_shape *shape,
 		journal->header = mapping;
 		journal->blocks = (void *)(journal->header + 1);
 	}
-	if (result == 0)
+	if (result == 0 && journal->header)
 		result = adopt(journal, path ? path : "memory", shape, error);
 	if (result < 0) {
 		journal_close(journal);

@@ -227,6 +227,7 @@ static unsigned int serve(struct load *load, unsigned int queue)
 	end_ns = clock_monotonic_ns();
 	for (unsigned int i = 0; i < count; i++) {
 		load->in_flight--;
+		assert(lane->free);
 		lane->free[lane->free_count++] = ios[i];
 		if (load->journal && ios[i]->kind != LOAD_FLUSH)
 			journal_end(load->journal, ios[i]);
@@ -262,29 +263,40 @@ static bool over(const struct load *load, uint64_t now_ns, uint64_t end_ns)
 	return now_ns >= end_ns || (stop && *stop);
 }
 
-static int reconnect(struct load *load, struct error *error)
+/* Tries for as long as the server may be away, at least once. */
+static int connect_server(struct load *load, struct error *error)
 {
 	const struct timespec pause = {.tv_nsec = RECONNECT_PAUSE_NS};
-	double allowed = load->options->reconnect_seconds;
 	uint64_t end_ns = clock_monotonic_ns() +
-			  (uint64_t)(allowed * (double)NS_PER_SECOND);
+			  (uint64_t)(load->options->reconnect_seconds *
+				     (double)NS_PER_SECOND);
 	int result;
 
-	if (allowed <= 0)
+	while ((result = load->transport->ops->connect(load->transport,
+						       error)) < 0) {
+		/* What was asked for is wrong: time won't mend it. */
+		if (result == -EINVAL || result == -EOPNOTSUPP ||
+		    over(load, clock_monotonic_ns(), end_ns))
+			return result;
+		nanosleep(&pause, NULL);
+	}
+	load->result->server = load->transport->server;
+	return 0;
+}
+
+static int reconnect(struct load *load, struct error *error)
+{
+	int result;
+
+	if (load->options->reconnect_seconds <= 0)
 		return error_set(error, -EIO,
 				 "%s: the server went away; --reconnect "
 				 "SECONDS waits for its return",
 				 load->options->address);
-	while ((result = load->transport->ops->connect(load->transport,
-						       error)) < 0) {
-		uint64_t now_ns = clock_monotonic_ns();
-
-		if (over(load, now_ns, end_ns))
-			return result;
-		nanosleep(&pause, NULL);
-	}
+	result = connect_server(load, error);
+	if (result < 0)
+		return result;
 	load->result->reconnects++;
-	load->result->server = load->transport->server;
 	return check_range(load, error);
 }
 
@@ -523,7 +535,7 @@ static int open_transport(struct load *load, struct error *error)
 	if (result < 0)
 		return error_set(error, result,
 				 "forebay: no memory for the requests");
-	return load->transport->ops->connect(load->transport, error);
+	return connect_server(load, error);
 }
 
 static int open_all(struct load *load, struct error *error)
@@ -542,7 +554,6 @@ static int open_all(struct load *load, struct error *error)
 	if (result < 0)
 		return result;
 	load->result->disk_bytes = load->transport->size_bytes;
-	load->result->server = load->transport->server;
 	if (options->rate > 0)
 		load->interval_ns =
 			(uint64_t)((double)NS_PER_SECOND / options->rate);

@@ -315,8 +315,8 @@ int nbd_transport_create(const struct transport_options *options,
 		struct nbd_queue *queue = &nbd->queues[i];
 
 		queue->under_way =
-			calloc(options->depth, sizeof(*queue->under_way));
-		queue->ended = calloc(options->depth, sizeof(*queue->ended));
+			calloc(options->depth, sizeof(struct load_io *));
+		queue->ended = calloc(options->depth, sizeof(struct load_io *));
 		failed |= !queue->under_way || !queue->ended;
 	}
 	if (failed || !nbd->base.data) {

@@ -325,7 +325,7 @@ int vhost_transport_create(const struct transport_options *options,
 		front_options.queue_size *= 2;
 	vhost->slots_each = front_options.queue_size;
 	vhost->ios = calloc((size_t)vhost->slots_each * options->queue_count,
-			    sizeof(*vhost->ios));
+			    sizeof(struct load_io *));
 	result = vhost->ios ? front_create(&front_options, &vhost->front)
 			    : -ENOMEM;
 	if (result < 0) {

@@ -360,6 +360,20 @@ class Kills(unittest.TestCase):
             disk.start()
         self.run_kills(disk, kill)
 
+    def test_a_server_that_comes_later_is_waited_for(self):
+        server = Nbdkit(self)
+        server.process.kill()
+        os.unlink(server.socket)
+        load = subprocess.Popen([FOREBAY, 'bench', *server.target, '--count',
+                                 '10', '--reconnect', '60'],
+                                stdout=subprocess.DEVNULL,
+                                preexec_fn=spawn.die_with_parent)
+        self.addCleanup(load.kill)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            load.wait(.3)
+        server.start()
+        self.assertEqual(load.wait(60), 0)
+
     def test_without_reconnect_the_load_ends_and_says_so(self):
         server = Nbdkit(self)
         load = subprocess.Popen([FOREBAY, 'bench', *server.target],
