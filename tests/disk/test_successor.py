@@ -93,9 +93,9 @@ class Successor(unittest.TestCase):
 
     def begin_load(self, disk):
         load = subprocess.Popen(
-            [LOAD, '--json', '--socket', disk.path('vhost'), '--rw', 'randwrite',
-             '--depth', str(DEPTH), '--queues', '1', '--seconds', '6',
-             '--verify', '--reconnect', '60'],
+            [LOAD, 'bench', '--vhost-user', disk.path('vhost'), '--read', '0',
+             '--destroy-data', '--depth', str(DEPTH), '--queues', '1',
+             '--seconds', '6', '--verify', '--reconnect', '60', '-o', 'json'],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             stdin=subprocess.DEVNULL, preexec_fn=spawn.die_with_parent)
         self.addCleanup(load.kill)
@@ -119,7 +119,7 @@ class Successor(unittest.TestCase):
         self.assertEqual(load.returncode, 0, f'{errors} {text}')
         report = json.loads(text)
         self.assertEqual(report['errors'], 0)
-        self.assertEqual(report['wrong_blocks'], 0)
+        self.assertEqual(report['verify']['wrong_blocks'], 0)
         self.assertGreater(report['reconnects'], 0)
         stats = second.call('stats')['exports']['vhost_user_blk']
         self.assertEqual(stats['replayed'], DEPTH)
