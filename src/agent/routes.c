@@ -195,7 +195,7 @@ static int disk_remove(const struct route_request *request,
 static int disk_post_open(const struct route_request *request,
 			  struct route_answer *answer, struct problem *problem)
 {
-	bool incoming = false, done;
+	bool incoming = false, done = false;
 	int result = gate_flag("incoming", request->query(request, "incoming"),
 			       &incoming, problem);
 

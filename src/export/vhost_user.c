@@ -288,6 +288,35 @@ static int export_listen(struct vhost_user_export *export,
 				  error);
 }
 
+/* What the disk is, and who wants to hear of it. */
+static void export_learn(struct vhost_user_export *export,
+			 const struct pipeline *pipeline,
+			 const struct vhost_user_options *options)
+{
+	struct vhost_device_setup *setup = &export->setup;
+
+	if (pipeline) {
+		memcpy(setup->uuid, pipeline_uuid(pipeline),
+		       sizeof(setup->uuid));
+		setup->size_bytes = pipeline_size_bytes(pipeline);
+		setup->read_only = pipeline_read_only(pipeline);
+	} else {
+		memcpy(setup->uuid, options->uuid, sizeof(setup->uuid));
+		setup->size_bytes = options->size_bytes;
+		setup->read_only = options->read_only;
+	}
+	export->wanted = options->wanted;
+	export->hand_over = options->hand_over;
+	export->owner = options->owner;
+	export->events = (struct vhost_connection_events){
+		.closed = connection_closed,
+		.progressed = connection_progressed,
+		.wanted = connection_wanted,
+		.hand_over = connection_hand_over,
+		.owner = export,
+	};
+}
+
 int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
 			     const struct vhost_user_options *options,
 			     struct vhost_user_export **ret_export,
@@ -333,27 +362,7 @@ int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
 		.stop_deadline_ns = deadline_ms * NS_PER_MS,
 		.name = export->name,
 	};
-	if (pipeline) {
-		memcpy(export->setup.uuid, pipeline_uuid(pipeline),
-		       sizeof(export->setup.uuid));
-		export->setup.size_bytes = pipeline_size_bytes(pipeline);
-		export->setup.read_only = pipeline_read_only(pipeline);
-	} else {
-		memcpy(export->setup.uuid, options->uuid,
-		       sizeof(export->setup.uuid));
-		export->setup.size_bytes = options->size_bytes;
-		export->setup.read_only = options->read_only;
-	}
-	export->wanted = options->wanted;
-	export->hand_over = options->hand_over;
-	export->owner = options->owner;
-	export->events = (struct vhost_connection_events){
-		.closed = connection_closed,
-		.progressed = connection_progressed,
-		.wanted = connection_wanted,
-		.hand_over = connection_hand_over,
-		.owner = export,
-	};
+	export_learn(export, pipeline, options);
 	export->park.run = park_advance;
 	export->park.owner = export;
 	export->accept.done = accept_done;
