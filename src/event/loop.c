@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "log.h"
 #include "loop_private.h"
+#include "ring_limits.h"
 
 #define SUBMISSION_ENTRIES 512u
 #define COMPLETION_ENTRIES 4096u
@@ -38,11 +39,10 @@
 /* Newest kernel first; each refuses with -EINVAL what it doesn't know. */
 static const unsigned int setup_flags[] = {
 	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-		IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
-		IORING_SETUP_CQSIZE,
+		IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
 	IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-		IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
-	IORING_SETUP_CQSIZE,
+		IORING_SETUP_SUBMIT_ALL,
+	0,
 };
 
 static int ring_open(struct io_uring *ring)
@@ -53,7 +53,8 @@ static int ring_open(struct io_uring *ring)
 			   status == -EINVAL;
 	     i++) {
 		struct io_uring_params params = {
-			.flags = setup_flags[i],
+			.flags = setup_flags[i] | IORING_SETUP_CQSIZE |
+				 IORING_SETUP_R_DISABLED,
 			.cq_entries = COMPLETION_ENTRIES,
 		};
 
@@ -72,6 +73,12 @@ int loop_create(struct loop **ret_loop)
 		return -ENOMEM;
 	status = ring_open(&loop->ring);
 	if (status < 0) {
+		free(loop);
+		return status;
+	}
+	status = ring_limits_set(&loop->ring);
+	if (status < 0) {
+		io_uring_queue_exit(&loop->ring);
 		free(loop);
 		return status;
 	}
