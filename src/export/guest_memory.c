@@ -8,8 +8,8 @@
  * a memory of the last hit.
  *
  * A file that is shorter than its region is refused. A VMM that truncates the
- * file later can still make an access here fail with SIGBUS: that ends this
- * disk's process, and nobody else's.
+ * file later makes our next access fail with SIGBUS, and the kernel's with
+ * -EFAULT: the first is what memory_fault.c is for.
  */
 #include "guest_memory.h"
 
@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #include "log.h"
+#include "memory_fault.h"
 
 static bool range_overflows(uint64_t start, uint64_t bytes)
 {
@@ -73,6 +74,11 @@ int guest_memory_add(struct guest_memory *memory,
 		return -errno;
 	/* A crash dump of this process must not hold the VM's memory. */
 	madvise(map, bytes, MADV_DONTDUMP);
+	result = memory_fault_watch(map, bytes, &memory->lost);
+	if (result < 0) {
+		munmap(map, bytes);
+		return result;
+	}
 	*mapped = (struct guest_region){
 		.guest_address = region->guest_address,
 		.bytes = region->bytes,
@@ -85,6 +91,12 @@ int guest_memory_add(struct guest_memory *memory,
 	return 0;
 }
 
+static void unmap(const struct guest_region *region)
+{
+	memory_fault_forget(region->map);
+	munmap(region->map, region->map_bytes);
+}
+
 int guest_memory_remove(struct guest_memory *memory,
 			const struct vhost_user_region *region)
 {
@@ -95,7 +107,7 @@ int guest_memory_remove(struct guest_memory *memory,
 		    mapped->bytes != region->bytes ||
 		    mapped->user_address != region->user_address)
 			continue;
-		munmap(mapped->map, mapped->map_bytes);
+		unmap(mapped);
 		*mapped = memory->regions[--memory->count];
 		memory->recent = 0;
 		return 0;
@@ -106,9 +118,39 @@ int guest_memory_remove(struct guest_memory *memory,
 void guest_memory_clear(struct guest_memory *memory)
 {
 	for (unsigned int i = 0; i < memory->count; i++)
-		munmap(memory->regions[i].map, memory->regions[i].map_bytes);
+		unmap(&memory->regions[i]);
 	memory->count = 0;
+	memory->lost = 0;
 	memory->recent = 0;
+}
+
+void guest_memory_move(struct guest_memory *memory,
+		       struct guest_memory *ret_moved)
+{
+	*ret_moved = *memory;
+	memory->count = 0;
+	memory->lost = 0;
+	for (unsigned int i = 0; i < ret_moved->count; i++)
+		memory_fault_tell(ret_moved->regions[i].map, &ret_moved->lost);
+}
+
+/* A second mapping of the same memory. Returns: NULL with errno. */
+static void *map_again(const struct guest_region *region,
+		       volatile sig_atomic_t *lost)
+{
+	/* Of a shared mapping, no old bytes mean a second one. */
+	void *map = mremap(region->map, 0, region->map_bytes, MREMAP_MAYMOVE);
+	int result;
+
+	if (map == MAP_FAILED)
+		return NULL;
+	madvise(map, region->map_bytes, MADV_DONTDUMP);
+	result = memory_fault_watch(map, region->map_bytes, lost);
+	if (result == 0)
+		return map;
+	munmap(map, region->map_bytes);
+	errno = -result;
+	return NULL;
 }
 
 int guest_memory_split(struct guest_memory *memory,
@@ -119,21 +161,19 @@ int guest_memory_split(struct guest_memory *memory,
 	for (unsigned int i = 0; i < fresh.count; i++) {
 		struct guest_region *region = &fresh.regions[i];
 		uint8_t *old = region->map;
-		/* Of a shared mapping, no old bytes mean a second one. */
-		void *map = mremap(old, 0, region->map_bytes, MREMAP_MAYMOVE);
+		void *map = map_again(region, &memory->lost);
 
-		if (map == MAP_FAILED) {
+		if (!map) {
 			int result = -errno;
 
 			fresh.count = i;
 			guest_memory_clear(&fresh);
 			return result;
 		}
-		madvise(map, region->map_bytes, MADV_DONTDUMP);
 		region->host = (uint8_t *)map + (region->host - old);
 		region->map = map;
 	}
-	*ret_old = *memory;
+	guest_memory_move(memory, ret_old);
 	*memory = fresh;
 	return 0;
 }

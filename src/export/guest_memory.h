@@ -7,10 +7,14 @@
  * VMM's virtual ones (in the messages that place the rings). A translation
  * checks the whole range at once; memory that was checked stays mapped until
  * the region is removed, which its owner only does when nothing is in flight.
+ *
+ * A VMM can take memory back by truncating its file. What is read from it then
+ * are zeros, and `lost` is set: nothing that was read counts any more.
  */
 #ifndef FOREBAY_EXPORT_GUEST_MEMORY_H
 #define FOREBAY_EXPORT_GUEST_MEMORY_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +37,7 @@ struct guest_region {
 /* Zero it before the first use. */
 struct guest_memory {
 	unsigned int count;
+	volatile sig_atomic_t lost; /* a region is gone */
 	unsigned int recent; /* region of the last translation */
 	struct guest_region regions[GUEST_MEMORY_REGIONS_MAX];
 };
@@ -48,6 +53,9 @@ int guest_memory_add(struct guest_memory *memory,
 int guest_memory_remove(struct guest_memory *memory,
 			const struct vhost_user_region *region);
 void guest_memory_clear(struct guest_memory *memory);
+/* Leaves @memory empty; its mappings are @ret_moved's. */
+void guest_memory_move(struct guest_memory *memory,
+		       struct guest_memory *ret_moved);
 
 /*
  * Gives @memory mappings of its own beside those that it had, which @ret_old

@@ -4,12 +4,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "fd.h"
+#include "memory_fault.h"
+
+/*
+ * A VMM that truncates the file takes its own in-flight requests away, as if it
+ * had set them to zeros: nobody needs to know.
+ */
+static volatile sig_atomic_t lost;
 
 static bool shape_valid(uint16_t queue_count, uint16_t queue_size)
 {
@@ -89,6 +97,11 @@ int inflight_file_map(struct inflight_file *file, int fd, uint64_t offset,
 	file->map = map_shared(fd, offset, file->bytes);
 	if (!file->map)
 		return -errno;
+	result = memory_fault_watch(file->map, file->bytes, &lost);
+	if (result < 0) {
+		inflight_file_unmap(file);
+		return result;
+	}
 	bytes = shape_bytes(file->queue_count, file->queue_size, file->packed);
 	if (file->bytes > bytes)
 		file->device = (void *)(file->map + bytes);
@@ -97,8 +110,10 @@ int inflight_file_map(struct inflight_file *file, int fd, uint64_t offset,
 
 void inflight_file_unmap(struct inflight_file *file)
 {
-	if (file->map)
-		munmap(file->map, file->bytes);
+	if (!file->map)
+		return;
+	memory_fault_forget(file->map);
+	munmap(file->map, file->bytes);
 	file->map = NULL;
 	file->device = NULL;
 }

@@ -194,10 +194,21 @@ static void deadline_start(struct vhost_connection *connection)
 			       connection->stop_deadline_ns);
 }
 
+static void connection_lose(struct vhost_connection *connection)
+{
+	if (connection->phase == PHASE_CLOSING)
+		return;
+	connection_fail(connection, "the VMM took the VM's memory away");
+	if (connection->busy)
+		loop_cancel(connection->loop, &connection->io);
+}
+
 static void connection_advance(struct loop_deferred *deferred)
 {
 	struct vhost_connection *connection = deferred->owner;
 
+	if (vhost_device_memory_lost(connection->device))
+		connection_lose(connection);
 	if (connection->phase == PHASE_HOLD) {
 		if (vhost_device_prepared(connection->device,
 					  &connection->message))

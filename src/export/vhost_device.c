@@ -134,6 +134,11 @@ bool vhost_device_writes_back(const struct vhost_device *device)
 	return !device->shared.writes_durable;
 }
 
+bool vhost_device_memory_lost(const struct vhost_device *device)
+{
+	return device->shared.memory.lost;
+}
+
 unsigned int vhost_device_started_queues(const struct vhost_device *device)
 {
 	unsigned int count = 0;

@@ -92,6 +92,8 @@ bool vhost_device_hands_over(const struct vhost_device *device,
 			     const struct vhost_message *message);
 
 /* Queues that run, for the statistics. */
+/* Whether the VMM has taken memory back: its connection must end. */
+bool vhost_device_memory_lost(const struct vhost_device *device);
 unsigned int vhost_device_started_queues(const struct vhost_device *device);
 unsigned int vhost_device_in_flight(const struct vhost_device *device);
 

@@ -70,6 +70,21 @@ static void queue_break(struct vhost_queue *queue, const char *reason)
 	loop_defer(queue->shared->loop, &queue->publish);
 }
 
+/*
+ * The VMM took memory back, and what is read there are zeros. The connection
+ * ends, for all queues; it says so, once.
+ */
+static void queue_lose(struct vhost_queue *queue)
+{
+	if (queue->broken)
+		return;
+	queue->broken = true;
+	queue->replaying = false;
+	queue->shared->counters->broken_queues++;
+	queue->shared->progress(queue->shared);
+	loop_defer(queue->shared->loop, &queue->publish);
+}
+
 static bool queue_active(const struct vhost_queue *queue)
 {
 	return queue->started && queue->enabled && !queue->paused &&
@@ -107,7 +122,7 @@ static void publish_deferred(struct loop_deferred *deferred)
 	struct vhost_queue *queue = deferred->owner;
 
 	queue_publish(queue);
-	if (queue->in_flight == 0)
+	if (queue->in_flight == 0 || queue->shared->memory.lost)
 		queue->shared->progress(queue->shared);
 }
 
@@ -162,6 +177,10 @@ static bool queue_step(struct vhost_queue *queue)
 	uint16_t head;
 	int result = queue_look(queue);
 
+	if (queue->shared->memory.lost) {
+		queue_lose(queue);
+		return false;
+	}
 	if (result == 0)
 		return false;
 	if (result < 0) {
@@ -175,12 +194,13 @@ static bool queue_step(struct vhost_queue *queue)
 	result = queue_take(queue, &head);
 	if (result > 0)
 		result = vhost_request_begin(queue, head, request);
-	if (result < 0) {
+	if (result < 0)
 		pipeline_request_put(pipeline, request);
+	if (queue->shared->memory.lost)
+		queue_lose(queue);
+	else if (result < 0)
 		queue_break(queue, "the guest made a malformed request");
-		return false;
-	}
-	return true;
+	return result >= 0;
 }
 
 static bool queue_poll(struct loop_poller *poller)

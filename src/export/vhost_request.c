@@ -81,6 +81,8 @@ static void request_done(struct pipeline_request *request, int status)
 		log_read(slot, status);
 	if (slot->bounced)
 		bounce_release(slot);
+	if (slot->queue->shared->memory.lost)
+		status = -EFAULT;
 	if (status == 0)
 		slot_return(slot, VIRTIO_BLK_S_OK,
 			    read ? (uint32_t)command->length + 1 : 1);
@@ -95,14 +97,19 @@ static void submit_bounced(struct vhost_slot *slot)
 	struct vhost_shared *shared = slot->queue->shared;
 	struct pipeline_request *request = slot->request;
 
+	if (request->operation == FOREBAY_WRITE)
+		bounce_gather(&shared->bounce, slot->iov,
+			      slot->command.iov_count);
 	slot->bounced = true;
+	if (shared->memory.lost) {
+		/* Zeros would go down in the place of the guest's data. */
+		request_done(request, -EFAULT);
+		return;
+	}
 	slot->bounce_piece.iov_base = shared->bounce.buffer;
 	slot->bounce_piece.iov_len = slot->command.length;
 	request->iov = &slot->bounce_piece;
 	request->iov_count = 1;
-	if (request->operation == FOREBAY_WRITE)
-		bounce_gather(&shared->bounce, slot->iov,
-			      slot->command.iov_count);
 	shared->counters->bounced++;
 	pipeline_count_copied(shared->pipeline, slot->command.length);
 	pipeline_submit(shared->pipeline, request);
@@ -233,6 +240,8 @@ static void begin_ranges(struct vhost_slot *slot,
 	count = virtio_blk_parse_ranges(
 		&slot->command, slot->iov, shared->model,
 		pipeline_size_bytes(shared->pipeline), ranges);
+	if (shared->memory.lost)
+		count = -EFAULT;
 	if (count < 0) {
 		slot_fail(slot, count == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP
 						     : VIRTIO_BLK_S_IOERR);
@@ -322,7 +331,7 @@ int vhost_request_begin(struct vhost_queue *queue, uint16_t head,
 	slot->silent = false;
 	slot->request = request;
 	queue->in_flight++;
-	if (result < 0)
+	if (result < 0 || shared->memory.lost)
 		slot_fail(slot, VIRTIO_BLK_S_IOERR);
 	else
 		carry_out(slot);

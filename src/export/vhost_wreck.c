@@ -157,8 +157,7 @@ static int memory_take(struct vhost_device *device, struct vhost_wreck *wreck,
 	if (result == 0 || answer)
 		return result;
 	/* A device that goes needs none, but its rings may still be shown. */
-	wreck->memory = *memory;
-	memory->count = 0;
+	guest_memory_move(memory, &wreck->memory);
 	return 0;
 }
 

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_vhost_memory.c - a VMM that takes memory back that it has shared loses
+ * its connection, and nobody else loses anything.
+ *
+ * A front's memory is gone for the front, too: after it was taken the tests
+ * touch none of it, and kick by hand.
+ */
+#include "vhost_server.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define BLOCK_BYTES 4096u
+/* A write that failed may have been carried out, or not. */
+#define ANYTHING (-1)
+
+static int setup(void **state)
+{
+	static struct server server;
+
+	server_init(&server);
+	server_start(&server);
+	*state = &server;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	server_cleanup(*state);
+	return 0;
+}
+
+static struct front_request request_of(uint32_t type, const struct iovec *data)
+{
+	return (struct front_request){
+		.type = type,
+		.segments = data,
+		.segment_count = 1,
+	};
+}
+
+static void submit(struct front *front, uint32_t type, const struct iovec *data)
+{
+	struct front_request request = request_of(type, data);
+	struct front_slot *slot;
+
+	assert_int_equal(front_submit(front, 0, &request, &slot), 0);
+}
+
+static void kick(struct front *front)
+{
+	uint64_t one = 1;
+
+	assert_int_equal(write(front->queues[0].kick_fd, &one, sizeof(one)),
+			 sizeof(one));
+}
+
+static void take_memory(struct front *front, size_t left_bytes)
+{
+	assert_int_equal(ftruncate(front->memory_fd, (off_t)left_bytes), 0);
+}
+
+static void wait_disconnected(struct server *server, struct front *front)
+{
+	unsigned int tries = 2000;
+
+	while (front_connected(front) && tries-- > 0)
+		usleep(10000);
+	assert_false(front_connected(front));
+	front_destroy(front);
+	tries = 2000;
+	while (server_counts(server).connected && tries-- > 0)
+		usleep(10000);
+	assert_false(server_counts(server).connected);
+}
+
+/* A VM with memory gets what it wants. */
+static void check_served(struct server *server, int first_byte)
+{
+	struct front *front = connect_front(server, &(struct front_options){0});
+	uint8_t *data = front_data(front);
+
+	assert_int_equal(
+		transfer(front, 0, VIRTIO_BLK_T_IN, 0, data, BLOCK_BYTES),
+		VIRTIO_BLK_S_OK);
+	if (first_byte != ANYTHING)
+		assert_int_equal(data[0], first_byte);
+	front_destroy(front);
+}
+
+static void memory_that_is_gone_when_a_kick_comes_ends_the_connection(
+	void **state)
+{
+	struct front *front = connect_front(*state, &(struct front_options){0});
+
+	assert_int_equal(transfer(front, 0, VIRTIO_BLK_T_IN, 0,
+				  front_data(front), BLOCK_BYTES),
+			 VIRTIO_BLK_S_OK);
+	take_memory(front, 0);
+	kick(front);
+	wait_disconnected(*state, front);
+	check_served(*state, 0);
+	server_stop(*state);
+}
+
+static void memory_that_goes_while_requests_are_in_flight_ends_them(
+	void **state)
+{
+	struct front *front = connect_front(*state, &(struct front_options){0});
+	struct iovec data = {front_data(front), BLOCK_BYTES};
+
+	server_set_order(*state, MEMORY_PIPELINE_HELD);
+	memset(data.iov_base, 'w', BLOCK_BYTES);
+	for (unsigned int i = 0; i < 8; i++)
+		submit(front, VIRTIO_BLK_T_OUT, &data);
+	front_kick(&front->queues[0]);
+	server_wait_in_flight(*state, 8);
+	take_memory(front, 0);
+	server_release(*state, 8);
+	wait_disconnected(*state, front);
+	server_set_order(*state, MEMORY_PIPELINE_AT_ONCE);
+	assert_int_equal(server_counts(*state).pipeline.in_flight, 0);
+	check_served(*state, ANYTHING);
+	server_stop(*state);
+}
+
+static void data_that_are_gone_are_not_written_as_zeros(void **state)
+{
+	struct front *front = connect_front(*state, &(struct front_options){0});
+	/* Unaligned, so that it is copied by us, and behind the cut. */
+	struct iovec data = {front_data(front) + BLOCK_BYTES + 8, BLOCK_BYTES};
+
+	memset(front_data(front), 'v', BLOCK_BYTES);
+	assert_int_equal(transfer(front, 0, VIRTIO_BLK_T_OUT, 0,
+				  front_data(front), BLOCK_BYTES),
+			 VIRTIO_BLK_S_OK);
+	submit(front, VIRTIO_BLK_T_OUT, &data);
+	take_memory(front, front->data_offset + BLOCK_BYTES);
+	front_kick(&front->queues[0]);
+	kick(front);
+	wait_disconnected(*state, front);
+	assert_int_equal(server_counts(*state).pipeline.requests[FOREBAY_WRITE],
+			 1);
+	check_served(*state, 'v');
+	server_stop(*state);
+}
+
+static void rings_that_are_gone_end_the_connection(void **state)
+{
+	struct front *front = connect_front(
+		*state, &(struct front_options){.two_regions = true});
+
+	take_memory(front, 0);
+	for (unsigned int i = 0; i < 3; i++)
+		kick(front);
+	wait_disconnected(*state, front);
+	check_served(*state, 0);
+	server_stop(*state);
+}
+
+static void an_in_flight_region_that_is_gone_is_only_forgotten(void **state)
+{
+	struct front *front = connect_front(*state, &(struct front_options){0});
+	uint8_t region[1 << 16];
+	int fd = memfd_create("inflight", MFD_CLOEXEC);
+	size_t bytes = front->inflight.mmap_bytes;
+
+	assert_true(fd >= 0 && bytes <= sizeof(region));
+	assert_int_equal(pread(front->inflight_fd, region, bytes, 0), bytes);
+	assert_int_equal(write(fd, region, bytes), bytes);
+	front_disconnect(front);
+	/* The server's own is sealed; this one isn't. */
+	close(front->inflight_fd);
+	front->inflight_fd = fd;
+	assert_int_equal(front_connect(front), 0);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	for (unsigned int i = 0; i < 10; i++)
+		assert_int_equal(transfer(front, 0, VIRTIO_BLK_T_IN, 0,
+					  front_data(front), BLOCK_BYTES),
+				 VIRTIO_BLK_S_OK);
+	front_destroy(front);
+	server_stop(*state);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(memory_that_is_gone_when_a_kick_comes_ends_the_connection),
+		TEST(memory_that_goes_while_requests_are_in_flight_ends_them),
+		TEST(data_that_are_gone_are_not_written_as_zeros),
+		TEST(rings_that_are_gone_end_the_connection),
+		TEST(an_in_flight_region_that_is_gone_is_only_forgotten),
+	};
+
+	return cmocka_run_group_tests_name("vhost_memory", tests, NULL, NULL);
+}
