@@ -70,6 +70,17 @@ void backend_refuse(struct loop *loop, struct backend_open_request *request)
 	loop_defer(loop, &request->answer);
 }
 
+int backend_keep(const char *uri, bool read_only, struct error *error)
+{
+	const struct backend_driver *driver;
+	const char *location;
+
+	driver = driver_of(uri, &location, error);
+	if (!driver)
+		return -EINVAL;
+	return driver->keep ? driver->keep(location, read_only, error) : 0;
+}
+
 void backend_open(struct loop *loop, struct backend_open_request *request)
 {
 	const struct backend_driver *driver;

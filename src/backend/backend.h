@@ -97,6 +97,9 @@ struct backend_info {
 struct backend_open_request {
 	const char *uri; /* "file:/path" */
 	bool read_only;
+	/* Opens after the close go on from this one, as after backend_keep().
+	 */
+	bool keep;
 	uint64_t lock_timeout_ns; /* how long to wait for a predecessor; 0 =
 				     don't */
 	/*
@@ -114,6 +117,13 @@ struct backend_open_request {
 	struct error error;
 };
 
+/*
+ * For a process that opens later what it may then not open any more: does what
+ * needs the rights of now, and takes no lock. Opens of the same @uri and
+ * @read_only, as many as there are, go on from there.
+ * Returns: 0 or @error's code.
+ */
+int backend_keep(const char *uri, bool read_only, struct error *error);
 /* Starts an open; @request lives until its done(). */
 void backend_open(struct loop *loop, struct backend_open_request *request);
 const struct backend_info *backend_info(const struct backend *backend);

@@ -18,6 +18,10 @@ struct backend {
 
 struct backend_driver {
 	const char *scheme;
+	/* As backend_keep(); NULL: an open needs nothing that a sandbox
+	 * forbids.
+	 */
+	int (*keep)(const char *location, bool read_only, struct error *error);
 	/* As backend_open(): never answers from inside. */
 	void (*open)(struct loop *loop, struct backend_open_request *request,
 		     const char *location);

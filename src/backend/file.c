@@ -22,6 +22,7 @@
 #include "file.h"
 #include "file_private.h"
 #include "image.h"
+#include "image_keep.h"
 #include "image_lock.h"
 #include "list.h"
 #include "log.h"
@@ -30,11 +31,21 @@
 #define HOLDER_BYTES 96u
 #define PROBE_BYTES 4096
 
+/* Lets go of one of the two, with its lock. Returns: -1. */
+static int let_go(const struct file *file, int fd)
+{
+	if (file->kept && fd >= 0)
+		image_unlock(fd);
+	else
+		fd_close(fd);
+	return -1;
+}
+
 static void file_free(struct file *file)
 {
 	file_extents_destroy(file->extents);
-	fd_close(file->direct_fd);
-	fd_close(file->buffered_fd);
+	let_go(file, file->direct_fd);
+	let_go(file, file->buffered_fd);
 	free(file);
 }
 
@@ -65,26 +76,24 @@ static void end_open(struct file *file, int status)
 	loop_defer(loop, &request->answer);
 }
 
-/*
- * A second open file description of the same image, for direct I/O. Of a block
- * device that we write, also the kernel's own claim: nothing may be mounted
- * there. Returns: 0, -EBUSY, or -errno; file->direct_fd is -1 if there is no
- * direct I/O.
- */
+/* Returns: 0, -EBUSY, or -errno; file->direct_fd is -1 if there is no direct
+ * I/O. */
 static int open_direct(struct file *file)
 {
-	int flags = O_CLOEXEC | O_DIRECT |
-		    (file->read_only ? O_RDONLY : O_RDWR) |
-		    (file->block_device && !file->read_only ? O_EXCL : 0);
-	char path[64];
+	int fd = file->kept_direct_fd;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", file->buffered_fd);
-	file->direct_fd = open(path, flags);
-	if (file->direct_fd < 0)
-		return errno == EINVAL ? 0 : -errno;
+	if (!file->kept) {
+		fd = image_open_direct(file->buffered_fd, file->read_only,
+				       file->block_device);
+		if (fd < 0 && fd != -EINVAL)
+			return fd;
+	}
+	if (fd < 0)
+		return 0;
+	file->direct_fd = fd;
 	file->backend.info.alignment_bytes = image_alignment(file->direct_fd);
 	if (file->backend.info.alignment_bytes == 0)
-		file->direct_fd = fd_close(file->direct_fd);
+		file->direct_fd = let_go(file, file->direct_fd);
 	return 0;
 }
 
@@ -173,7 +182,7 @@ static int take_locks(struct file *file)
 			status = image_lock_also(file->direct_fd,
 						 file->read_only);
 		if (status < 0) {
-			file->direct_fd = fd_close(file->direct_fd);
+			file->direct_fd = let_go(file, file->direct_fd);
 			image_unlock(file->buffered_fd);
 		}
 	}
@@ -182,6 +191,20 @@ static int take_locks(struct file *file)
 			  "image %s: can't be locked: %s", file->path,
 			  strerror(-status));
 	return status;
+}
+
+static int keep_opened(struct file *file)
+{
+	int status = image_keep_opened(file->path, file->read_only,
+				       file->buffered_fd, file->direct_fd);
+
+	if (status < 0)
+		return error_set(&file->request->error, status,
+				 "image %s: can't be kept: %s", file->path,
+				 strerror(-status));
+	file->kept = true;
+	file->kept_direct_fd = file->direct_fd;
+	return 0;
 }
 
 static void try_open(struct file *file)
@@ -196,6 +219,8 @@ static void try_open(struct file *file)
 	if (status == -EBUSY)
 		explain_busy(file->path, file->buffered_fd,
 			     &file->request->error);
+	if (status == 0 && file->request->keep && !file->kept)
+		status = keep_opened(file);
 	if (status == 0)
 		fill_info(file);
 	end_open(file, status);
@@ -206,11 +231,40 @@ static void retry_open(struct loop_timer *timer)
 	try_open(timer->owner);
 }
 
+/* What was kept, or else what the path names now. */
+static int open_image(struct file *file)
+{
+	struct error *error = &file->request->error;
+	struct image_fds fds;
+	int status = image_kept(file->path, file->read_only, &fds, error);
+
+	if (status < 0)
+		return status;
+	file->kept = status > 0;
+	if (file->kept)
+		file->kept_direct_fd = fds.direct_fd;
+	else
+		fds.buffered_fd = image_open(
+			file->path, file->read_only ? O_RDONLY : O_RDWR,
+			&fds.facts, error);
+	if (fds.buffered_fd < 0)
+		return fds.buffered_fd;
+	file->buffered_fd = fds.buffered_fd;
+	file->backend.info.size_bytes = fds.facts.size_bytes;
+	file->block_device = fds.facts.block_device;
+	return 0;
+}
+
+static int file_keep(const char *location, bool read_only, struct error *error)
+{
+	return image_keep(location, read_only, error);
+}
+
 static void file_open(struct loop *loop, struct backend_open_request *request,
 		      const char *location)
 {
 	struct file *file = calloc(1, sizeof(*file) + strlen(location) + 1);
-	struct image_facts facts = {0};
+	int status;
 
 	if (!file) {
 		error_set(&request->error, -ENOMEM, "image %s: no memory",
@@ -223,6 +277,7 @@ static void file_open(struct loop *loop, struct backend_open_request *request,
 	file->request = request;
 	file->read_only = request->read_only;
 	file->direct_fd = -1;
+	file->buffered_fd = -1;
 	file->retry.expired = retry_open;
 	file->retry.owner = file;
 	if (__builtin_add_overflow(clock_monotonic_ns(),
@@ -231,16 +286,11 @@ static void file_open(struct loop *loop, struct backend_open_request *request,
 		file->deadline_ns = UINT64_MAX;
 	memcpy(file->path, location, strlen(location) + 1);
 	file_prepare_zeros(file);
-	file->buffered_fd =
-		image_open(location, request->read_only ? O_RDONLY : O_RDWR,
-			   &facts, &request->error);
-	if (file->buffered_fd < 0) {
-		end_open(file, file->buffered_fd);
-		return;
-	}
-	file->backend.info.size_bytes = facts.size_bytes;
-	file->block_device = facts.block_device;
-	try_open(file);
+	status = open_image(file);
+	if (status < 0)
+		end_open(file, status);
+	else
+		try_open(file);
 }
 
 static void file_close(struct backend *backend)
@@ -352,6 +402,7 @@ static int file_remove(const char *location, struct error *error)
 
 const struct backend_driver file_driver = {
 	.scheme = "file",
+	.keep = file_keep,
 	.open = file_open,
 	.submit = file_submit,
 	.close = file_close,

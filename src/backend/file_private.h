@@ -25,6 +25,8 @@ struct file {
 	 */
 	int direct_fd;
 	int buffered_fd;
+	int kept_direct_fd; /* -1: it has none */
+	bool kept; /* the descriptors are image_keep.c's */
 	bool block_device;
 	bool read_only;
 	bool can_punch;

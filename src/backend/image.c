@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -60,8 +61,8 @@ static int device_size(int fd, uint64_t *ret_bytes)
 	return ioctl(fd, BLKGETSIZE64, ret_bytes) < 0 ? -errno : 0;
 }
 
-static int read_facts(int fd, const char *path, struct image_facts *ret_facts,
-		      struct error *error)
+int image_read_facts(int fd, const char *path, struct image_facts *ret_facts,
+		     struct error *error)
 {
 	struct image_facts facts = {0};
 	struct stat status;
@@ -106,13 +107,25 @@ int image_open(const char *path, int flags, struct image_facts *ret_facts,
 	fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return explain_open(path, -errno, error);
-	status = read_facts(fd, path, ret_facts, error);
+	status = image_read_facts(fd, path, ret_facts, error);
 	if (status < 0)
 		return status;
 	/* io_uring gives up at once on descriptors that must not block. */
 	if (fcntl(fd, F_SETFL, flags & ~O_ACCMODE) < 0)
 		return explain_open(path, -errno, error);
 	return take_fd(&fd);
+}
+
+int image_open_direct(int fd, bool read_only, bool block_device)
+{
+	int flags = O_CLOEXEC | O_DIRECT | (read_only ? O_RDONLY : O_RDWR) |
+		    (block_device && !read_only ? O_EXCL : 0);
+	char path[64];
+	int direct_fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	direct_fd = open(path, flags);
+	return direct_fd < 0 ? -errno : direct_fd;
 }
 
 /* For kernels that don't tell: tries to read a sector. */

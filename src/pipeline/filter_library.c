@@ -122,11 +122,14 @@ static int adopt(struct filter_library *library, const char *path,
 	return check(&library->filter, path, error);
 }
 
-int filter_library_open(const char *path, struct filter_library **ret_library,
-			struct error *error)
+/*
+ * One that is kept is found by its name, and its file isn't looked at.
+ * Returns: 0 or @error's code.
+ */
+static int load(const char *path, int flags, void **ret_handle,
+		struct error *error)
 {
-	struct filter_library *library;
-	int status;
+	void *handle;
 
 	/* Without a slash dlopen() would search the system's libraries. */
 	if (path[0] != '/')
@@ -134,18 +137,42 @@ int filter_library_open(const char *path, struct filter_library **ret_library,
 				 "the filter library '%s' isn't an absolute "
 				 "path",
 				 path);
-	if (access(path, R_OK) < 0)
+	handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD | flags);
+	if (!handle && access(path, R_OK) < 0)
 		return error_set(error, -errno, "the filter library %s: %s",
 				 path, strerror(errno));
-	library = calloc(1, sizeof(*library));
-	if (!library)
-		return error_set(error, -ENOMEM, "out of memory");
-	library->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (!library->handle) {
-		free(library);
+	if (!handle)
+		handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | flags);
+	if (!handle)
 		return error_set(error, -ENOEXEC,
 				 "the filter library can't be loaded: %s",
 				 dlerror());
+	*ret_handle = handle;
+	return 0;
+}
+
+int filter_library_keep(const char *path, struct error *error)
+{
+	void *handle;
+	int status = load(path, RTLD_NODELETE, &handle, error);
+
+	if (status == 0)
+		dlclose(handle);
+	return status;
+}
+
+int filter_library_open(const char *path, struct filter_library **ret_library,
+			struct error *error)
+{
+	struct filter_library *library = calloc(1, sizeof(*library));
+	int status;
+
+	if (!library)
+		return error_set(error, -ENOMEM, "out of memory");
+	status = load(path, 0, &library->handle, error);
+	if (status < 0) {
+		free(library);
+		return status;
 	}
 	status = adopt(library, path, error);
 	if (status < 0) {

@@ -24,6 +24,11 @@ struct filter_library {
 	struct forebay_filter filter; /* our copy of what it exports */
 };
 
+/*
+ * For a process that opens it later, when no file can be opened any more: loads
+ * @path for good. Returns: 0 or @error's code.
+ */
+int filter_library_keep(const char *path, struct error *error);
 /* Loads @path, which must be absolute. Returns: 0 or @error's code. */
 int filter_library_open(const char *path, struct filter_library **ret_library,
 			struct error *error);

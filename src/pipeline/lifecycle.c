@@ -343,6 +343,7 @@ void pipeline_open(struct loop *loop, struct pipeline_open_request *request)
 	pipeline->backend_opening = (struct backend_open_request){
 		.uri = request->backend_uri,
 		.read_only = request->read_only,
+		.keep = request->keep,
 		.lock_timeout_ns = request->lock_timeout_ns,
 		.waiting = on_backend_waiting,
 		.done = on_backend_open,

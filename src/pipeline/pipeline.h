@@ -61,6 +61,8 @@ struct pipeline_open_request {
 	const char *backend_uri;
 	uint64_t size_bytes; /* as the control plane knows it: must match */
 	bool read_only;
+	/* Its backend stays open for the opens after this one's close. */
+	bool keep;
 	bool grow; /* a backend that is smaller is made that large */
 	const struct pipeline_filter_spec *filters; /* from the VM down */
 	uint32_t filter_count;

@@ -77,6 +77,7 @@ int open_image(struct scene *scene, bool read_only, uint64_t timeout_ns)
 	scene->request = (struct backend_open_request){
 		.uri = scene->uri,
 		.read_only = read_only,
+		.keep = scene->keep,
 		.lock_timeout_ns = timeout_ns,
 		.waiting = waits,
 		.done = opened,

@@ -24,6 +24,7 @@ struct scene {
 	struct loop *loop;
 	struct backend *backend;
 	struct backend_open_request request;
+	bool keep; /* what open_image() opens */
 	int status;
 	struct error error;
 	unsigned int waits;

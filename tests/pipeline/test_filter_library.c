@@ -83,6 +83,29 @@ static void a_file_that_is_no_library_is_refused(void **state)
 	unlink(path);
 }
 
+/* As after it was removed, or in a sandbox. */
+static void a_kept_library_is_opened_without_its_file(void **state)
+{
+	struct filter_library *library = NULL;
+	struct error error = {0};
+	char path[64];
+
+	(void)state;
+	snprintf(path, sizeof(path), "/tmp/fbkeep%d.so", (int)getpid());
+	assert_int_equal(symlink(null_library, path), 0);
+	assert_int_equal(filter_library_keep(path, &error), 0);
+	assert_int_equal(unlink(path), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(filter_library_open(path, &library, &error),
+				 0);
+		assert_string_equal(library->filter.name, "null");
+		filter_library_close(library);
+	}
+	assert_int_equal(filter_library_keep("/nowhere/null.so", &error),
+			 -ENOENT);
+	assert_int_equal(filter_library_keep("null.so", &error), -EINVAL);
+}
+
 static void a_library_without_the_symbol_is_no_filter(void **state)
 {
 	(void)state;
@@ -125,6 +148,7 @@ int main(void)
 		cmocka_unit_test(a_good_filter_is_described),
 		cmocka_unit_test(a_path_must_be_absolute_and_there),
 		cmocka_unit_test(a_file_that_is_no_library_is_refused),
+		cmocka_unit_test(a_kept_library_is_opened_without_its_file),
 		cmocka_unit_test(a_library_without_the_symbol_is_no_filter),
 		cmocka_unit_test(another_abi_is_refused),
 		cmocka_unit_test(a_table_with_something_wrong_is_refused),
