@@ -36,7 +36,9 @@ static int open_in(const char *folder, const char *name, int flags)
 	if (snprintf(path, sizeof(path), "%s/%s", folder, name) >=
 	    (int)sizeof(path))
 		return -ENAMETOOLONG;
-	fd = open(path, flags | O_CLOEXEC, 0600);
+	/* The process may make files here: a link of its making leads nowhere.
+	 */
+	fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 	return fd < 0 ? -errno : fd;
 }
 

@@ -7,10 +7,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk_user.h"
 #include "documents.h"
 #include "file.h"
+#include "uuid_text.h"
 
 static const char *text(const json_t *object, const char *member)
 {
@@ -105,6 +108,44 @@ static json_t *make_exports(struct agent *agent, const struct disk *disk)
 	return exports;
 }
 
+/*
+ * Its process may make and remove its own sockets in the disk's folder, and not
+ * touch what is ours there. A folder that is gone belongs to a disk that is
+ * being deleted. Returns: 0 or -errno.
+ */
+static int open_folder(struct agent *agent, const struct disk *disk,
+		       uint32_t gid)
+{
+	struct host_path path = host_run(&agent->host, "disks/%s", disk->id);
+
+	if (chown(path.text, (uid_t)-1, gid) < 0 ||
+	    chmod(path.text, S_ISVTX | 0771) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return 0;
+}
+
+/* Whose the process and its sockets are to be. Returns: 0 or -errno. */
+static int add_users(struct agent *agent, const struct disk *disk,
+		     json_t *config)
+{
+	const struct host *host = &agent->host;
+	uint8_t uuid[16];
+	uint32_t id;
+
+	if (host->socket_gid)
+		json_object_set_new(config, "socket_gid",
+				    json_integer(host->socket_gid));
+	if (!host->disk_users)
+		return 0;
+	if (uuid_parse(disk->id, uuid) < 0)
+		return -EINVAL;
+	id = disk_user_of(uuid);
+	json_object_set_new(config, "user",
+			    json_pack("{s:I, s:I}", "uid", (json_int_t)id,
+				      "gid", (json_int_t)id));
+	return open_folder(agent, disk, id);
+}
+
 int disk_config_write(struct agent *agent, const struct disk *disk,
 		      bool *ret_caches, struct problem *problem)
 {
@@ -125,9 +166,12 @@ int disk_config_write(struct agent *agent, const struct disk *disk,
 		"backend", disk->backend, "read_only", disk->read_only,
 		"filters", filters, "exports", make_exports(agent, disk),
 		"control_socket", control.text);
+	result = config ? add_users(agent, disk, config) : -ENOMEM;
+	if (result < 0)
+		return problem_internal(problem, "disk", result);
 	if (disk->grows)
 		json_object_set_new(config, "grow", json_true());
-	written = config ? json_dumps(config, JSON_INDENT(2)) : NULL;
+	written = json_dumps(config, JSON_INDENT(2));
 	if (!written)
 		return problem_internal(problem, "disk", -ENOMEM);
 	result = file_write_atomically(path.text, written, strlen(written),

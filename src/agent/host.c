@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 
 #include "fd.h"
 #include "file.h"
+#include "log.h"
 #include "text.h"
 #include "unix_address.h"
 
@@ -173,6 +175,53 @@ static int choose_folders(const char *root, struct host *host,
 	return 0;
 }
 
+/* A user that is new to this host can only reach what all can reach. */
+static bool others_can_enter(const char *folder)
+{
+	char path[HOST_PATH_BYTES];
+	struct stat facts;
+	char *slash;
+
+	snprintf(path, sizeof(path), "%s", folder);
+	do {
+		if (stat(path[0] ? path : "/", &facts) < 0 ||
+		    !(facts.st_mode & S_IXOTH))
+			return false;
+		slash = strrchr(path, '/');
+		if (slash)
+			*slash = '\0';
+	} while (slash);
+	return true;
+}
+
+static int choose_users(const struct host_options *options, struct host *host,
+			struct error *error)
+{
+	const char *word = options->disk_user ? options->disk_user : "per-disk";
+	const struct group *group;
+
+	if (strcmp(word, "per-disk") != 0 && strcmp(word, "none") != 0)
+		return error_set(error, -EINVAL,
+				 "--disk-user %s: write per-disk or none",
+				 word);
+	host->disk_users = geteuid() == 0 && strcmp(word, "per-disk") == 0;
+	if (host->disk_users && !others_can_enter(host->run)) {
+		log_warning("%s can't be entered by other users: the disks' "
+			    "processes run as root, without its privileges",
+			    host->run);
+		host->disk_users = false;
+	}
+	if (!options->socket_group)
+		return 0;
+	group = getgrnam(options->socket_group);
+	if (!group)
+		return error_set(error, -ENOENT,
+				 "--socket-group %s: there is no such group",
+				 options->socket_group);
+	host->socket_gid = group->gr_gid;
+	return 0;
+}
+
 int host_open(const struct host_options *options, struct host *ret_host,
 	      struct error *error)
 {
@@ -189,6 +238,8 @@ int host_open(const struct host_options *options, struct host *ret_host,
 	if (gethostname(host.name, sizeof(host.name) - 1) < 0)
 		strcpy(host.name, "localhost");
 	result = make_all_folders(&host, error);
+	if (result == 0)
+		result = choose_users(options, &host, error);
 	if (result == 0)
 		result = take_lock(&host, error);
 	if (result == 0)

@@ -14,6 +14,8 @@
 #ifndef FOREBAY_AGENT_HOST_H
 #define FOREBAY_AGENT_HOST_H
 
+#include <stdbool.h>
+
 #include "error.h"
 
 #define HOST_PATH_BYTES 512u
@@ -30,6 +32,8 @@ struct host {
 	char filters[HOST_PATH_BYTES]; /* where NAME.so are */
 	char programs[HOST_PATH_BYTES]; /* given, or "" = look for them */
 	char name[HOST_NAME_BYTES]; /* for people */
+	bool disk_users; /* each disk's process has a user of its own */
+	unsigned int socket_gid; /* of the exports' sockets; 0: ours */
 	int lock_fd; /* locked as long as we run */
 };
 
@@ -38,6 +42,8 @@ struct host_options {
 	const char *root;
 	const char *filter_directory;
 	const char *program_directory;
+	const char *disk_user; /* "per-disk" or "none" */
+	const char *socket_group;
 };
 
 /*

@@ -31,6 +31,7 @@ struct options {
 
 static const char usage[] =
 	"Usage: forebayd [--root DIR] [--filter-dir DIR] [--libexec-dir DIR]\n"
+	"                [--disk-user per-disk|none] [--socket-group NAME]\n"
 	"                [--log-level error|warning|info|debug]\n"
 	"The daemon of a host: starts and supervises its disks, and serves the "
 	"API.\n"
@@ -39,6 +40,10 @@ static const char usage[] =
 	"  --filter-dir DIR    where filters (NAME.so) are; also "
 	"$FOREBAY_FILTER_DIR\n"
 	"  --libexec-dir DIR   where forebay-disk and forebay-cached are\n"
+	"  --disk-user WHICH   per-disk (the default, as root): each disk's "
+	"process\n"
+	"                      has a user id of its own; none: ours\n"
+	"  --socket-group NAME whose members may use the exports' sockets\n"
 	"  --log-level LEVEL   how much to say on standard error (info)\n"
 	"  --foreground        the default: there is no other way\n"
 	"  --help, --version\n"
@@ -71,6 +76,8 @@ static int options_parse(int argc, char **argv, struct options *options)
 		{"root", required_argument, NULL, 'r'},
 		{"filter-dir", required_argument, NULL, 'f'},
 		{"libexec-dir", required_argument, NULL, 'x'},
+		{"disk-user", required_argument, NULL, 'u'},
+		{"socket-group", required_argument, NULL, 'g'},
 		{"log-level", required_argument, NULL, 'l'},
 		{"foreground", no_argument, NULL, 'F'},
 		{"help", no_argument, NULL, 'h'},
@@ -86,6 +93,10 @@ static int options_parse(int argc, char **argv, struct options *options)
 			options->host.filter_directory = optarg;
 		else if (name == 'x')
 			options->host.program_directory = optarg;
+		else if (name == 'u')
+			options->host.disk_user = optarg;
+		else if (name == 'g')
+			options->host.socket_group = optarg;
 		else if (name == 'l' &&
 			 parse_level(optarg, &options->log_level) < 0)
 			return -EINVAL;

@@ -12,10 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "cache_file.h"
 #include "channel.h"
 #include "daemon_protocol.h"
+#include "disk_user.h"
 #include "fd.h"
 #include "log.h"
 #include "pool_protocol.h"
@@ -28,6 +31,7 @@ struct client {
 	bool greeted;
 	bool condemned;
 	uint8_t uuid[UUID_BYTES];
+	uid_t uid; /* of the process at the other end */
 	char uuid_text[UUID_TEXT_BYTES]; /* "?" before HELLO */
 };
 
@@ -172,6 +176,20 @@ static void keep_serve(struct client *client, const void *bytes)
 	packet_send(client, DAEMON_KEPT, &kept, sizeof(kept), fd);
 }
 
+/* Whom to listen to at all: others could take all places and say nothing. */
+static bool may_connect(uid_t uid)
+{
+	return uid == geteuid() ||
+	       (geteuid() == 0 && uid - DISK_USER_FIRST < DISK_USER_COUNT);
+}
+
+/* The disk's own user, or the one that runs us: nobody else gets its data. */
+static bool may_be(const struct client *client, const uint8_t *disk_uuid)
+{
+	return client->uid == geteuid() ||
+	       (geteuid() == 0 && client->uid == disk_user_of(disk_uuid));
+}
+
 static void hello_serve(struct client *client, const void *bytes)
 {
 	struct daemon_hello hello;
@@ -181,6 +199,10 @@ static void hello_serve(struct client *client, const void *bytes)
 	    !daemon_name_valid(hello.filter)) {
 		condemn(client, "greeted wrongly: its forebay-disk is of "
 				"another version");
+		return;
+	}
+	if (!may_be(client, hello.disk_uuid)) {
+		condemn(client, "greeted as a disk that it is not");
 		return;
 	}
 	client->greeted = true;
@@ -239,6 +261,8 @@ static void on_closed(void *owner, int reason)
 
 int client_accept(struct cached *cached, int fd)
 {
+	struct ucred peer;
+	socklen_t peer_bytes = sizeof(peer);
 	struct client *client;
 	int status;
 
@@ -246,11 +270,17 @@ int client_accept(struct cached *cached, int fd)
 		fd_close(fd);
 		return -EMFILE;
 	}
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) < 0 ||
+	    !may_connect(peer.uid)) {
+		fd_close(fd);
+		return -EPERM;
+	}
 	client = calloc(1, sizeof(*client));
 	if (!client) {
 		fd_close(fd);
 		return -ENOMEM;
 	}
+	client->uid = peer.uid;
 	client->cached = cached;
 	client->end.run = end_run;
 	client->end.owner = client;

@@ -122,8 +122,9 @@ static void parse_disk(struct reader *reader, const json_t *document,
 		       struct config *config)
 {
 	static const char *const keys[] = {
-		"uuid",	   "name",    "size_bytes",	"backend", "read_only",
-		"filters", "exports", "control_socket", "grow",	   NULL,
+		"uuid",	     "name",	"size_bytes", "backend",
+		"read_only", "filters", "exports",    "control_socket",
+		"grow",	     "user",	"socket_gid", NULL,
 	};
 	const json_t *size = json_object_get(document, "size_bytes");
 	const json_t *read_only = json_object_get(document, "read_only");
@@ -150,6 +151,36 @@ static void parse_disk(struct reader *reader, const json_t *document,
 	if (grow && !json_is_boolean(grow))
 		fail(reader, "'grow' of the disk isn't true or false");
 	config->grow = json_is_true(grow);
+}
+
+/* An id that isn't root's, nor the one that means "leave it". */
+static uint32_t get_id(struct reader *reader, const json_t *object,
+		       const char *where, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+	json_int_t id = json_integer_value(value);
+
+	if (json_is_integer(value) && id > 0 && id < UINT32_MAX)
+		return (uint32_t)id;
+	fail(reader, "'%s' of %s isn't an id above 0", key, where);
+	return 0;
+}
+
+static void parse_user(struct reader *reader, const json_t *document,
+		       struct config *config)
+{
+	static const char *const keys[] = {"uid", "gid", NULL};
+	const json_t *user = get_object(reader, document, "the disk", "user");
+
+	if (json_object_get(document, "socket_gid"))
+		config->socket_gid =
+			get_id(reader, document, "the disk", "socket_gid");
+	if (!user)
+		return;
+	check_keys(reader, user, "'user'", keys);
+	config->own_user = true;
+	config->uid = get_id(reader, user, "'user'", "uid");
+	config->gid = get_id(reader, user, "'user'", "gid");
 }
 
 static void parse_filter(struct reader *reader, const json_t *object,
@@ -270,6 +301,7 @@ int config_parse(const char *path, const char *text, size_t bytes,
 	if (!json_is_object(config.document))
 		fail(&reader, "the configuration isn't a JSON object");
 	parse_disk(&reader, config.document, &config);
+	parse_user(&reader, config.document, &config);
 	parse_filters(&reader, config.document, &config);
 	parse_exports(&reader, config.document, &config);
 	if (reader.status < 0) {

@@ -11,7 +11,8 @@
  *	                                "device_revision": 2,
  *	                                "stop_deadline_ms": 30000},
  *	             "nbd": {"socket": "/run/…", "name": "db1"}},
- *	 "control_socket": "/run/…", "grow": false}
+ *	 "control_socket": "/run/…", "grow": false,
+ *	 "user": {"uid": 1879048192, "gid": 1879048192}, "socket_gid": 64055}
  *
  * `grow`: the disk is being resized: an image that is smaller is made larger.
  *
@@ -51,6 +52,10 @@ struct config {
 	const char *nbd_socket; /* NULL: not exported */
 	const char *nbd_name;
 	const char *control_socket;
+	bool own_user; /* it becomes this one when it is open */
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t socket_gid; /* of the exports' sockets; 0: ours */
 };
 
 /* Reads @path. Returns: 0 or @error's code. */

@@ -4,7 +4,8 @@
  *
  * Order of start: control socket first, so that whoever asks gets an answer
  * even while the open waits; exports last, because a request may only arrive
- * when everything below is there.
+ * when everything below is there. Between making their sockets and the first
+ * accept() the process enters its sandbox.
  */
 #include "disk.h"
 
@@ -13,8 +14,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend.h"
 #include "clock.h"
 #include "disk_private.h"
+#include "doors.h"
 #include "log.h"
 #include "methods.h"
 #include "status_pipe.h"
@@ -93,13 +96,16 @@ int disk_start_vhost_user(struct disk *disk, struct error *error)
 		.hand_over = handover_asked,
 		.owner = disk,
 	};
+	int status;
 
 	memcpy(options.uuid, config->uuid, sizeof(options.uuid));
-	return options.socket_path
-		       ? vhost_user_export_create(disk->loop, disk->pipeline,
-						  &options, &disk->vhost_user,
-						  error)
-		       : 0;
+	if (!options.socket_path)
+		return 0;
+	status = vhost_user_export_create(disk->loop, disk->pipeline, &options,
+					  &disk->vhost_user, error);
+	return status < 0
+		       ? status
+		       : doors_share_socket(config, options.socket_path, error);
 }
 
 int disk_start_nbd(struct disk *disk, struct error *error)
@@ -110,11 +116,26 @@ int disk_start_nbd(struct disk *disk, struct error *error)
 		.export_name = config->nbd_name,
 		.description = config->name,
 	};
+	int status;
 
-	return options.socket_path
-		       ? nbd_export_create(disk->loop, disk->pipeline, &options,
-					   &disk->nbd, error)
-		       : 0;
+	if (!options.socket_path)
+		return 0;
+	status = nbd_export_create(disk->loop, disk->pipeline, &options,
+				   &disk->nbd, error);
+	return status < 0
+		       ? status
+		       : doors_share_socket(config, options.socket_path, error);
+}
+
+/*
+ * The exports that there are listen, and their first accept() is not yet the
+ * kernel's.
+ */
+static int confine(struct disk *disk, struct error *error)
+{
+	if (disk->unconfined || disk->sandbox.entered)
+		return 0;
+	return doors_close(disk->config, &disk->sandbox, error);
 }
 
 static void exports_gone(struct disk *disk);
@@ -185,17 +206,22 @@ void disk_ready(struct disk *disk)
 		handover_asked(disk);
 }
 
+/* What is open already is closed in order. */
+static void give_up_start(struct disk *disk, const struct error *error)
+{
+	log_error("%s", error->message);
+	status_pipe_failed(disk->status_fd, error->message);
+	disk->exit_code = 1;
+	stop_exports(disk);
+}
+
 static void serve(struct disk *disk)
 {
 	struct error error = {0};
 
 	if (disk_start_vhost_user(disk, &error) < 0 ||
-	    disk_start_nbd(disk, &error) < 0) {
-		/* What is open already is closed in order. */
-		log_error("%s", error.message);
-		status_pipe_failed(disk->status_fd, error.message);
-		disk->exit_code = 1;
-		stop_exports(disk);
+	    disk_start_nbd(disk, &error) < 0 || confine(disk, &error) < 0) {
+		give_up_start(disk, &error);
 		return;
 	}
 	disk_ready(disk);
@@ -374,6 +400,7 @@ void disk_open_pipeline(struct disk *disk, bool grow,
 		.backend_uri = config->backend_uri,
 		.size_bytes = disk->size_bytes,
 		.read_only = config->read_only,
+		.keep = true,
 		.grow = grow,
 		.filters = config->filters,
 		.filter_count = config->filter_count,
@@ -418,8 +445,14 @@ static void start_parked(struct disk *disk)
 		fail(disk, &error);
 		return;
 	}
-	if (disk_start_vhost_user(disk, &error) < 0) {
+	if (backend_keep(disk->config->backend_uri, disk->config->read_only,
+			 &error) < 0 ||
+	    disk_start_vhost_user(disk, &error) < 0) {
 		fail(disk, &error);
+		return;
+	}
+	if (confine(disk, &error) < 0) {
+		give_up_start(disk, &error);
 		return;
 	}
 	disk_enter(disk, DISK_INCOMING);
@@ -439,6 +472,7 @@ void disk_start(struct disk *disk, struct loop *loop,
 		.config = config,
 		.size_bytes = config->size_bytes,
 		.status_fd = options->status_fd,
+		.unconfined = options->unconfined,
 	};
 	status = control_server_create(loop, config->control_socket,
 				       disk_methods, disk, &disk->control,

@@ -34,6 +34,7 @@
 #include "loop.h"
 #include "nbd.h"
 #include "pipeline.h"
+#include "sandbox.h"
 #include "vhost_user.h"
 
 enum disk_state {
@@ -53,6 +54,7 @@ enum disk_state {
 /* How the disk begins. */
 struct disk_start_options {
 	bool incoming; /* parked, until its VM runs here */
+	bool unconfined; /* no sandbox: for debuggers */
 	int status_fd; /* negative: none */
 };
 
@@ -70,6 +72,9 @@ struct disk {
 	struct pipeline *pipeline;
 	struct vhost_user_export *vhost_user;
 	struct nbd_export *nbd;
+	/* Entered before the first export accepts anybody. */
+	struct sandbox sandbox;
+	bool unconfined;
 	unsigned int exports_stopping;
 	unsigned int actions; /* under way in the filters */
 	/* Called once when there are none. */

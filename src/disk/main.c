@@ -14,6 +14,7 @@
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,8 @@ static const char usage[] =
 	"  --status-fd N          tell how the start goes, a JSON object a "
 	"line\n"
 	"  --incoming             serve nothing until the disk's VM runs here\n"
+	"  --no-sandbox           keep all rights, so that a debugger can "
+	"look\n"
 	"  --describe-filter SO   print what a filter library says of itself\n"
 	"\n"
 	"Ends on SIGTERM or SIGINT, or when its control socket is told to "
@@ -83,6 +86,7 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 		{"config", required_argument, NULL, 'c'},
 		{"status-fd", required_argument, NULL, 's'},
 		{"incoming", no_argument, NULL, 'i'},
+		{"no-sandbox", no_argument, NULL, 'n'},
 		{"describe-filter", required_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'v'},
@@ -104,6 +108,8 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 			return EXIT_USAGE;
 		if (option == 'c')
 			ret->config_path = optarg;
+		if (option == 'n')
+			ret->start.unconfined = true;
 		if (option == 'd')
 			ret->describe_path = optarg;
 		if (option == 'i')
@@ -245,6 +251,8 @@ int main(int count, char **words)
 	}
 	snprintf(program, sizeof(program), "forebay-disk[%s]", config.name);
 	log_open(program, LOG_LEVEL_INFO);
+	if (arguments.start.unconfined)
+		log_warning("runs without its sandbox, as it was told");
 	harden(config.name);
 	code = serve(&config, &arguments.start);
 	config_release(&config);

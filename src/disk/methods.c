@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "doors.h"
 #include "uuid_text.h"
 
 /* An answer that comes later, and the names that it needs. */
@@ -72,6 +73,7 @@ static void stats_run(void *owner, struct control_call *call,
 		json_object_set_new(exports, "nbd",
 				    nbd_export_stats(disk->nbd));
 	json_object_set_new(stats, "exports", exports);
+	json_object_set_new(stats, "sandbox", doors_describe(&disk->sandbox));
 	control_reply(call, stats);
 }
 

@@ -3,7 +3,7 @@
  * methods.h - what a disk answers on its control socket.
  *
  *	status          {} -> {state, reason, pid, version, name, uuid}
- *	stats           {} -> pipeline_stats() and "exports"
+ *	stats           {} -> pipeline_stats(), "exports", "sandbox"
  *	action          {filter|null, action} -> {}
  *	set-properties  {filter, properties} -> {}
  *	close           {drain} -> {} when all is closed; the process ends

@@ -48,6 +48,8 @@ class OpenAndClose(WithDisk):
                   encoding='utf-8') as file:
             config = json.load(file)
         folder = f'{self.host.root}/run/disks/{disk["id"]}'
+        user = config.pop('user', None)
+        self.assertEqual(user is not None, os.geteuid() == 0)
         self.assertEqual(config, {
             'uuid': disk['id'], 'name': 'd1', 'size_bytes': 1 << 20,
             'backend': f'file:{self.host.root}/d1.img', 'read_only': False,
@@ -60,6 +62,25 @@ class OpenAndClose(WithDisk):
                                    'queues': 16, 'device_revision': 2},
                 'nbd': {'socket': folder + '/nbd.sock', 'name': 'd1'}},
             'control_socket': folder + '/control.sock'})
+
+    def test_a_process_has_a_user_and_a_folder_of_its_own(self):
+        if os.geteuid() != 0:
+            self.skipTest('other users need root')
+        users = set()
+        self.host.make_disk('d2')
+        for name in ('d1', 'd2'):
+            disk = self.host.post(f'/disks/{name}/open')
+            with open(f'{self.host.root}/lib/disks/{disk["id"]}.json',
+                      encoding='utf-8') as file:
+                user = json.load(file)['user']
+            self.assertEqual(user['uid'], user['gid'])
+            self.assertTrue(0x70000000 <= user['uid'] < 0x7ffe0000)
+            facts = os.stat(f'{self.host.root}/run/disks/{disk["id"]}')
+            # It may make and remove its own files there, and no others.
+            self.assertEqual((facts.st_uid, facts.st_gid), (0, user['gid']))
+            self.assertEqual(facts.st_mode & 0o7777, 0o1771)
+            users.add(user['uid'])
+        self.assertEqual(len(users), 2)
 
     def test_the_mode_and_dirty_bytes_are_what_the_process_says(self):
         self.host.behave(DISK, dirty=4096)

@@ -64,6 +64,8 @@ class Disk:
             },
             'control_socket': self.path('control'),
         }
+        self.wrapper = []  # a command that it is run by
+        self.arguments = []
         self.process = None
         self.states = []
         self.pipe = None
@@ -82,7 +84,8 @@ class Disk:
         self.states = []
         self.rest = b''
         self.process = spawn.Process(
-            [PROGRAM, '--config', config, '--status-fd', str(writer)],
+            [*self.wrapper, PROGRAM, '--config', config, '--status-fd',
+             str(writer), *self.arguments],
             self.path('log'), pass_fds=[writer])
         os.close(writer)
         self.test.addCleanup(self.process.kill)

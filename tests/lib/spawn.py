@@ -25,6 +25,8 @@ def die_with_parent():
 def folder(test):
     """A temporary folder for @test, short enough for unix sockets."""
     path = tempfile.mkdtemp(prefix='fb', dir='/tmp')
+    # The disks' processes have users of their own, who pass through here.
+    os.chmod(path, 0o711)
     test.addCleanup(shutil.rmtree, path, ignore_errors=True)
     return path
 
