@@ -28,6 +28,14 @@ B = bytes([0xbb] * 16)
 A_TEXT = 'aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa'
 
 
+def disk_user_of(uuid):
+    """src/base/disk_user.h, written a second time."""
+    value = 0xcbf29ce484222325
+    for byte in uuid:
+        value = (value ^ byte) * 0x100000001b3 % (1 << 64)
+    return 0x70000000 + value % 0x0ffe0000
+
+
 class Cached(unittest.TestCase):
     def setUp(self):
         self.root = spawn.folder(self)
@@ -134,6 +142,45 @@ class Cached(unittest.TestCase):
         self.assertTrue(first.try_lock())
         self.assertTrue(second.try_lock())
         self.assertEqual(len(self.files()), 2)
+
+    def attempt_as(self, uid, uuid):
+        """What a process of user @uid gets as disk @uuid: a word."""
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            word = b'crashed'
+            try:
+                os.setgroups([])
+                os.setresgid(uid, uid, uid)
+                os.setresuid(uid, uid, uid)
+                word = b'granted'
+                Client(self.socket, uuid).open()
+            except (Disconnected, ConnectionError):
+                word = b'disconnected'
+            finally:
+                os.write(writer, word)
+                os._exit(0)
+        os.close(writer)
+        os.waitpid(pid, 0)
+        with os.fdopen(reader, 'rb') as pipe:
+            return pipe.read().decode()
+
+    def test_a_disks_user_gets_its_own_cache_file_and_no_other(self):
+        if os.geteuid() != 0:
+            self.skipTest('other users need root')
+        self.set_pool()
+        own = disk_user_of(A)
+        self.assertEqual(self.attempt_as(own, A), 'granted')
+        self.assertEqual(self.attempt_as(own, B), 'disconnected')
+        self.assertIn('greeted as a disk that it is not',
+                      self.daemon.output())
+
+    def test_a_user_that_is_no_disks_is_not_served(self):
+        if os.geteuid() != 0:
+            self.skipTest('other users need root')
+        self.set_pool()
+        self.assertEqual(self.attempt_as(65534, A), 'disconnected')
+        self.assertEqual(self.call('status')[0]['clients'], 0)
 
     def test_a_disk_without_a_pool_is_told_how_to_make_one(self):
         refusal = self.refusal(self.client())
