@@ -97,6 +97,18 @@ class Handshake(unittest.TestCase):
             self.assertEqual(kind, UNKNOWN)
         client.go()
 
+    def test_a_name_of_any_length_is_refused_as_unknown(self):
+        client = Raw(self, self.server)
+        for length in (255, 256, 257, 3000, 4000, 4095, 4096, 4097, 8000):
+            with self.subTest(length=length):
+                for option in (INFO, GO):
+                    kind, text = client.option(
+                        option, info_bytes(b'n' * length))[0]
+                    self.assertEqual(kind, UNKNOWN)
+                    # The protocol's limit of a text.
+                    self.assertLessEqual(len(text), 4096)
+        client.go()
+
     def test_lengths_that_contradict_each_other_are_refused(self):
         client = Raw(self, self.server)
         for data in (b'', b'\0\0\0', b'\xff\xff\xff\xff\0\0',
