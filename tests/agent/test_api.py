@@ -117,6 +117,14 @@ class Daemon(unittest.TestCase):
         for words in (['--log-level', 'loud'], ['--rot'], ['word']):
             self.assertEqual(self.run_forebayd(*words).returncode, 2)
 
+    def test_users_and_groups_that_there_are_not_are_refused(self):
+        root = ['--root', os.path.join(folder(self), 'h')]
+        for words in (['--disk-user', 'shared'],
+                      ['--socket-group', 'no-such-group']):
+            done = self.run_forebayd(*root, *words)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(' '.join(words), done.stderr)
+
     def test_help_and_version_are_told(self):
         self.assertIn('--root DIR', self.run_forebayd('--help').stdout)
         self.assertIn('forebayd 0.', self.run_forebayd('--version').stdout)

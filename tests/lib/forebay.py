@@ -85,11 +85,12 @@ class Host:
         self.prefix = prefix or installed_tree()
         self.daemon = None
 
-    def start(self):
+    def start(self, *options):
         """Starts forebayd and waits until it answers."""
         filters = os.path.join(self.prefix, 'lib', 'forebay', 'filters')
         self.daemon = Process(
-            [find_program(self.prefix, 'forebayd'), '--root', self.root],
+            [find_program(self.prefix, 'forebayd'), '--root', self.root,
+             *options],
             os.path.join(self.root, 'forebayd.out'),
             env=dict(os.environ, FOREBAY_FILTER_DIR=filters))
         self.daemon.wait_for_file(self.socket)
