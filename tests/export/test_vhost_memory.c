@@ -27,6 +27,18 @@ static int setup(void **state)
 	return 0;
 }
 
+/* A device doesn't wait for long for requests that don't end. */
+static int setup_hurried(void **state)
+{
+	static struct server server;
+
+	server_init(&server);
+	server.stop_deadline_ms = 100;
+	server_start(&server);
+	*state = &server;
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	server_cleanup(*state);
@@ -127,6 +139,58 @@ static void memory_that_goes_while_requests_are_in_flight_ends_them(
 	server_stop(*state);
 }
 
+static void hold(struct server *server, struct front *front)
+{
+	struct iovec out = {front_data(front), BLOCK_BYTES};
+	struct iovec in = {front_data(front) + BLOCK_BYTES, BLOCK_BYTES};
+	struct iovec odd = {front_data(front) + 2 * BLOCK_BYTES + 8,
+			    BLOCK_BYTES};
+
+	server_set_order(server, MEMORY_PIPELINE_HELD);
+	memset(out.iov_base, 'w', BLOCK_BYTES);
+	submit(front, VIRTIO_BLK_T_OUT, &out);
+	submit(front, VIRTIO_BLK_T_IN, &in);
+	submit(front, VIRTIO_BLK_T_IN, &odd);
+	front_kick(&front->queues[0]);
+	server_wait_in_flight(server, 3);
+}
+
+static void let_go(struct server *server)
+{
+	server_set_order(server, MEMORY_PIPELINE_AT_ONCE);
+	server_release(server, 3);
+	server_wait_in_flight(server, 0);
+}
+
+static void memory_goes_before_its_stuck_requests_are_given_up(void **state)
+{
+	struct front *front = connect_front(*state, &(struct front_options){0});
+
+	hold(*state, front);
+	take_memory(front, 0);
+	kick(front);
+	wait_disconnected(*state, front);
+	assert_int_equal(server_counts(*state).pipeline.in_flight, 3);
+	let_go(*state);
+	check_served(*state, ANYTHING);
+	server_stop(*state);
+}
+
+static void memory_goes_after_its_stuck_requests_were_given_up(void **state)
+{
+	struct front *front = connect_front(*state, &(struct front_options){0});
+
+	hold(*state, front);
+	assert_int_equal(front_stop(front), 0);
+	assert_int_equal(front_start(front), 0);
+	take_memory(front, 0);
+	kick(front);
+	wait_disconnected(*state, front);
+	let_go(*state);
+	check_served(*state, ANYTHING);
+	server_stop(*state);
+}
+
 static void data_that_are_gone_are_not_written_as_zeros(void **state)
 {
 	struct front *front = connect_front(*state, &(struct front_options){0});
@@ -191,6 +255,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(memory_that_is_gone_when_a_kick_comes_ends_the_connection),
 		TEST(memory_that_goes_while_requests_are_in_flight_ends_them),
+		cmocka_unit_test_setup_teardown(
+			memory_goes_before_its_stuck_requests_are_given_up,
+			setup_hurried, teardown),
+		cmocka_unit_test_setup_teardown(
+			memory_goes_after_its_stuck_requests_were_given_up,
+			setup_hurried, teardown),
 		TEST(data_that_are_gone_are_not_written_as_zeros),
 		TEST(rings_that_are_gone_end_the_connection),
 		TEST(an_in_flight_region_that_is_gone_is_only_forgotten),
