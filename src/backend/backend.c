@@ -14,7 +14,8 @@
 #define SCHEMES_TEXT_BYTES 128u
 
 static const struct backend_driver *const drivers[] = {
-	&file_driver,
+	&file_driver,	 &nbd_driver,	       &nbd_unix_driver,
+	&nbd_tls_driver, &nbd_unix_tls_driver,
 };
 
 #define DRIVER_COUNT (sizeof(drivers) / sizeof(drivers[0]))
@@ -44,7 +45,8 @@ static const struct backend_driver *driver_of(const char *uri,
 		if (strncmp(uri, drivers[i]->scheme, length) != 0 ||
 		    uri[length] != ':')
 			continue;
-		*ret_location = uri + length + 1;
+		*ret_location =
+			drivers[i]->whole_uri ? uri : uri + length + 1;
 		return drivers[i];
 	}
 	list_schemes(schemes);
@@ -97,6 +99,14 @@ void backend_open(struct loop *loop, struct backend_open_request *request)
 const struct backend_info *backend_info(const struct backend *backend)
 {
 	return &backend->info;
+}
+
+void backend_status(const struct backend *backend,
+		    struct backend_status *ret_status)
+{
+	*ret_status = (struct backend_status){0};
+	if (backend->driver->status)
+		backend->driver->status(backend, ret_status);
 }
 
 void backend_submit(struct backend *backend, struct backend_io *io)

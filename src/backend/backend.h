@@ -82,6 +82,13 @@ enum backend_late_writes {
 	BACKEND_LATE_WRITES_POSSIBLE
 };
 
+/* Where marker, generation and the sidecars of filters belong. */
+enum backend_sidecar {
+	BACKEND_SIDECAR_BESIDE, /* in the folder IMAGE.forebay */
+	BACKEND_SIDECAR_BY_UUID /* nothing is beside it: found by the disk's id
+				 */
+};
+
 struct backend_info {
 	uint64_t size_bytes;
 	/*
@@ -91,11 +98,27 @@ struct backend_info {
 	uint32_t alignment_bytes;
 	uint32_t operations; /* 1 << BACKEND_x that work here */
 	enum backend_late_writes late_writes;
+	enum backend_sidecar sidecar;
 	bool volatile_cache; /* a flush is needed for durability */
 };
 
+/* How it is now. */
+struct backend_status {
+	/*
+	 * "connected", "reconnecting"; NULL: this kind of backend has no state
+	 * that could change, and nothing of what follows is set.
+	 */
+	const char *state;
+	uint64_t state_ns; /* for how long */
+	const char *reason; /* of the last loss; "" if there was none */
+	unsigned int connections;
+	unsigned int waiting; /* requests that can't be issued now */
+	uint64_t losses; /* connections that broke since the open */
+	uint64_t copied_bytes; /* data that did not go straight */
+};
+
 struct backend_open_request {
-	const char *uri; /* "file:/path" */
+	const char *uri; /* "file:/path", "nbd+unix:///?socket=/path" */
 	bool read_only;
 	/* Opens after the close go on from this one, as after backend_keep().
 	 */
@@ -103,7 +126,8 @@ struct backend_open_request {
 	uint64_t lock_timeout_ns; /* how long to wait for a predecessor; 0 =
 				     don't */
 	/*
-	 * May be NULL. Says why it takes time, once: the image is locked.
+	 * May be NULL. Says why it takes time, once: the image is locked, the
+	 * server isn't there.
 	 * @reason is valid during the call.
 	 */
 	void (*waiting)(struct backend_open_request *request,
@@ -127,6 +151,9 @@ int backend_keep(const char *uri, bool read_only, struct error *error);
 /* Starts an open; @request lives until its done(). */
 void backend_open(struct loop *loop, struct backend_open_request *request);
 const struct backend_info *backend_info(const struct backend *backend);
+/* Strings of @ret_status live until the next call about @backend. */
+void backend_status(const struct backend *backend,
+		    struct backend_status *ret_status);
 void backend_submit(struct backend *backend, struct backend_io *io);
 /*
  * Makes it larger, durably: what is added reads as zeros. Blocks for as long as
@@ -144,9 +171,12 @@ void backend_close(struct backend *backend);
  */
 int backend_probe(const char *uri, uint64_t *ret_size_bytes,
 		  struct error *error);
-/* Makes a backend of @size_bytes where there is none (-EEXIST otherwise). */
+/*
+ * Makes a backend of @size_bytes where there is none (-EEXIST otherwise).
+ * -ENOTSUP: such backends are made elsewhere.
+ */
 int backend_make(const char *uri, uint64_t size_bytes, struct error *error);
-/* Deletes it. */
+/* Deletes it; -ENOTSUP as above. */
 int backend_delete(const char *uri, struct error *error);
 
 #endif

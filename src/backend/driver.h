@@ -3,7 +3,8 @@
  * driver.h - what a backend driver is; for this folder only.
  *
  * A driver is a table of functions in a file of its own, listed in backend.c.
- * The part of the URI behind "scheme:" is called the location.
+ * The part of the URI behind "scheme:" is called the location; a driver of
+ * several schemes gets the whole URI instead.
  */
 #ifndef FOREBAY_BACKEND_DRIVER_H
 #define FOREBAY_BACKEND_DRIVER_H
@@ -22,6 +23,7 @@ struct backend_driver {
 	 * forbids.
 	 */
 	int (*keep)(const char *location, bool read_only, struct error *error);
+	bool whole_uri;
 	/* As backend_open(): never answers from inside. */
 	void (*open)(struct loop *loop, struct backend_open_request *request,
 		     const char *location);
@@ -29,6 +31,9 @@ struct backend_driver {
 	void (*close)(struct backend *backend);
 	int (*grow)(struct backend *backend, uint64_t size_bytes,
 		    struct error *error);
+	/* May be NULL. @ret_status is zeroed. */
+	void (*status)(const struct backend *backend,
+		       struct backend_status *ret_status);
 	int (*probe)(const char *location, uint64_t *ret_size_bytes,
 		     struct error *error);
 	int (*make)(const char *location, uint64_t size_bytes,
@@ -40,5 +45,9 @@ struct backend_driver {
 void backend_refuse(struct loop *loop, struct backend_open_request *request);
 
 extern const struct backend_driver file_driver;
+extern const struct backend_driver nbd_driver; /* nbd://HOST:PORT/EXPORT */
+extern const struct backend_driver nbd_unix_driver; /* nbd+unix:///... */
+extern const struct backend_driver nbd_tls_driver; /* nbds: */
+extern const struct backend_driver nbd_unix_tls_driver; /* nbds+unix: */
 
 #endif

@@ -153,6 +153,8 @@ static void fill_info(struct file *file)
 
 	info->volatile_cache = true;
 	info->late_writes = BACKEND_LATE_WRITES_IMPOSSIBLE;
+	info->sidecar = file->block_device ? BACKEND_SIDECAR_BY_UUID
+					   : BACKEND_SIDECAR_BESIDE;
 	info->operations = 1u << BACKEND_READ | 1u << BACKEND_FLUSH;
 	if (!file->block_device)
 		info->operations |= 1u << BACKEND_EXTENTS;

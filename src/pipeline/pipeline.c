@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "list.h"
+#include "clock.h"
 #include "pipeline_object.h"
 
 /* Those that leave the disk as it is. */
@@ -212,21 +213,39 @@ static json_t *stuck_document(const struct pipeline *pipeline)
 			 (json_int_t)stuck.ns);
 }
 
+/* Null for a backend whose state can't change. */
+static json_t *backend_document(const struct backend_status *status)
+{
+	if (!status->state)
+		return json_null();
+	return json_pack("{s:s, s:I, s:s, s:i, s:i, s:I}", "state",
+			 status->state, "state_ms",
+			 (json_int_t)(status->state_ns / NS_PER_MS), "reason",
+			 status->reason, "connections",
+			 (int)status->connections, "waiting",
+			 (int)status->waiting, "losses",
+			 (json_int_t)status->losses);
+}
+
 json_t *pipeline_stats(const struct pipeline *pipeline)
 {
 	json_t *filters = json_array();
+	struct backend_status backend;
 
 	for (uint32_t i = 0; i < pipeline->instance_count; i++)
 		json_array_append_new(filters,
 				      instance_status(pipeline->instances[i]));
-	return json_pack("{s:o, s:I, s:i, s:I, s:I, s:o, s:o}", "requests",
+	backend_status(pipeline->bottom.backend, &backend);
+	backend.copied_bytes += pipeline->home.copied_bytes;
+	return json_pack("{s:o, s:I, s:i, s:I, s:I, s:o, s:o, s:o}", "requests",
 			 requests_document(pipeline), "copied_bytes",
-			 (json_int_t)pipeline->home.copied_bytes, "in_flight",
+			 (json_int_t)backend.copied_bytes, "in_flight",
 			 (int)pipeline->in_flight, "backend_errors",
 			 (json_int_t)pipeline->bottom.error_count,
 			 "discards_ignored",
 			 (json_int_t)pipeline->fallback.discards_ignored,
-			 "stuck", stuck_document(pipeline), "filters", filters);
+			 "stuck", stuck_document(pipeline), "backend",
+			 backend_document(&backend), "filters", filters);
 }
 
 uint32_t pipeline_find(const struct pipeline *pipeline, const char *filter)

@@ -163,3 +163,10 @@ void backend_close(struct backend *backend)
 	memory_backend.open = false;
 	free(backend);
 }
+
+void backend_status(const struct backend *backend,
+		    struct backend_status *ret_status)
+{
+	(void)backend;
+	*ret_status = (struct backend_status){0};
+}
