@@ -19,12 +19,14 @@
 #include "documents.h"
 #include "gate.h"
 #include "image.h"
+#include "remote_image.h"
 #include "uuid_text.h"
 
 /* The request, behind the gate. */
 struct wish {
 	const char *name;
-	const char *path;
+	const char *backend;
+	const char *path; /* of a file: backend; else NULL */
 	const char *policy; /* or NULL */
 	const char *id; /* or NULL: a new one */
 	uint64_t size_bytes; /* 0 = not given */
@@ -115,16 +117,16 @@ static int read_wish(const json_t *body, struct wish *wish,
 		"exports", "read_only", "device_revision", "queues",
 		"id",	   NULL};
 	const json_t *exports;
-	const char *backend;
 	int result;
 
 	result = gate_object(body, members, problem);
 	if (result == 0)
 		result = gate_name(body, "disk", &wish->name, problem);
 	if (result == 0)
-		result = gate_string(body, "backend", true, &backend, problem);
+		result = gate_string(body, "backend", true, &wish->backend,
+				     problem);
 	if (result == 0)
-		result = gate_backend(backend, &wish->path, problem);
+		result = gate_backend(wish->backend, &wish->path, problem);
 	if (result == 0)
 		result = gate_size(body, "size_bytes", &wish->size_bytes,
 				   problem);
@@ -220,7 +222,10 @@ static int record(struct agent *agent, const struct wish *wish,
 					   "member \"id\" isn't a UUID");
 		return problem_internal(problem, "id", result);
 	}
-	snprintf(backend, sizeof(backend), "file:%s", image->path);
+	if (wish->path)
+		snprintf(backend, sizeof(backend), "file:%s", image->path);
+	else
+		snprintf(backend, sizeof(backend), "%s", wish->backend);
 	documents_expect(&txn, 0, "disks/%s", id);
 	documents_expect(&txn, 0, "disk-names/%s", wish->name);
 	documents_expect(&txn, 0, "backends/%s", backend);
@@ -274,8 +279,12 @@ static int create(struct agent *agent, const struct wish *wish,
 	result = find_policy(agent, wish, &policy, problem);
 	if (result < 0)
 		return result;
-	result = image_provide(wish->path, wish->size_bytes, wish->read_only,
-			       &image, problem);
+	if (wish->path)
+		result = image_provide(wish->path, wish->size_bytes,
+				       wish->read_only, &image, problem);
+	else
+		result = remote_image_adopt(wish->backend, wish->size_bytes,
+					    &image.size_bytes, problem);
 	if (result < 0) {
 		json_decref(policy);
 		return result;

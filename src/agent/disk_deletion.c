@@ -186,12 +186,30 @@ static int delete_record(struct agent *agent, const struct disk *disk,
 	return 0;
 }
 
+static bool is_file(const struct disk *disk)
+{
+	return strncmp(disk->backend, "file:", strlen("file:")) == 0;
+}
+
+static int refuse_remote(struct problem *problem, const struct disk *disk)
+{
+	problem_set(problem, PROBLEM_BAD_BACKEND,
+		    "backend %.200s can't be deleted from here: it is an "
+		    "export of a server",
+		    disk->backend);
+	problem_about(problem, "disk", disk->name);
+	return problem_hint(problem, "delete the disk without its backend, and "
+				     "the export at its server");
+}
+
 static int check(struct agent *agent, const struct disk *disk,
 		 const struct disk_delete_options *options, uint64_t *ret_bytes,
 		 struct problem *problem)
 {
 	struct unit unit = {0};
 
+	if (options->delete_backend && !is_file(disk))
+		return refuse_remote(problem, disk);
 	supervisor_look(agent->supervisor, disk->id, &unit);
 	if (disk->desired == DISK_DESIRED_OPEN || unit.state != UNIT_DOWN)
 		return refuse_open(problem, disk);

@@ -249,7 +249,7 @@ static json_t *render(struct agent *agent, struct view *view)
 	find_stuck(view, stats);
 	return json_pack(
 		"{s:O, s:O, s:O, s:O, s:O, s:O, s:s, s:s?, s:o, s:i, s:o, s:o, "
-		"s:o, s:b, s:i, s:i}",
+		"s:o, s:b, s:i, s:i, s:O?}",
 		"id", json_object_get(disk, "id"), "name",
 		json_object_get(disk, "name"), "size_bytes",
 		json_object_get(disk, "size_bytes"), "backend",
@@ -263,7 +263,8 @@ static json_t *render(struct agent *agent, struct view *view)
 		view_dirty(view, stats), "read_only",
 		json_is_true(json_object_get(disk, "read_only")),
 		"device_revision", (int)disk_device_revision(disk), "queues",
-		(int)disk_queues(disk));
+		(int)disk_queues(disk), "backend_status",
+		json_object_get(stats, "backend"));
 }
 
 /* Fills @views with @disks and asks those that run. */

@@ -3,6 +3,7 @@
  * gate.c - refuses what isn't understood, with the member's name in the words.
  */
 #include "gate.h"
+#include "text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -149,17 +150,35 @@ int gate_size(const json_t *object, const char *member, uint64_t *ret_bytes,
 	return 0;
 }
 
+static bool is_nbd(const char *uri)
+{
+	static const char *const starts[] = {"nbd://", "nbd+unix://", "nbds://",
+					     "nbds+unix://", NULL};
+	unsigned int i = 0;
+
+	while (starts[i] && strncmp(uri, starts[i], strlen(starts[i])) != 0)
+		i++;
+	return starts[i] && strlen(uri) <= GATE_PATH_LENGTH_MAX &&
+	       text_is_clean(uri) && !strpbrk(uri, " \"");
+}
+
 int gate_backend(const char *uri, const char **ret_path,
 		 struct problem *problem)
 {
 	static const char scheme[] = "file:";
 
+	if (is_nbd(uri)) {
+		*ret_path = NULL;
+		return 0;
+	}
 	if (strncmp(uri, scheme, strlen(scheme)) != 0) {
 		problem_set(problem, PROBLEM_BAD_BACKEND,
 			    "\"%.200s\" is not a backend that Forebay knows",
 			    uri);
 		return problem_hint(problem, "use file: and the absolute path "
-					     "of a raw image or block device");
+					     "of a raw image or block device, "
+					     "or nbd://HOST/EXPORT, or "
+					     "nbd+unix:///EXPORT?socket=PATH");
 	}
 	uri += strlen(scheme);
 	if (!gate_is_path(uri)) {

@@ -34,7 +34,10 @@ int gate_name(const json_t *object, const char *kind, const char **ret_name,
 /* An optional disk size: a multiple of 512; *ret_bytes = 0 if missing. */
 int gate_size(const json_t *object, const char *member, uint64_t *ret_bytes,
 	      struct problem *problem);
-/* "file:" and an absolute path, which is returned. */
+/*
+ * "file:" and an absolute path, which is returned; or the URI of an NBD export,
+ * for which *ret_path is NULL.
+ */
 int gate_backend(const char *uri, const char **ret_path,
 		 struct problem *problem);
 /* "true" or "false"; NULL = false. */

@@ -45,8 +45,7 @@ static const struct backend_driver *driver_of(const char *uri,
 		if (strncmp(uri, drivers[i]->scheme, length) != 0 ||
 		    uri[length] != ':')
 			continue;
-		*ret_location =
-			drivers[i]->whole_uri ? uri : uri + length + 1;
+		*ret_location = drivers[i]->whole_uri ? uri : uri + length + 1;
 		return drivers[i];
 	}
 	list_schemes(schemes);

@@ -131,8 +131,9 @@ static void attempt_failed(struct nbd *nbd)
 	}
 	if (!nbd->told_waiting) {
 		nbd->told_waiting = true;
-		snprintf(reason, sizeof(reason), "waiting for the NBD server: "
-						 "%s",
+		snprintf(reason, sizeof(reason),
+			 "waiting for the NBD server: "
+			 "%s",
 			 nbd->reason);
 		log_info("backend %s: %s", nbd->uri, reason);
 		if (request->waiting)
@@ -236,8 +237,7 @@ static void start_missing(struct nbd *nbd)
 		if (nbd->connections[i])
 			continue;
 		if (nbd_link_start(nbd->loop, nbd->uri, -1,
-					 NBD_CONNECT_TIMEOUT_NS,
-					 &link) < 0) {
+				   NBD_CONNECT_TIMEOUT_NS, &link) < 0) {
 			keep_reason(nbd, "no memory for a connection");
 			retry_later(nbd);
 			return;
@@ -279,8 +279,7 @@ static void nbd_open(struct loop *loop, struct backend_open_request *request,
 	nbd->retry.owner = nbd;
 	nbd->state_since_ns = loop_now_ns(loop);
 	if (__builtin_add_overflow(clock_monotonic_ns(),
-				   request->lock_timeout_ns,
-				   &nbd->deadline_ns))
+				   request->lock_timeout_ns, &nbd->deadline_ns))
 		nbd->deadline_ns = UINT64_MAX;
 	nbd_io_init(nbd);
 	nbd->backend.driver = &nbd_driver;

@@ -10,8 +10,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "log.h"
 
 #define ZERO_BYTES 65536u
 /* Commands that write zeros at once, where the server can't zero by itself. */
@@ -117,6 +120,20 @@ static int on_extents(void *user_data, const char *context, uint64_t offset,
 	return 0;
 }
 
+/* libnbd would take a reply that leaves out a part for a whole one. */
+static int on_chunk(void *user_data, const void *data, size_t bytes,
+		    uint64_t offset, unsigned int status, int *error)
+{
+	struct nbd_task *task = user_data;
+
+	(void)data;
+	(void)offset;
+	(void)error;
+	if (status != LIBNBD_READ_ERROR)
+		task->read_bytes += bytes;
+	return 0;
+}
+
 static nbd_completion_callback completion(struct nbd_task *task)
 {
 	task->parts++;
@@ -148,19 +165,22 @@ static void issue_data(struct nbd_task *task, void *memory, size_t bytes,
 {
 	struct nbd_handle *handle = task->link->handle;
 	size_t max = task->nbd->facts.data_max_bytes;
+	const nbd_chunk_callback chunks = {
+		.callback = on_chunk,
+		.user_data = task,
+	};
 
 	while (bytes > 0) {
 		size_t part = bytes < max ? bytes : max;
 
 		if (task->io->operation == BACKEND_READ)
-			issued(task, nbd_aio_pread(handle, memory, part,
-						      offset,
-						      completion(task), 0));
+			issued(task, nbd_aio_pread_structured(
+					     handle, memory, part, offset,
+					     chunks, completion(task), 0));
 		else
-			issued(task,
-			       nbd_aio_pwrite(handle, memory, part, offset,
-					      completion(task),
-					      flags_of(task)));
+			issued(task, nbd_aio_pwrite(handle, memory, part,
+						    offset, completion(task),
+						    flags_of(task)));
 		memory = (char *)memory + part;
 		offset += part;
 		bytes -= part;
@@ -180,15 +200,15 @@ static uint64_t bytes_inside(const struct nbd_task *task)
 }
 
 /* Copies between @buffer and the first @bytes of the caller's memory. */
-static void copy(const struct nbd_task *task, char *buffer,
-		 uint64_t bytes, bool to_caller)
+static void copy(const struct nbd_task *task, char *buffer, uint64_t bytes,
+		 bool to_caller)
 {
 	const struct backend_io *io = task->io;
 
 	task->nbd->copied_bytes += bytes;
 	for (unsigned int i = 0; bytes > 0; i++) {
-		size_t part = io->iov[i].iov_len < bytes ? io->iov[i].iov_len
-							 : bytes;
+		size_t part =
+			io->iov[i].iov_len < bytes ? io->iov[i].iov_len : bytes;
 
 		assert(i < io->iov_count);
 		if (to_caller)
@@ -276,7 +296,8 @@ static void issue_pieces(struct nbd_task *task, uint64_t bytes)
 		char *start = io->iov[i].iov_base;
 		size_t run = io->iov[i].iov_len;
 
-		while (++i < io->iov_count && io->iov[i].iov_base == start + run)
+		while (++i < io->iov_count &&
+		       io->iov[i].iov_base == start + run)
 			run += io->iov[i].iov_len;
 		if (run > bytes)
 			run = bytes;
@@ -298,8 +319,7 @@ static void read_or_write(struct nbd_task *task)
 	if ((pieces.ragged || small) && take_bounce(task, bytes)) {
 		if (task->io->operation == BACKEND_WRITE)
 			copy(task, task->bounce, bytes, false);
-		issue_data(task, task->bounce, bytes,
-			   task->io->offset);
+		issue_data(task, task->bounce, bytes, task->io->offset);
 	} else if (pieces.ragged) {
 		task->result = -ENOMEM;
 	} else {
@@ -315,8 +335,7 @@ static void flush(struct nbd_task *task)
 		return;
 	task->covers_count = nbd->change_count;
 	task->doubtful = nbd->doubtful_count > nbd->flushed_count;
-	issued(task, nbd_aio_flush(task->link->handle,
-				      completion(task), 0));
+	issued(task, nbd_aio_flush(task->link->handle, completion(task), 0));
 }
 
 /* The server has no such command: a few writes at a time. */
@@ -332,11 +351,9 @@ static void write_zero_bytes(struct nbd_task *task)
 
 		if (part > max)
 			part = max;
-		issued(task, nbd_aio_pwrite(task->link->handle,
-					       zero_bytes, part,
-					       io->offset + task->done_bytes,
-					       completion(task),
-					       flags_of(task)));
+		issued(task, nbd_aio_pwrite(task->link->handle, zero_bytes,
+					    part, io->offset + task->done_bytes,
+					    completion(task), flags_of(task)));
 		task->done_bytes += part;
 	}
 }
@@ -353,13 +370,11 @@ static void change_range(struct nbd_task *task)
 	if (part > NBD_RANGE_MAX_BYTES)
 		part = NBD_RANGE_MAX_BYTES;
 	if (io->operation == BACKEND_DISCARD)
-		issued(task,
-		       nbd_aio_trim(handle, part, offset, completion(task),
-				    flags_of(task)));
+		issued(task, nbd_aio_trim(handle, part, offset,
+					  completion(task), flags_of(task)));
 	else
-		issued(task,
-		       nbd_aio_zero(handle, part, offset, completion(task),
-				    flags_of(task)));
+		issued(task, nbd_aio_zero(handle, part, offset,
+					  completion(task), flags_of(task)));
 	task->done_bytes += part;
 }
 
@@ -376,9 +391,8 @@ static void ask_extents(struct nbd_task *task)
 
 	if (bytes == 0 || !task->nbd->facts.block_status)
 		return;
-	issued(task, nbd_aio_block_status(task->link->handle, bytes,
-					     io->offset, extents,
-					     completion(task), 0));
+	issued(task, nbd_aio_block_status(task->link->handle, bytes, io->offset,
+					  extents, completion(task), 0));
 }
 
 static void cache(struct nbd_task *task)
@@ -388,9 +402,9 @@ static void cache(struct nbd_task *task)
 	if (bytes > NBD_RANGE_MAX_BYTES)
 		bytes = NBD_RANGE_MAX_BYTES;
 	if (bytes > 0 && task->nbd->facts.cache)
-		issued(task, nbd_aio_cache(task->link->handle,
-					      bytes, task->io->offset,
-					      completion(task), 0));
+		issued(task,
+		       nbd_aio_cache(task->link->handle, bytes,
+				     task->io->offset, completion(task), 0));
 }
 
 static void issue_operation(struct nbd_task *task)
@@ -440,8 +454,7 @@ static bool has_more_range(const struct nbd_task *task)
 	const struct backend_io *io = task->io;
 
 	if (io->operation == BACKEND_DISCARD)
-		return task->nbd->facts.trim &&
-		       task->done_bytes < io->length;
+		return task->nbd->facts.trim && task->done_bytes < io->length;
 	return io->operation == BACKEND_WRITE_ZEROES &&
 	       task->done_bytes < io->length;
 }
@@ -462,6 +475,13 @@ bool nbd_command_goes_on(struct nbd_task *task)
 	if (task->io->operation != BACKEND_READ)
 		return false;
 	bytes = bytes_inside(task);
+	if (task->read_bytes != bytes) {
+		log_error("backend %s: a read of %" PRIu64 " bytes was "
+			  "answered with %" PRIu64,
+			  task->nbd->uri, bytes, task->read_bytes);
+		task->result = -EIO;
+		return false;
+	}
 	if (task->bounce)
 		copy(task, task->bounce, bytes, true);
 	if (bytes < task->io->length)
@@ -477,4 +497,5 @@ void nbd_command_reset(struct nbd_task *task)
 	task->lost = false;
 	task->flushing = false;
 	task->done_bytes = 0;
+	task->read_bytes = 0;
 }

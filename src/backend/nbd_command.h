@@ -23,7 +23,8 @@ void nbd_command_issue(struct nbd_task *task);
 
 /*
  * All commands that were issued have succeeded. Returns: whether @task needs
- * more of them. If not, what was read is where the caller wants it.
+ * more of them. If not, what was read is where the caller wants it, or
+ * task->result says why not.
  */
 bool nbd_command_goes_on(struct nbd_task *task);
 

@@ -47,8 +47,8 @@ int nbd_facts_read(struct nbd_handle *handle, struct nbd_facts *ret_facts,
 				 " bytes at once",
 				 maximum);
 	if (maximum > 0 && maximum < NBD_DATA_MAX_BYTES)
-		facts.data_max_bytes = (uint32_t)maximum / NBD_SECTOR_BYTES *
-				       NBD_SECTOR_BYTES;
+		facts.data_max_bytes =
+			(uint32_t)maximum / NBD_SECTOR_BYTES * NBD_SECTOR_BYTES;
 	facts.size_bytes = (uint64_t)size;
 	*ret_facts = facts;
 	return 0;

@@ -110,8 +110,7 @@ static bool overlap(uint64_t first_offset, uint64_t first_length,
 static bool waits_for_redo(const struct nbd_hold *hold,
 			   const struct nbd_hold_request *request)
 {
-	list_for_each(node, &hold->redos)
-	{
+	list_for_each (node, &hold->redos) {
 		const struct nbd_hold_request *redo =
 			list_entry(node, struct nbd_hold_request, redo_node);
 

@@ -39,9 +39,8 @@ void nbd_io_run_later(struct nbd *nbd)
 static struct nbd_task *take_request(struct nbd *nbd, struct backend_io *io)
 {
 	struct list *node = list_take_first(&nbd->free_requests);
-	struct nbd_task *task =
-		node ? list_entry(node, struct nbd_task, node)
-		     : malloc(sizeof(*task));
+	struct nbd_task *task = node ? list_entry(node, struct nbd_task, node)
+				     : malloc(sizeof(*task));
 
 	if (!task)
 		return NULL;
@@ -55,8 +54,7 @@ static struct nbd_task *take_request(struct nbd *nbd, struct backend_io *io)
 static struct nbd_link *choose_connection(struct nbd *nbd)
 {
 	for (unsigned int i = 0; i < NBD_CONNECTIONS; i++) {
-		struct nbd_link *link =
-			nbd->connections[nbd->next_connection];
+		struct nbd_link *link = nbd->connections[nbd->next_connection];
 
 		nbd->next_connection =
 			(nbd->next_connection + 1) % NBD_CONNECTIONS;
@@ -182,8 +180,7 @@ static void issue_waiting(struct nbd *nbd)
 
 	nbd_hold_expire(&nbd->hold, now);
 	if (nbd->connections_ready > 0) {
-		list_for_each_safe(node, &nbd->waiting)
-		{
+		list_for_each_safe (node, &nbd->waiting) {
 			struct nbd_task *task =
 				list_entry(node, struct nbd_task, node);
 
@@ -263,8 +260,7 @@ unsigned int nbd_io_waiting(const struct nbd *nbd)
 {
 	unsigned int count = 0;
 
-	list_for_each(node, &nbd->waiting)
-	{
+	list_for_each (node, &nbd->waiting) {
 		(void)node;
 		count++;
 	}

@@ -48,8 +48,8 @@ static void close_handle(struct nbd_link *link)
 
 static void free_if_unused(struct nbd_link *link)
 {
-	if (!link->ended || link->read_polled ||
-	    link->write_polled || link->resolving)
+	if (!link->ended || link->read_polled || link->write_polled ||
+	    link->resolving)
 		return;
 	close_handle(link);
 	worker_destroy(link->worker);
@@ -102,13 +102,11 @@ static void arm(struct nbd_link *link)
 		link->read_poll.owner = link;
 		loop_poll(link->loop, &link->read_poll, fd, POLLIN);
 	}
-	if ((wanted & LIBNBD_AIO_DIRECTION_WRITE) &&
-	    !link->write_polled) {
+	if ((wanted & LIBNBD_AIO_DIRECTION_WRITE) && !link->write_polled) {
 		link->write_polled = true;
 		link->write_poll.done = on_write_poll;
 		link->write_poll.owner = link;
-		loop_poll(link->loop, &link->write_poll, fd,
-			  POLLOUT);
+		loop_poll(link->loop, &link->write_poll, fd, POLLOUT);
 	}
 }
 
@@ -246,11 +244,9 @@ static void start_connecting(struct nbd_link *link, int socket_fd)
 }
 
 int nbd_link_start(struct loop *loop, const char *uri, int socket_fd,
-			 uint64_t timeout_ns,
-			 struct nbd_link **ret_link)
+		   uint64_t timeout_ns, struct nbd_link **ret_link)
 {
-	struct nbd_link *link =
-		calloc(1, sizeof(*link) + strlen(uri) + 1);
+	struct nbd_link *link = calloc(1, sizeof(*link) + strlen(uri) + 1);
 
 	if (link)
 		link->handle = nbd_link_make_handle();

@@ -60,13 +60,11 @@ struct nbd_link {
  * which is taken. Returns: 0 or -ENOMEM.
  */
 int nbd_link_start(struct loop *loop, const char *uri, int socket_fd,
-			 uint64_t timeout_ns,
-			 struct nbd_link **ret_link);
+		   uint64_t timeout_ns, struct nbd_link **ret_link);
 /* Commands were given to the handle: look soon what libnbd waits for. */
 void nbd_link_kick(struct nbd_link *link);
 /* Treats it as broken, for @reason. */
-void nbd_link_break(struct nbd_link *link,
-			  const char *reason);
+void nbd_link_break(struct nbd_link *link, const char *reason);
 /*
  * Gives it up: no call of it comes any more, and commands that were in flight
  * end in here. It frees itself when the kernel has let go. NULL is fine.

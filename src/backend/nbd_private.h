@@ -15,9 +15,9 @@
 #include "clock.h"
 #include "driver.h"
 #include "list.h"
-#include "nbd_link.h"
 #include "nbd_facts.h"
 #include "nbd_hold.h"
+#include "nbd_link.h"
 
 /* How many connections a disk has if the server allows more than one. */
 #define NBD_CONNECTIONS 4u
@@ -103,6 +103,7 @@ struct nbd_task {
 	bool extents_given;
 	uint64_t covers_count; /* a flush: changes that it makes durable */
 	uint64_t done_bytes; /* zeroes and discards: how far */
+	uint64_t read_bytes; /* that the server has sent */
 	void *bounce;
 	size_t bounce_bytes; /* of the buffer */
 };

@@ -15,9 +15,8 @@ static int wait_ready(struct nbd_handle *handle, const char *uri,
 	uint64_t deadline = clock_monotonic_ns() + NBD_CONNECT_TIMEOUT_NS;
 
 	if (nbd_aio_connect_uri(handle, uri) < 0)
-		return error_set(error, nbd_get_errno() == ENOENT
-						? -ENOENT
-						: -EIO,
+		return error_set(error,
+				 nbd_get_errno() == ENOENT ? -ENOENT : -EIO,
 				 "backend %s: %s", uri, nbd_get_error());
 	while (nbd_aio_is_ready(handle) != 1) {
 		uint64_t now = clock_monotonic_ns();

@@ -193,6 +193,28 @@ static void add_device(struct table *table, const json_t *disk)
 	json_decref(words);
 }
 
+/* Of a backend that can go away and come back. */
+static void add_backend_status(struct table *table, const json_t *status)
+{
+	const char *reason = text_of(status, "reason");
+	json_t *waiting = json_object_get(status, "waiting");
+	json_auto_t *since_ns = NULL;
+
+	if (!json_is_object(status))
+		return;
+	since_ns = json_integer(
+		json_integer_value(json_object_get(status, "state_ms")) *
+		1000000);
+	table_pair(table, "  state", UNIT_TEXT,
+		   json_object_get(status, "state"));
+	table_pair(table, "  for", UNIT_DURATION, since_ns);
+	if (reason && reason[0])
+		table_pair(table, "  last loss", UNIT_TEXT,
+			   json_object_get(status, "reason"));
+	if (json_integer_value(waiting) > 0)
+		table_pair(table, "  requests waiting", UNIT_COUNT, waiting);
+}
+
 int disk_view_show(const json_t *disk)
 {
 	struct table *table = table_create_pairs();
@@ -207,6 +229,7 @@ int disk_view_show(const json_t *disk)
 		   json_object_get(disk, "size_bytes"));
 	table_pair(table, "Backend", UNIT_TEXT,
 		   json_object_get(disk, "backend"));
+	add_backend_status(table, json_object_get(disk, "backend_status"));
 	table_pair(table, "Policy", UNIT_TEXT, policy_name(disk));
 	add_mode(table, json_object_get(disk, "mode"));
 	table_pair(table, "Dirty", UNIT_SIZE,

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "list.h"
 #include "clock.h"
+#include "list.h"
 #include "pipeline_object.h"
 
 /* Those that leave the disk as it is. */
@@ -218,13 +218,12 @@ static json_t *backend_document(const struct backend_status *status)
 {
 	if (!status->state)
 		return json_null();
-	return json_pack("{s:s, s:I, s:s, s:i, s:i, s:I}", "state",
-			 status->state, "state_ms",
-			 (json_int_t)(status->state_ns / NS_PER_MS), "reason",
-			 status->reason, "connections",
-			 (int)status->connections, "waiting",
-			 (int)status->waiting, "losses",
-			 (json_int_t)status->losses);
+	return json_pack(
+		"{s:s, s:I, s:s, s:i, s:i, s:I}", "state", status->state,
+		"state_ms", (json_int_t)(status->state_ns / NS_PER_MS),
+		"reason", status->reason, "connections",
+		(int)status->connections, "waiting", (int)status->waiting,
+		"losses", (json_int_t)status->losses);
 }
 
 json_t *pipeline_stats(const struct pipeline *pipeline)

@@ -94,12 +94,20 @@ static void a_wrong_size_is_told_the_next_right_one(void **state)
 	assert_non_null(strstr(problem.hint, "1024"));
 }
 
-static void backends_are_files_with_absolute_paths(void **state)
+static void backends_are_absolute_paths_or_exports(void **state)
 {
+	static const char *const exports[] = {
+		"nbd://host/d1",
+		"nbd://[::1]:10810/",
+		"nbd+unix:///d1?socket=/run/s",
+		"nbds://host/d1",
+		"nbds+unix:///?socket=/run/s",
+	};
 	static const char *const bad[] = {
 		"",	      "/a",	   "file:",
 		"file:a",     "file:../a", "nbd:unix:/tmp",
-		"file:/a\nb", "FILE:/a",
+		"file:/a\nb", "FILE:/a",   "nbd://a b/",
+		"nbd:x",      "nbd://a\n", "nbd+vsock://2",
 	};
 	struct problem problem = {0};
 	const char *path;
@@ -107,6 +115,10 @@ static void backends_are_files_with_absolute_paths(void **state)
 	(void)state;
 	assert_int_equal(gate_backend("file:/a b/c", &path, &problem), 0);
 	assert_string_equal(path, "/a b/c");
+	for (size_t i = 0; i < sizeof(exports) / sizeof(*exports); i++) {
+		assert_int_equal(gate_backend(exports[i], &path, &problem), 0);
+		assert_null(path);
+	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		assert_true(gate_backend(bad[i], &path, &problem) < 0);
 		assert_int_equal(problem.code, PROBLEM_BAD_BACKEND);
@@ -333,7 +345,7 @@ int main(void)
 		cmocka_unit_test(names_are_short_and_plain),
 		cmocka_unit_test(sizes_are_multiples_of_512),
 		cmocka_unit_test(a_wrong_size_is_told_the_next_right_one),
-		cmocka_unit_test(backends_are_files_with_absolute_paths),
+		cmocka_unit_test(backends_are_absolute_paths_or_exports),
 		cmocka_unit_test(members_that_nobody_knows_are_named),
 		cmocka_unit_test(a_list_has_its_limit),
 		cmocka_unit_test(quantities_become_bytes_and_nanoseconds),

@@ -74,10 +74,9 @@ class Service(Case):
 
     def test_all_operations_work_on_a_server_that_can_little(self):
         for words in (('--filter=nozero', 'memory', str(SIZE)),
-                      ('--filter=fua', 'memory', str(SIZE), 'fuamode=none'),
+                      ('--filter=fua', 'memory', str(SIZE)),
                       ('--filter=nozero', '--filter=noextents',
-                       '--filter=nomulticonn', '--filter=fua', 'memory',
-                       str(SIZE), 'fuamode=none')):
+                       '--filter=fua', 'memory', str(SIZE))):
             with self.subTest(words):
                 self.check_all_operations(self.ready(*words))
 
@@ -107,7 +106,7 @@ class Service(Case):
 
     def test_fua_is_a_flush_where_the_server_has_none(self):
         disk, server = self.disk('--filter=log', '--filter=fua', 'memory',
-                                 str(SIZE), 'fuamode=none')
+                                 str(SIZE))
         log = disk.path('nbdkit-log')
         plain = server.argv
         server.argv = lambda socket: plain(socket) + ['logfile=' + log]
