@@ -57,6 +57,15 @@ unsigned int disk_queues(const json_t *document)
 	return number(document, "queues", DEVICE_QUEUES_DEFAULT);
 }
 
+const char *disk_image_path(const struct disk *disk)
+{
+	static const char scheme[] = "file:";
+
+	if (strncmp(disk->backend, scheme, strlen(scheme)) != 0)
+		return NULL;
+	return disk->backend + strlen(scheme);
+}
+
 /* Takes the reference. Our own documents: only a bug breaks their form. */
 static void fill(struct disk *disk, json_t *document, int64_t revision)
 {

@@ -32,7 +32,7 @@ struct disk {
 	int64_t revision;
 	const char *id;
 	const char *name;
-	const char *backend; /* "file:/path" */
+	const char *backend; /* "file:/path", "nbd://host/export" */
 	uint64_t size_bytes;
 	bool read_only;
 	unsigned int device_revision; /* see device_revision.h */
@@ -58,6 +58,8 @@ void disk_free(struct disk *disk);
  */
 int disk_store(struct agent *agent, struct disk *disk,
 	       enum disk_desired desired, bool clean);
+/* Returns: the path of a file: backend, NULL: it is an export of a server. */
+const char *disk_image_path(const struct disk *disk);
 /* Of a stored document, also of one from before they were stored. */
 unsigned int disk_device_revision(const json_t *document);
 unsigned int disk_queues(const json_t *document);

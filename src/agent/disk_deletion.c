@@ -186,11 +186,6 @@ static int delete_record(struct agent *agent, const struct disk *disk,
 	return 0;
 }
 
-static bool is_file(const struct disk *disk)
-{
-	return strncmp(disk->backend, "file:", strlen("file:")) == 0;
-}
-
 static int refuse_remote(struct problem *problem, const struct disk *disk)
 {
 	problem_set(problem, PROBLEM_BAD_BACKEND,
@@ -208,7 +203,7 @@ static int check(struct agent *agent, const struct disk *disk,
 {
 	struct unit unit = {0};
 
-	if (options->delete_backend && !is_file(disk))
+	if (options->delete_backend && !disk_image_path(disk))
 		return refuse_remote(problem, disk);
 	supervisor_look(agent->supervisor, disk->id, &unit);
 	if (disk->desired == DISK_DESIRED_OPEN || unit.state != UNIT_DOWN)
@@ -235,7 +230,7 @@ int disk_delete(struct agent *agent, const char *reference,
 		return result;
 	result = disk_delete_cache(agent, &disk, problem);
 	if (result == 0 && options->delete_backend)
-		result = image_delete(disk.backend + strlen("file:"), problem);
+		result = image_delete(disk_image_path(&disk), problem);
 	if (result < 0) {
 		reprieve(agent, &disk);
 		return result;

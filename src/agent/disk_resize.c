@@ -23,6 +23,7 @@
 #include "disk_view.h"
 #include "gate.h"
 #include "image.h"
+#include "remote_image.h"
 
 #define RESIZE_TIMEOUT_NS (60 * NS_PER_SECOND)
 
@@ -79,10 +80,12 @@ static int note(struct agent *agent, struct disk *disk, uint64_t size_bytes,
 /* Whether nothing has happened that the disk's old size contradicts. */
 static bool is_as_before(const struct disk *disk, uint64_t before_bytes)
 {
+	const char *path = disk_image_path(disk);
 	uint64_t bytes = 0;
 
-	return image_size(disk->backend + strlen("file:"), &bytes) == 0 &&
-	       bytes == before_bytes;
+	/* We never make an export larger. */
+	return !path ||
+	       (image_size(path, &bytes) == 0 && bytes == before_bytes);
 }
 
 static int fail(struct agent *agent, struct disk *disk, uint64_t before_bytes,
@@ -132,13 +135,16 @@ static int ask(struct agent *agent, struct disk *disk, uint64_t before_bytes,
 	return note(agent, disk, disk->size_bytes, false, problem);
 }
 
-/* The next process grows a file; a device must be large enough already. */
+/* The next process grows a file; all else must have the size already. */
 static int check_closed(const struct disk *disk, uint64_t size_bytes,
 			struct problem *problem)
 {
-	const char *path = disk->backend + strlen("file:");
+	const char *path = disk_image_path(disk);
 	uint64_t bytes = 0;
 
+	if (!path)
+		return remote_image_adopt(disk->backend, size_bytes, &bytes,
+					  problem);
 	if (!image_is_device(path) || image_size(path, &bytes) < 0 ||
 	    bytes == size_bytes)
 		return 0;

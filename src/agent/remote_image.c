@@ -31,7 +31,8 @@ int remote_image_adopt(const char *uri, uint64_t wanted_bytes,
 			    uri, size_bytes, wanted_bytes);
 		problem_about(problem, "backend", uri);
 		return problem_hint(problem,
-				    "leave the size out to adopt it as it is");
+				    "the server decides: change it there, or "
+				    "take its size");
 	}
 	*ret_size_bytes = size_bytes;
 	return 0;

@@ -215,7 +215,7 @@ static void on_ready(struct nbd_link *link)
 		return;
 	nbd->known = true;
 	link->was_ready = true;
-	nbd->retry_ns = NBD_RETRY_FIRST_NS;
+	nbd->retry_ns = nbd->ways.retry_first_ns;
 	nbd->connections_ready++;
 	if (nbd->connections_ready == 1) {
 		if (!first)
@@ -229,6 +229,11 @@ static void on_ready(struct nbd_link *link)
 	start_missing(nbd);
 }
 
+static int dial(const struct nbd *nbd)
+{
+	return nbd->ways.dial ? nbd->ways.dial(nbd->ways.owner) : -1;
+}
+
 static void start_missing(struct nbd *nbd)
 {
 	for (unsigned int i = 0; i < nbd->connections_wanted; i++) {
@@ -236,7 +241,7 @@ static void start_missing(struct nbd *nbd)
 
 		if (nbd->connections[i])
 			continue;
-		if (nbd_link_start(nbd->loop, nbd->uri, -1,
+		if (nbd_link_start(nbd->loop, nbd->uri, dial(nbd),
 				   NBD_CONNECT_TIMEOUT_NS, &link) < 0) {
 			keep_reason(nbd, "no memory for a connection");
 			retry_later(nbd);
@@ -258,8 +263,8 @@ static void on_retry(struct loop_timer *timer)
 	start_missing(timer->owner);
 }
 
-static void nbd_open(struct loop *loop, struct backend_open_request *request,
-		     const char *uri)
+void nbd_open_with(struct loop *loop, struct backend_open_request *request,
+		   const char *uri, const struct nbd_ways *ways)
 {
 	struct nbd *nbd = calloc(1, sizeof(*nbd) + strlen(uri) + 1);
 
@@ -274,7 +279,8 @@ static void nbd_open(struct loop *loop, struct backend_open_request *request,
 	nbd->request = request;
 	nbd->read_only = request->read_only;
 	nbd->connections_wanted = 1;
-	nbd->retry_ns = NBD_RETRY_FIRST_NS;
+	nbd->ways = *ways;
+	nbd->retry_ns = ways->retry_first_ns;
 	nbd->retry.expired = on_retry;
 	nbd->retry.owner = nbd;
 	nbd->state_since_ns = loop_now_ns(loop);
@@ -284,6 +290,17 @@ static void nbd_open(struct loop *loop, struct backend_open_request *request,
 	nbd_io_init(nbd);
 	nbd->backend.driver = &nbd_driver;
 	start_missing(nbd);
+}
+
+static void nbd_open(struct loop *loop, struct backend_open_request *request,
+		     const char *uri)
+{
+	const struct nbd_ways ways = {
+		.retry_first_ns = NBD_RETRY_FIRST_NS,
+		.late_write_hold_ns = NBD_LATE_WRITE_HOLD_NS,
+	};
+
+	nbd_open_with(loop, request, uri, &ways);
 }
 
 static void nbd_close_backend(struct backend *backend)
@@ -311,6 +328,18 @@ static void nbd_status(const struct backend *backend,
 	};
 }
 
+static int nbd_grow(struct backend *backend, uint64_t size_bytes,
+		    struct error *error)
+{
+	const struct nbd *nbd = container_of(backend, struct nbd, backend);
+
+	(void)size_bytes;
+	return error_set(error, -EOPNOTSUPP,
+			 "backend %s: has %" PRIu64
+			 " bytes: make the export larger at its server first",
+			 nbd->uri, nbd->facts.size_bytes);
+}
+
 static int nbd_make(const char *uri, uint64_t size_bytes, struct error *error)
 {
 	(void)size_bytes;
@@ -334,6 +363,7 @@ const struct backend_driver nbd_driver = {
 	.open = nbd_open,
 	.submit = nbd_submit,
 	.close = nbd_close_backend,
+	.grow = nbd_grow,
 	.status = nbd_status,
 	.probe = nbd_probe,
 	.make = nbd_make,

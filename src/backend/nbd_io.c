@@ -276,7 +276,7 @@ void nbd_io_init(struct nbd *nbd)
 	nbd->run.owner = nbd;
 	nbd->release.expired = on_release;
 	nbd->release.owner = nbd;
-	nbd_hold_init(&nbd->hold, NBD_LATE_WRITE_HOLD_NS);
+	nbd_hold_init(&nbd->hold, nbd->ways.late_write_hold_ns);
 }
 
 void nbd_io_release(struct nbd *nbd)

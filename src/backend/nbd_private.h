@@ -32,11 +32,21 @@
  * if the pieces are small: a command costs more than to copy a few KiB.
  */
 #define NBD_BOUNCE_BYTES (256u << 10)
-#define NBD_PIECE_MIN_BYTES (32u << 10)
+#define NBD_PIECE_MIN_BYTES (64u << 10)
 #define NBD_BOUNCES_KEPT 8u
 /* Most bytes of a command that moves no data. */
 #define NBD_RANGE_MAX_BYTES (1u << 30)
 #define NBD_REASON_BYTES 256u
+
+/* What a test decides: the peer, and times. */
+struct nbd_ways {
+	/* Returns: a connected socket, or -1 to connect to the URI. NULL: -1.
+	 */
+	int (*dial)(void *owner);
+	void *owner;
+	uint64_t retry_first_ns;
+	uint64_t late_write_hold_ns;
+};
 
 struct nbd {
 	struct backend backend;
@@ -44,6 +54,7 @@ struct nbd {
 	struct nbd_facts facts;
 	struct nbd_hold hold;
 	struct nbd_link *connections[NBD_CONNECTIONS];
+	struct nbd_ways ways;
 	unsigned int connections_wanted;
 	unsigned int connections_ready;
 	unsigned int next_connection; /* whose turn it is */
@@ -108,6 +119,9 @@ struct nbd_task {
 	size_t bounce_bytes; /* of the buffer */
 };
 
+/* As backend_open(). @ways is copied. */
+void nbd_open_with(struct loop *loop, struct backend_open_request *request,
+		   const char *uri, const struct nbd_ways *ways);
 void nbd_submit(struct backend *backend, struct backend_io *io);
 /* Issues what may be issued and calls done() of what ended, a bit later. */
 void nbd_io_run_later(struct nbd *nbd);

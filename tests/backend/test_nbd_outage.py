@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server below a disk dies, hangs, comes back, or comes back as another."""
 
+import json
 import os
 import random
 import shutil
+import subprocess
 import time
 import unittest
 
@@ -12,7 +14,7 @@ import nbd
 import spawn
 import tap
 from data_plane import DataPlane
-from disk_process import MIB, Disk, filter_entry
+from disk_process import MIB, Disk
 from nbd_load import Load
 from nbd_server_process import (make_qcow2, make_raw, nbdkit, storage_daemon)
 from sector_journal import SECTOR
@@ -231,7 +233,6 @@ class Journalled(Case):
         plane = DataPlane(folder, SIZE, {
             'mode': 'write-back', 'limit': '64MiB', 'max_dirty_age': '100ms'})
         with open(plane.path('disk.json'), encoding='utf-8') as file:
-            import json
             config = json.load(file)
         config['backend'] = server.uri
         plane.write_json('disk.json', config)
@@ -253,7 +254,6 @@ class Journalled(Case):
         server = storage_daemon(self, folder, image).start()
         load = self.kill_and_verify(self.plane(folder, server), server, 3)
         raw = os.path.join(folder, 'raw')
-        import subprocess
         subprocess.run(['qemu-img', 'convert', '-f', 'qcow2', '-O', 'raw',
                         image, raw], check=True)
         load.check_image(raw)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `nbd:` backend over servers that can much and that can little."""
 
-import os
 import shutil
+import socket
 import subprocess
 import unittest
 
@@ -10,7 +10,7 @@ import nbd
 
 import spawn
 import tap
-from disk_process import MIB, Disk, Refused, filter_entry
+from disk_process import MIB, Disk, filter_entry
 from nbd_server_process import make_qcow2, nbdkit, storage_daemon
 
 SIZE = 16 * MIB
@@ -51,8 +51,6 @@ class Case(unittest.TestCase):
             return file.read(length)
 
 
-class Service(Case):
-
     def check_all_operations(self, disk):
         handle = disk.nbd()
         handle.pwrite(pattern(1, MIB), 4096)
@@ -68,6 +66,9 @@ class Service(Case):
             handle.trim(8192, 32768)
         self.assertEqual(handle.pread(4096, 65536), pattern(1))
         self.assertEqual(disk.call('stats')['backend_errors'], 0)
+
+
+class Service(Case):
 
     def test_all_operations_reach_a_server_that_can_everything(self):
         self.check_all_operations(self.ready('memory', str(SIZE)))
@@ -166,8 +167,7 @@ class Service(Case):
         self.assertEqual(self.contents(raw, 65536, 4096), pattern(1))
 
     def test_tcp_and_names_of_exports_work(self):
-        disk, server = self.disk('-e', 'wanted', 'memory', str(SIZE))
-        server.argv = None
+        disk = Disk(self, size=SIZE)
         port = free_port()
         process = spawn.Process(
             ['nbdkit', '-f', '-i', '127.0.0.1', '-p', str(port), 'memory',
@@ -179,10 +179,26 @@ class Service(Case):
 
 
 def free_port():
-    import socket
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         return probe.getsockname()[1]
+
+
+class Tls(Case):
+
+    def test_tls_by_a_shared_key_works_and_is_required(self):
+        disk, server = self.disk('--tls=require', 'memory', str(SIZE))
+        keys = disk.path('keys.psk')
+        with open(keys, 'w', encoding='utf-8') as file:
+            file.write('forebay:' + '5a' * 32 + '\n')
+        plain = server.argv
+        server.argv = lambda socket: plain(socket)[:-2] + [
+            '--tls-psk=' + keys] + plain(socket)[-2:]
+        server.start()
+        disk.config['backend'] = (
+            f'nbds+unix://forebay@/?socket={server.socket}'
+            f'&tls-psk-file={keys}')
+        self.check_all_operations(disk.start_ready())
 
 
 class Errors(Case):

@@ -82,6 +82,20 @@ class NbdBackend(unittest.TestCase):
                             '--size', '1GiB')
         self.assertIn(str(SIZE), text)
 
+    def test_a_disk_grows_after_its_export_has(self):
+        self.start_server()
+        self.host.cli('disk', 'create', 'd1', '--backend', self.uri)
+        self.host.cli('disk', 'open', 'd1')
+        self.assertIn(str(SIZE), self.refused('disk', 'resize', 'd1', '--size',
+                                              2 * SIZE))
+        self.assertEqual(self.host.disk('d1')['size_bytes'], SIZE)
+        os.truncate(self.raw, 2 * SIZE)
+        self.host.cli('disk', 'resize', 'd1', '--size', 2 * SIZE)
+        handle = nbd.NBD()
+        handle.connect_uri(self.host.disk('d1')['exports']['nbd']['uri'])
+        handle.pwrite(b'x' * 4096, 2 * SIZE - 4096)
+        handle.shutdown()
+
 
 if __name__ == '__main__':
     tap.main()
