@@ -124,41 +124,41 @@ static int adopt(struct filter_library *library, const char *path,
 
 /*
  * One that is kept is found by its name, and its file isn't looked at.
- * Returns: 0 or @error's code.
+ * Returns: NULL with @error.
  */
-static int load(const char *path, int flags, void **ret_handle,
-		struct error *error)
+static void *load(const char *path, int flags, struct error *error)
 {
 	void *handle;
 
 	/* Without a slash dlopen() would search the system's libraries. */
-	if (path[0] != '/')
-		return error_set(error, -EINVAL,
-				 "the filter library '%s' isn't an absolute "
-				 "path",
-				 path);
+	if (path[0] != '/') {
+		error_set(error, -EINVAL,
+			  "the filter library '%s' isn't an absolute path",
+			  path);
+		return NULL;
+	}
 	handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD | flags);
-	if (!handle && access(path, R_OK) < 0)
-		return error_set(error, -errno, "the filter library %s: %s",
-				 path, strerror(errno));
+	if (!handle && access(path, R_OK) < 0) {
+		error_set(error, -errno, "the filter library %s: %s", path,
+			  strerror(errno));
+		return NULL;
+	}
 	if (!handle)
 		handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | flags);
 	if (!handle)
-		return error_set(error, -ENOEXEC,
-				 "the filter library can't be loaded: %s",
-				 dlerror());
-	*ret_handle = handle;
-	return 0;
+		error_set(error, -ENOEXEC,
+			  "the filter library can't be loaded: %s", dlerror());
+	return handle;
 }
 
 int filter_library_keep(const char *path, struct error *error)
 {
-	void *handle;
-	int status = load(path, RTLD_NODELETE, &handle, error);
+	void *handle = load(path, RTLD_NODELETE, error);
 
-	if (status == 0)
-		dlclose(handle);
-	return status;
+	if (!handle)
+		return error->code;
+	dlclose(handle);
+	return 0;
 }
 
 int filter_library_open(const char *path, struct filter_library **ret_library,
@@ -169,10 +169,10 @@ int filter_library_open(const char *path, struct filter_library **ret_library,
 
 	if (!library)
 		return error_set(error, -ENOMEM, "out of memory");
-	status = load(path, 0, &library->handle, error);
-	if (status < 0) {
+	library->handle = load(path, 0, error);
+	if (!library->handle) {
 		free(library);
-		return status;
+		return error->code;
 	}
 	status = adopt(library, path, error);
 	if (status < 0) {
