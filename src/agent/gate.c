@@ -152,14 +152,23 @@ int gate_size(const json_t *object, const char *member, uint64_t *ret_bytes,
 
 static bool is_nbd(const char *uri)
 {
-	static const char *const starts[] = {"nbd://", "nbd+unix://", "nbds://",
-					     "nbds+unix://", NULL};
+	static const char *const starts[] = {"nbd://", "nbd+unix://", NULL};
 	unsigned int i = 0;
 
 	while (starts[i] && strncmp(uri, starts[i], strlen(starts[i])) != 0)
 		i++;
 	return starts[i] && strlen(uri) <= GATE_PATH_LENGTH_MAX &&
 	       text_is_clean(uri) && !strpbrk(uri, " \"");
+}
+
+static const char *backend_hint(const char *uri)
+{
+	if (strncmp(uri, "nbds", 4) == 0)
+		return "for TLS run \"nbdkit -U PATH nbd hostname=HOST "
+		       "tls=require ...\", and use nbd+unix:///?socket=PATH";
+	return "use file: and the absolute path of a raw image or block "
+	       "device, or nbd://HOST/EXPORT, or "
+	       "nbd+unix:///EXPORT?socket=PATH";
 }
 
 int gate_backend(const char *uri, const char **ret_path,
@@ -175,10 +184,7 @@ int gate_backend(const char *uri, const char **ret_path,
 		problem_set(problem, PROBLEM_BAD_BACKEND,
 			    "\"%.200s\" is not a backend that Forebay knows",
 			    uri);
-		return problem_hint(problem, "use file: and the absolute path "
-					     "of a raw image or block device, "
-					     "or nbd://HOST/EXPORT, or "
-					     "nbd+unix:///EXPORT?socket=PATH");
+		return problem_hint(problem, "%s", backend_hint(uri));
 	}
 	uri += strlen(scheme);
 	if (!gate_is_path(uri)) {

@@ -14,8 +14,9 @@
 #define SCHEMES_TEXT_BYTES 128u
 
 static const struct backend_driver *const drivers[] = {
-	&file_driver,	 &nbd_driver,	       &nbd_unix_driver,
-	&nbd_tls_driver, &nbd_unix_tls_driver,
+	&file_driver,
+	&nbd_driver,
+	&nbd_unix_driver,
 };
 
 #define DRIVER_COUNT (sizeof(drivers) / sizeof(drivers[0]))

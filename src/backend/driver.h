@@ -47,7 +47,5 @@ void backend_refuse(struct loop *loop, struct backend_open_request *request);
 extern const struct backend_driver file_driver;
 extern const struct backend_driver nbd_driver; /* nbd://HOST:PORT/EXPORT */
 extern const struct backend_driver nbd_unix_driver; /* nbd+unix:///... */
-extern const struct backend_driver nbd_tls_driver; /* nbds: */
-extern const struct backend_driver nbd_unix_tls_driver; /* nbds+unix: */
 
 #endif

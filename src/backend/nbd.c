@@ -31,6 +31,8 @@ static void destroy(struct nbd *nbd)
 	loop_timer_cancel(nbd->loop, &nbd->retry);
 	for (unsigned int i = 0; i < NBD_CONNECTIONS; i++)
 		nbd_link_end(nbd->connections[i]);
+	nbd_dialer_end(nbd->dialer);
+	nbd_uri_release(&nbd->address);
 	nbd_io_release(nbd);
 	free(nbd);
 }
@@ -229,9 +231,16 @@ static void on_ready(struct nbd_link *link)
 	start_missing(nbd);
 }
 
-static int dial(const struct nbd *nbd)
+static int start_link(struct nbd *nbd, struct nbd_link **ret_link)
 {
-	return nbd->ways.dial ? nbd->ways.dial(nbd->ways.owner) : -1;
+	const char *name = nbd->address.export_name;
+
+	if (nbd->ways.dial)
+		return nbd_link_start(nbd->loop, name,
+				      nbd->ways.dial(nbd->ways.owner),
+				      NBD_CONNECT_TIMEOUT_NS, ret_link);
+	return nbd_link_dial(nbd->loop, name, nbd->dialer,
+			     NBD_CONNECT_TIMEOUT_NS, ret_link);
 }
 
 static void start_missing(struct nbd *nbd)
@@ -241,8 +250,7 @@ static void start_missing(struct nbd *nbd)
 
 		if (nbd->connections[i])
 			continue;
-		if (nbd_link_start(nbd->loop, nbd->uri, dial(nbd),
-				   NBD_CONNECT_TIMEOUT_NS, &link) < 0) {
+		if (start_link(nbd, &link) < 0) {
 			keep_reason(nbd, "no memory for a connection");
 			retry_later(nbd);
 			return;
@@ -261,6 +269,24 @@ static void start_missing(struct nbd *nbd)
 static void on_retry(struct loop_timer *timer)
 {
 	start_missing(timer->owner);
+}
+
+/* Returns: 0, or a negative errno with words. */
+static int get_dialer(struct nbd *nbd)
+{
+	struct error *error = &nbd->request->error;
+	int status = nbd_uri_parse(nbd->uri, &nbd->address, error);
+
+	if (status < 0 || nbd->ways.dial)
+		return status;
+	if (nbd->request->keep)
+		status = nbd_dialer_keep(nbd->uri, error);
+	if (status < 0)
+		return status;
+	nbd->dialer = nbd_dialer_kept(nbd->uri);
+	return nbd->dialer ? 0
+			   : nbd_dialer_start(nbd->uri, &nbd->address,
+					      &nbd->dialer, error);
 }
 
 void nbd_open_with(struct loop *loop, struct backend_open_request *request,
@@ -289,7 +315,16 @@ void nbd_open_with(struct loop *loop, struct backend_open_request *request,
 		nbd->deadline_ns = UINT64_MAX;
 	nbd_io_init(nbd);
 	nbd->backend.driver = &nbd_driver;
-	start_missing(nbd);
+	if (get_dialer(nbd) < 0)
+		refuse(nbd);
+	else
+		start_missing(nbd);
+}
+
+static int nbd_keep(const char *uri, bool read_only, struct error *error)
+{
+	(void)read_only;
+	return nbd_dialer_keep(uri, error);
 }
 
 static void nbd_open(struct loop *loop, struct backend_open_request *request,
@@ -360,6 +395,7 @@ static int nbd_remove(const char *uri, struct error *error)
 const struct backend_driver nbd_driver = {
 	.scheme = "nbd",
 	.whole_uri = true,
+	.keep = nbd_keep,
 	.open = nbd_open,
 	.submit = nbd_submit,
 	.close = nbd_close_backend,
@@ -373,24 +409,7 @@ const struct backend_driver nbd_driver = {
 const struct backend_driver nbd_unix_driver = {
 	.scheme = "nbd+unix",
 	.whole_uri = true,
-	.open = nbd_open,
-	.probe = nbd_probe,
-	.make = nbd_make,
-	.remove = nbd_remove,
-};
-
-const struct backend_driver nbd_tls_driver = {
-	.scheme = "nbds",
-	.whole_uri = true,
-	.open = nbd_open,
-	.probe = nbd_probe,
-	.make = nbd_make,
-	.remove = nbd_remove,
-};
-
-const struct backend_driver nbd_unix_tls_driver = {
-	.scheme = "nbds+unix",
-	.whole_uri = true,
+	.keep = nbd_keep,
 	.open = nbd_open,
 	.probe = nbd_probe,
 	.make = nbd_make,

@@ -281,12 +281,11 @@ void nbd_io_init(struct nbd *nbd)
 
 void nbd_io_release(struct nbd *nbd)
 {
-	struct list *node;
-
 	loop_defer_cancel(nbd->loop, &nbd->run);
 	loop_timer_cancel(nbd->loop, &nbd->release);
-	while ((node = list_take_first(&nbd->free_requests)))
+	list_for_each_safe (node, &nbd->free_requests) {
 		free(list_entry(node, struct nbd_task, node));
+	}
 	while (nbd->bounces_kept > 0)
 		free(nbd->bounces[--nbd->bounces_kept]);
 }

@@ -4,8 +4,6 @@
  *
  * A poll holds the socket open in the kernel although libnbd has closed it, so
  * a connection that is given up cancels its polls and lives until they ended.
- * The host name of a TCP server is looked up by a thread: that may take long,
- * and libnbd waits for it.
  */
 #include "nbd_link.h"
 
@@ -48,11 +46,8 @@ static void close_handle(struct nbd_link *link)
 
 static void free_if_unused(struct nbd_link *link)
 {
-	if (!link->ended || link->read_polled || link->write_polled ||
-	    link->resolving)
+	if (!link->ended || link->read_polled || link->write_polled)
 		return;
-	close_handle(link);
-	worker_destroy(link->worker);
 	free(link);
 }
 
@@ -110,12 +105,19 @@ static void arm(struct nbd_link *link)
 	}
 }
 
+static void hang_up(struct nbd_link *link)
+{
+	if (link->dialing)
+		nbd_dialer_cancel(&link->call);
+	link->dialing = false;
+}
+
 /* Whatever happened to the handle: what follows from it? */
 static void look(struct loop_deferred *deferred)
 {
 	struct nbd_link *link = deferred->owner;
 
-	if (link->ended || link->resolving)
+	if (link->ended)
 		return;
 	if (link->state != NBD_LINK_LOST && is_gone(link)) {
 		if (link->reason[0] == '\0')
@@ -123,6 +125,7 @@ static void look(struct loop_deferred *deferred)
 		link->state = NBD_LINK_LOST;
 	}
 	if (link->state == NBD_LINK_LOST) {
+		hang_up(link);
 		close_handle(link);
 		link->lost(link);
 		return;
@@ -192,83 +195,75 @@ static void on_deadline(struct loop_timer *timer)
 	nbd_link_break(link, "the server doesn't answer");
 }
 
-static void begin(struct nbd_link *link)
+static void begin(struct nbd_link *link, int socket_fd)
 {
-	if (nbd_aio_connect_uri(link->handle, link->uri) < 0)
-		keep_reason(link, library_words());
-}
-
-static void resolve_run(struct worker_job *job)
-{
-	begin(job->owner);
-}
-
-static void after_begin(struct nbd_link *link)
-{
-	if (link->reason[0] != '\0')
-		link->state = NBD_LINK_LOST;
+	if (nbd_aio_connect_socket(link->handle, socket_fd) < 0)
+		nbd_link_break(link, library_words());
 	nbd_link_kick(link);
 }
 
-static void resolve_done(struct worker_job *job)
+static void on_dialed(struct nbd_call *call, int fd, const char *reason)
 {
-	struct nbd_link *link = job->owner;
+	struct nbd_link *link = call->owner;
 
-	link->resolving = false;
-	if (link->ended)
-		free_if_unused(link);
+	link->dialing = false;
+	if (fd < 0)
+		nbd_link_break(link, reason);
 	else
-		after_begin(link);
+		begin(link, fd);
 }
 
-static bool needs_resolving(const char *uri)
+/* Returns: NULL without memory. */
+static struct nbd_link *make(struct loop *loop, const char *export_name,
+			     uint64_t timeout_ns)
 {
-	return strncmp(uri, "nbd+unix:", 9) != 0 &&
-	       strncmp(uri, "nbds+unix:", 10) != 0;
-}
-
-static void start_connecting(struct nbd_link *link, int socket_fd)
-{
-	if (socket_fd >= 0) {
-		if (nbd_aio_connect_socket(link->handle, socket_fd) < 0)
-			keep_reason(link, library_words());
-	} else if (needs_resolving(link->uri) &&
-		   worker_create(link->loop, &link->worker) == 0) {
-		link->resolving = true;
-		worker_give(link->worker, &link->resolve);
-		return;
-	} else {
-		begin(link);
-	}
-	after_begin(link);
-}
-
-int nbd_link_start(struct loop *loop, const char *uri, int socket_fd,
-		   uint64_t timeout_ns, struct nbd_link **ret_link)
-{
-	struct nbd_link *link = calloc(1, sizeof(*link) + strlen(uri) + 1);
+	struct nbd_link *link = calloc(1, sizeof(*link));
 
 	if (link)
 		link->handle = nbd_link_make_handle();
-	if (!link || !link->handle) {
+	if (!link || !link->handle ||
+	    nbd_set_export_name(link->handle, export_name) < 0) {
+		if (link)
+			nbd_close(link->handle);
 		free(link);
-		fd_close(socket_fd);
-		return -ENOMEM;
+		return NULL;
 	}
-	memcpy(link->uri, uri, strlen(uri) + 1);
 	link->loop = loop;
 	list_init(&link->requests);
 	link->deadline.expired = on_deadline;
 	link->deadline.owner = link;
 	link->look.run = look;
 	link->look.owner = link;
-	link->resolve = (struct worker_job){
-		.run = resolve_run,
-		.done = resolve_done,
-		.owner = link,
-	};
+	link->call.answered = on_dialed;
+	link->call.owner = link;
 	loop_timer_arm(loop, &link->deadline, timeout_ns);
-	start_connecting(link, socket_fd);
+	return link;
+}
+
+int nbd_link_dial(struct loop *loop, const char *export_name,
+		  struct nbd_dialer *dialer, uint64_t timeout_ns,
+		  struct nbd_link **ret_link)
+{
+	struct nbd_link *link = make(loop, export_name, timeout_ns);
+
+	if (!link)
+		return -ENOMEM;
+	link->dialing = true;
+	nbd_dialer_call(dialer, loop, &link->call);
+	*ret_link = link;
+	return 0;
+}
+
+int nbd_link_start(struct loop *loop, const char *export_name, int socket_fd,
+		   uint64_t timeout_ns, struct nbd_link **ret_link)
+{
+	struct nbd_link *link = make(loop, export_name, timeout_ns);
+
+	if (!link) {
+		fd_close(socket_fd);
+		return -ENOMEM;
+	}
+	begin(link, socket_fd);
 	*ret_link = link;
 	return 0;
 }
@@ -284,8 +279,7 @@ void nbd_link_end(struct nbd_link *link)
 		loop_cancel(link->loop, &link->read_poll);
 	if (link->write_polled)
 		loop_cancel(link->loop, &link->write_poll);
-	if (link->resolving)
-		return;
+	hang_up(link);
 	/* Says goodbye where it still can; then nothing is sent any more. */
 	if (link->handle && nbd_aio_is_ready(link->handle) == 1)
 		nbd_aio_disconnect(link->handle, 0);

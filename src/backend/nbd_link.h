@@ -20,7 +20,7 @@
 
 #include "list.h"
 #include "loop.h"
-#include "worker.h"
+#include "nbd_dialer.h"
 
 #define NBD_WORDS_BYTES 256u
 
@@ -47,19 +47,21 @@ struct nbd_link {
 	bool write_polled;
 	bool ended;
 	bool was_ready; /* the owner's */
-	bool resolving; /* the worker has the handle */
+	bool dialing; /* the dialer has the call */
 	struct loop_timer deadline;
 	struct loop_deferred look;
-	struct worker *worker;
-	struct worker_job resolve;
-	char uri[];
+	struct nbd_call call;
 };
 
 /*
- * Begins to connect. @socket_fd: -1, or a socket that is connected already,
- * which is taken. Returns: 0 or -ENOMEM.
+ * Begins to connect to @export_name by @dialer, which must outlive the link.
+ * @timeout_ns: for that and for the handshake. Returns: 0 or -ENOMEM.
  */
-int nbd_link_start(struct loop *loop, const char *uri, int socket_fd,
+int nbd_link_dial(struct loop *loop, const char *export_name,
+		  struct nbd_dialer *dialer, uint64_t timeout_ns,
+		  struct nbd_link **ret_link);
+/* The same on @socket_fd, which is connected already and is taken. */
+int nbd_link_start(struct loop *loop, const char *export_name, int socket_fd,
 		   uint64_t timeout_ns, struct nbd_link **ret_link);
 /* Commands were given to the handle: look soon what libnbd waits for. */
 void nbd_link_kick(struct nbd_link *link);

@@ -4,7 +4,8 @@
  *
  *   nbd.c             its life: open, connections kept, close
  *   nbd_io.c          requests: issued, waiting, ended
- *   nbd_link.c  one connection, from its start to its death
+ *   nbd_link.c        one connection, from its start to its death
+ *   nbd_dialer.c      who makes it, also when we no longer may
  *   nbd_facts.c       what a server says about its export, and if it suits us
  *   nbd_probe.c       the control plane's questions, without a loop
  *   nbd_hold.c        what must wait after a connection broke
@@ -15,14 +16,16 @@
 #include "clock.h"
 #include "driver.h"
 #include "list.h"
+#include "nbd_dialer.h"
 #include "nbd_facts.h"
 #include "nbd_hold.h"
 #include "nbd_link.h"
+#include "nbd_uri.h"
 
 /* How many connections a disk has if the server allows more than one. */
 #define NBD_CONNECTIONS 4u
 /* How long a server may take to accept and to finish the handshake. */
-#define NBD_CONNECT_TIMEOUT_NS (10 * NS_PER_SECOND)
+#define NBD_CONNECT_TIMEOUT_NS (NBD_DIAL_TIMEOUT_MS * NS_PER_MS)
 #define NBD_RETRY_FIRST_NS (100 * NS_PER_MS)
 #define NBD_RETRY_MAX_NS (5 * NS_PER_SECOND)
 /* See docs/adr/0013-nbd-has-no-fence.md. */
@@ -40,8 +43,7 @@
 
 /* What a test decides: the peer, and times. */
 struct nbd_ways {
-	/* Returns: a connected socket, or -1 to connect to the URI. NULL: -1.
-	 */
+	/* Returns: a connected socket. NULL: the dialer makes it. */
 	int (*dial)(void *owner);
 	void *owner;
 	uint64_t retry_first_ns;
@@ -51,6 +53,8 @@ struct nbd_ways {
 struct nbd {
 	struct backend backend;
 	struct loop *loop;
+	struct nbd_uri address;
+	struct nbd_dialer *dialer;
 	struct nbd_facts facts;
 	struct nbd_hold hold;
 	struct nbd_link *connections[NBD_CONNECTIONS];
@@ -106,7 +110,8 @@ struct nbd_task {
 	struct nbd *nbd;
 	struct backend_io *io;
 	struct nbd_link *link; /* NULL: not issued */
-	unsigned int parts; /* commands that haven't come back */
+	unsigned int parts; /* commands that libnbd hasn't forgotten */
+	unsigned int unanswered; /* those without an answer */
 	int result; /* the first error of its commands */
 	bool lost; /* a command was on a connection that broke */
 	bool flushing; /* the flush that stands for FUA */

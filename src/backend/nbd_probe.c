@@ -38,11 +38,16 @@ static int wait_ready(struct nbd_handle *handle, const char *uri,
 
 int nbd_probe(const char *uri, uint64_t *ret_size_bytes, struct error *error)
 {
-	struct nbd_handle *handle = nbd_link_make_handle();
 	struct nbd_facts facts = {0};
+	struct nbd_handle *handle;
 	struct error why = {0};
-	int status;
+	struct nbd_uri address;
+	int status = nbd_uri_parse(uri, &address, error);
 
+	nbd_uri_release(&address);
+	if (status < 0)
+		return status;
+	handle = nbd_link_make_handle();
 	if (!handle)
 		return error_set(error, -ENOMEM, "backend %s: no memory", uri);
 	status = wait_ready(handle, uri, error);

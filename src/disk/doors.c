@@ -71,8 +71,6 @@ int doors_close(const struct config *config, struct sandbox *ret_sandbox,
 					  &folders[1]),
 				folder_of(config->nbd_socket, &folders[2]),
 			},
-		.internet = strncmp(config->backend_uri, "nbd:", 4) == 0 ||
-			    strncmp(config->backend_uri, "nbds:", 5) == 0,
 	};
 
 	int status = keep_filters(config, error);

@@ -82,6 +82,8 @@ int loop_create(struct loop **ret_loop)
 		free(loop);
 		return status;
 	}
+	/* A child would hold the ring, and all that it holds, open. */
+	io_uring_ring_dontfork(&loop->ring);
 	/* Saves looking up the ring's file at each entry; old kernels can't. */
 	io_uring_register_ring_fd(&loop->ring);
 	loop->now_ns = clock_monotonic_ns();

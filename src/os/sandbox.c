@@ -55,8 +55,8 @@ int sandbox_enter(const struct sandbox_spec *spec, struct sandbox *ret_sandbox,
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : -errno);
 	sandbox.no_dump = in_force("end of dumps", forbid_dumps() ? 0 : -errno);
 	sandbox.files = in_force("Landlock", sandbox_limit_files(spec));
-	sandbox.system_calls = in_force("list of system calls",
-					sandbox_limit_system_calls(spec));
+	sandbox.system_calls =
+		in_force("list of system calls", sandbox_limit_system_calls());
 	*ret_sandbox = sandbox;
 	return 0;
 }

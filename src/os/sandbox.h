@@ -29,7 +29,6 @@ struct sandbox_spec {
 	gid_t socket_gid;
 	/* Sockets may be made and removed in them; NULL where there is none. */
 	const char *folders[SANDBOX_FOLDERS_MAX];
-	bool internet; /* a backend is reached by TCP */
 };
 
 /* What is in force. */

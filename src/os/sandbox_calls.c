@@ -190,8 +190,7 @@ static int add_all(scmp_filter_ctx filter, uint32_t action,
 }
 
 /* Calls of which only some uses are allowed. */
-static int add_conditional(scmp_filter_ctx filter,
-			   const struct sandbox_spec *spec)
+static int add_conditional(scmp_filter_ctx filter)
 {
 	const struct scmp_arg_cmp unix_family = SCMP_A0(SCMP_CMP_EQ, AF_UNIX);
 	const struct scmp_arg_cmp no_code =
@@ -224,18 +223,10 @@ static int add_conditional(scmp_filter_ctx filter,
 		status =
 			seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill),
 					 1, SCMP_A1(SCMP_CMP_EQ, 0));
-	if (status == 0 && spec->internet)
-		status = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
-					  SCMP_SYS(socket), 1,
-					  SCMP_A0(SCMP_CMP_EQ, AF_INET));
-	if (status == 0 && spec->internet)
-		status = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
-					  SCMP_SYS(socket), 1,
-					  SCMP_A0(SCMP_CMP_EQ, AF_INET6));
 	return status;
 }
 
-int sandbox_limit_system_calls(const struct sandbox_spec *spec)
+int sandbox_limit_system_calls(void)
 {
 	scmp_filter_ctx filter;
 	int status;
@@ -256,7 +247,7 @@ int sandbox_limit_system_calls(const struct sandbox_spec *spec)
 		status = add_all(filter, SCMP_ACT_ERRNO(EACCES), refused,
 				 sizeof(refused) / sizeof(refused[0]));
 	if (status == 0)
-		status = add_conditional(filter, spec);
+		status = add_conditional(filter);
 	if (status == 0)
 		status = add_threads(filter);
 	if (status == 0)

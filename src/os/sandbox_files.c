@@ -35,8 +35,7 @@ struct ruleset {
 };
 
 /* Returns: how many bytes of it the kernel of this version knows. */
-static size_t choose_rules(long version, bool internet,
-			   struct ruleset *ret_ruleset)
+static size_t choose_rules(long version, struct ruleset *ret_ruleset)
 {
 	*ret_ruleset = (struct ruleset){.files = FILES_V1};
 	if (version >= 2)
@@ -45,7 +44,7 @@ static size_t choose_rules(long version, bool internet,
 		ret_ruleset->files |= FILES_V3_TRUNCATE;
 	if (version >= 5)
 		ret_ruleset->files |= FILES_V5_IOCTL_DEVICE;
-	if (version >= 4 && !internet)
+	if (version >= 4)
 		ret_ruleset->network = NETWORK_TCP;
 	if (version >= 6)
 		ret_ruleset->scoped = SCOPED_ALL;
@@ -84,7 +83,7 @@ int sandbox_limit_files(const struct sandbox_spec *spec)
 			  LANDLOCK_CREATE_RULESET_VERSION);
 	if (version < 0)
 		return -errno;
-	bytes = choose_rules(version, spec->internet, &ruleset);
+	bytes = choose_rules(version, &ruleset);
 	fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, bytes, 0);
 	if (fd < 0)
 		return -errno;

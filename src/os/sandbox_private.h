@@ -27,6 +27,6 @@ void sandbox_shrink_bounds(void);
 int sandbox_change_user(const struct sandbox_spec *spec);
 int sandbox_drop_capabilities(void);
 int sandbox_limit_files(const struct sandbox_spec *spec);
-int sandbox_limit_system_calls(const struct sandbox_spec *spec);
+int sandbox_limit_system_calls(void);
 
 #endif

@@ -100,14 +100,13 @@ static void backends_are_absolute_paths_or_exports(void **state)
 		"nbd://host/d1",
 		"nbd://[::1]:10810/",
 		"nbd+unix:///d1?socket=/run/s",
-		"nbds://host/d1",
-		"nbds+unix:///?socket=/run/s",
 	};
 	static const char *const bad[] = {
 		"",	      "/a",	   "file:",
 		"file:a",     "file:../a", "nbd:unix:/tmp",
 		"file:/a\nb", "FILE:/a",   "nbd://a b/",
 		"nbd:x",      "nbd://a\n", "nbd+vsock://2",
+		"nbds://a/",
 	};
 	struct problem problem = {0};
 	const char *path;

@@ -186,7 +186,7 @@ def free_port():
 
 class Tls(Case):
 
-    def test_tls_by_a_shared_key_works_and_is_required(self):
+    def test_tls_is_that_of_an_nbdkit_in_between(self):
         disk, server = self.disk('--tls=require', 'memory', str(SIZE))
         keys = disk.path('keys.psk')
         with open(keys, 'w', encoding='utf-8') as file:
@@ -195,9 +195,11 @@ class Tls(Case):
         server.argv = lambda socket: plain(socket)[:-2] + [
             '--tls-psk=' + keys] + plain(socket)[-2:]
         server.start()
-        disk.config['backend'] = (
-            f'nbds+unix://forebay@/?socket={server.socket}'
-            f'&tls-psk-file={keys}')
+        between = nbdkit(self, disk.folder, 'nbd',
+                         f'socket={server.socket}', 'tls=require',
+                         f'tls-psk={keys}', 'tls-username=forebay',
+                         name='between').start()
+        disk.config['backend'] = between.uri
         self.check_all_operations(disk.start_ready())
 
 
@@ -237,6 +239,23 @@ class Errors(Case):
                                  'blocksize-preferred=4096')
         server.start()
         self.assertIn('at least 4096 bytes', disk.start_failing())
+
+    def test_an_export_that_the_server_does_not_have_is_named(self):
+        if not shutil.which('qemu-storage-daemon'):
+            self.skipTest('qemu-storage-daemon is not installed')
+        disk = Disk(self, size=SIZE)
+        image = disk.path('q.qcow2')
+        make_qcow2(image, SIZE)
+        server = storage_daemon(self, disk.folder, image).start()
+        disk.config['backend'] = \
+            f'nbd+unix:///wrong?socket={server.socket}'
+        disk.start()
+        while True:
+            state = disk.next_state()
+            self.assertEqual(state['state'], 'opening', state)
+            if 'waiting' in state['reason']:
+                break
+        self.assertIn("'wrong'", state['reason'])
 
     def test_an_odd_size_is_refused_with_words(self):
         disk, server = self.disk('memory', '1000')
