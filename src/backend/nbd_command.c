@@ -79,6 +79,8 @@ static void part_back(struct nbd_task *task)
 	task->parts--;
 	if (task->parts > 0)
 		return;
+	if (task->unanswered > 0 && task->result == 0)
+		task->lost = true;
 	list_remove(&task->node);
 	list_append(&task->nbd->ended, &task->node);
 	nbd_io_run_later(task->nbd);
@@ -97,8 +99,17 @@ static int on_command(void *user_data, int *error)
 		task->lost = true;
 	else if (*error != 0 && task->result == 0)
 		task->result = -*error;
-	part_back(task);
+	task->unanswered--;
 	return 1;
+}
+
+/*
+ * libnbd has forgotten a command, which it does exactly once for each that it
+ * was given, whether it took it and whether it called on_command() or not.
+ */
+static void on_forgotten(void *user_data)
+{
+	part_back(user_data);
 }
 
 static int on_extents(void *user_data, const char *context, uint64_t offset,
@@ -137,13 +148,20 @@ static int on_chunk(void *user_data, const void *data, size_t bytes,
 static nbd_completion_callback completion(struct nbd_task *task)
 {
 	task->parts++;
+	task->unanswered++;
 	return (nbd_completion_callback){
 		.callback = on_command,
+		.free = on_forgotten,
 		.user_data = task,
 	};
 }
 
-/* @cookie: what the libnbd call returned, whose completion() was made for it.
+/*
+ * @cookie: what the libnbd call returned, whose completion() was made for it.
+ *
+ * It may be negative although the command was taken: libnbd 1.14 reads it from
+ * the command after the connection broke, when on_command() has been called and
+ * the command is freed. So it says nothing about whether on_command() comes.
  */
 static void issued(struct nbd_task *task, int64_t cookie)
 {
@@ -157,7 +175,6 @@ static void issued(struct nbd_task *task, int64_t cookie)
 		task->lost = true;
 	else if (task->result == 0)
 		task->result = code > 0 ? -code : -EIO;
-	part_back(task);
 }
 
 static void issue_data(struct nbd_task *task, void *memory, size_t bytes,
@@ -495,6 +512,7 @@ void nbd_command_reset(struct nbd_task *task)
 	task->link = NULL;
 	task->result = 0;
 	task->lost = false;
+	task->unanswered = 0;
 	task->flushing = false;
 	task->done_bytes = 0;
 	task->read_bytes = 0;

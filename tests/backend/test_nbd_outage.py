@@ -208,10 +208,7 @@ class Outage(Case):
 class Journalled(Case):
     """Verified by a journal of its own while servers die under the load."""
 
-    def kill_and_verify(self, plane, server, rounds):
-        plane.start()
-        self.addCleanup(plane.stop)
-        load = Load(plane.uri, [(0, SIZE // SECTOR)], self.random)
+    def load_while_it_dies(self, load, server, rounds):
         load.connect()
         for _ in range(rounds):
             load.run(0.4)
@@ -225,6 +222,16 @@ class Journalled(Case):
         load.drain()
         load.handles[0].flush()
         load.disconnect()
+
+    def kill_and_verify(self, plane, server, rounds):
+        plane.start()
+        self.addCleanup(plane.stop)
+        load = Load(plane.uri, [(0, SIZE // SECTOR)], self.random)
+        try:
+            self.load_while_it_dies(load, server, rounds)
+        except nbd.Error:
+            print(plane.logs())
+            raise
         self.assertEqual(plane.close(), 0, plane.logs())
         server.process.stop()
         return load
