@@ -471,8 +471,12 @@ void vhost_queue_reset(struct vhost_queue *queue)
 	queue->enabled = false;
 	queue->broken = false;
 	queue->user_address_set = false;
+	/*
+	 * The next start doesn't begin there, but it may still be asked for:
+	 * QEMU 7.2 sets the status to 0 whenever the VM stops, and only then
+	 * sends GET_VRING_BASE.
+	 */
 	queue->base_set = false;
-	queue->base = 0;
 }
 
 void vhost_queue_init(struct vhost_queue *queue, struct vhost_shared *shared,

@@ -70,35 +70,54 @@ struct vmm {
 	 BIT(VIRTIO_BLK_F_DISCARD) | BIT(VIRTIO_BLK_F_WRITE_ZEROES))
 #define WITH_PROTOCOL BIT(VHOST_USER_F_PROTOCOL_FEATURES)
 
-/* Firmware with one queue first, then a kernel with all; as traced. */
+/*
+ * QEMU stops a device in two ways. Until 7.2 it resets the status first and
+ * asks then where the rings were; later versions do it in the order of the
+ * specification.
+ */
+#define QEMU_FEATURES                                                \
+	(BASIC_FEATURES | WITH_PROTOCOL | BIT(VIRTIO_BLK_F_MQ) |     \
+	 BIT(VIRTIO_BLK_F_SIZE_MAX) | BIT(VIRTIO_RING_F_EVENT_IDX) | \
+	 BIT(VIRTIO_RING_F_INDIRECT_DESC))
+#define QEMU_PROTOCOL_FEATURES                            \
+	(BIT(VHOST_USER_PROTOCOL_F_MQ) |                  \
+	 BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |           \
+	 BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |         \
+	 BIT(VHOST_USER_PROTOCOL_F_CONFIG) |              \
+	 BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |      \
+	 BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
+	 BIT(VHOST_USER_PROTOCOL_F_STATUS))
+#define QEMU_BEGIN                                                       \
+	GET_FEATURES, GET_PROTOCOL, SET_PROTOCOL, GET_QUEUES, GET_SLOTS, \
+		SET_OWNER, GET_FEATURES, CALL, ERR, GET_CONFIG
+#define QEMU_START SET_FEATURES, GET_INFLIGHT, SET_INFLIGHT, CALL, SET_FEATURES
+#define QEMU_RUN                                                             \
+	QUEUES_BEGIN, NUM, BASE, ADDR, KICK, QUEUES_END, ENABLE, GET_STATUS, \
+		STATUS_STARTED, REQUESTS
+
+/* Firmware first, then a kernel; as traced. */
+static const struct vmm qemu_7_2 = {
+	.name = "QEMU 7.2",
+	.features = QEMU_FEATURES,
+	.protocol_features = QEMU_PROTOCOL_FEATURES,
+	.steps = {QEMU_BEGIN, QEMU_START, MEMORY_SLOT, QEMU_RUN,
+		  /* stop, and the guest's reset */
+		  STATUS_RESET, DISABLE, STOP, DRIVER_RESET,
+		  /* start again: the memory isn't given again */
+		  QEMU_START, QEMU_RUN,
+		  /* the VM stops and goes on: rings as they are */
+		  STATUS_RESET, DISABLE, STOP, SET_FEATURES, SET_INFLIGHT, CALL,
+		  QEMU_RUN, END},
+};
+
 static const struct vmm qemu = {
 	.name = "QEMU",
-	.features = BASIC_FEATURES | WITH_PROTOCOL | BIT(VIRTIO_BLK_F_MQ) |
-		    BIT(VIRTIO_BLK_F_SIZE_MAX) | BIT(VIRTIO_RING_F_EVENT_IDX) |
-		    BIT(VIRTIO_RING_F_INDIRECT_DESC),
-	.protocol_features = BIT(VHOST_USER_PROTOCOL_F_MQ) |
-			     BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
-			     BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
-			     BIT(VHOST_USER_PROTOCOL_F_CONFIG) |
-			     BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |
-			     BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |
-			     BIT(VHOST_USER_PROTOCOL_F_STATUS),
-	.steps = {GET_FEATURES, GET_PROTOCOL, SET_PROTOCOL, GET_QUEUES,
-		  GET_SLOTS, SET_OWNER, GET_FEATURES, CALL, ERR, GET_CONFIG,
-		  /* start */
-		  SET_FEATURES, GET_INFLIGHT, SET_INFLIGHT, CALL, SET_FEATURES,
-		  MEMORY_SLOT, QUEUES_BEGIN, NUM, BASE, ADDR, KICK, QUEUES_END,
-		  ENABLE, GET_STATUS, STATUS_STARTED, REQUESTS,
-		  /* stop, and the guest's reset */
-		  DISABLE, STOP, STATUS_RESET, DRIVER_RESET,
-		  /* start again: the memory isn't given again */
-		  SET_FEATURES, GET_INFLIGHT, SET_INFLIGHT, CALL, SET_FEATURES,
-		  QUEUES_BEGIN, NUM, BASE, ADDR, KICK, QUEUES_END, ENABLE,
-		  GET_STATUS, STATUS_STARTED, REQUESTS,
-		  /* the VM stops and goes on: rings as they are */
-		  DISABLE, STOP, STATUS_RESET, SET_FEATURES, SET_INFLIGHT, CALL,
-		  QUEUES_BEGIN, NUM, BASE, ADDR, KICK, QUEUES_END, ENABLE,
-		  REQUESTS, END},
+	.features = QEMU_FEATURES,
+	.protocol_features = QEMU_PROTOCOL_FEATURES,
+	.steps = {QEMU_BEGIN, QEMU_START, MEMORY_SLOT, QEMU_RUN, DISABLE, STOP,
+		  STATUS_RESET, DRIVER_RESET, QEMU_START, QEMU_RUN, DISABLE,
+		  STOP, STATUS_RESET, SET_FEATURES, SET_INFLIGHT, CALL,
+		  QEMU_RUN, END},
 };
 
 static const struct vmm cloud_hypervisor = {
@@ -547,6 +566,11 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void messages_in_the_order_of_qemu_7_2_work(void **state)
+{
+	replay_orders(*state, &qemu_7_2);
+}
+
 static void messages_in_the_order_of_qemu_work(void **state)
 {
 	replay_orders(*state, &qemu);
@@ -673,6 +697,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(messages_in_the_order_of_qemu_7_2_work),
 		TEST(messages_in_the_order_of_qemu_work),
 		TEST(messages_in_the_order_of_cloud_hypervisor_work),
 		TEST(messages_in_the_order_of_crosvm_work),

@@ -107,13 +107,24 @@ class Guest:
         self.await_ready()
         return time.monotonic() - start
 
-    def launch(self):
+    def launch(self, *more):
         """Starts QEMU; await_ready() waits until the guest has booted."""
         kernel.prepare()
         kernel.build_initramfs(self.path('initrd'), self.verify)
-        self.process = Process(self.command_line(), self.path('qemu.log'))
+        self.process = Process(self.command_line() + list(more),
+                               self.path('qemu.log'))
         self.process.wait_for_file(self.path('serial'))
         self.serial = Line(self.path('serial'))
+
+    def launch_target(self, source):
+        """Starts a QEMU that waits for the guest of @source."""
+        self.marker = source.marker
+        self.launch('-incoming', self.migration_uri)
+        self.process.wait_for_file(self.path('migration'))
+
+    @property
+    def migration_uri(self):
+        return 'unix:' + self.path('migration')
 
     def await_ready(self):
         try:

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest moves between two QEMUs, its disk between two hosts.
+
+The workload verifies what it reads and moves with the guest: what it knows of
+the disk is in the guest's memory. So one run of it covers both hosts and the
+moment between.
+"""
+
+import os
+import signal
+import unittest
+
+import tap
+from forebay import Host
+from guest import Guest
+from spawn import folder, wait_until
+
+MIB = 1 << 20
+SIZE_MIB = 256
+REGION_MIB = 64
+SECONDS = 20
+
+
+class Place:
+    """A host, and the QEMU that runs there now."""
+
+    def __init__(self, test):
+        self.test = test
+        self.work = folder(test)
+        self.host = Host(self.work)
+        test.addCleanup(self.host.stop)
+        test.addCleanup(lambda: print(self.host.logs()))
+        self.host.start()
+        self.guest = None
+
+    def disk(self):
+        return self.host.disk('d1')
+
+    def state(self):
+        return self.disk()['state']
+
+    def wait_state(self, state):
+        wait_until(lambda: self.state() == state, SECONDS,
+                   f'the disk is {state}')
+
+    def new_guest(self):
+        socket = self.disk()['exports']['vhost-user-blk']['socket']
+        self.guest = Guest(folder(self.test), [socket],
+                           os.environ['GUEST_VERIFY'])
+        self.test.addCleanup(self.guest.stop)
+        self.test.addCleanup(lambda guest=self.guest:
+                             print(guest.process.output()))
+        return self.guest
+
+    def kill_disk(self):
+        os.kill(self.disk()['pid'], signal.SIGKILL)
+
+    def requests(self):
+        return sum(entry['count'] for entry in
+                   self.host.stats('d1')['requests'].values())
+
+
+class Migration(unittest.TestCase):
+
+    def setUp(self):
+        self.image = os.path.join(folder(self), 'disk.raw')
+        self.here, self.there = Place(self), Place(self)
+
+    def policy(self, place, mode):
+        pool = os.path.join(place.work, 'pool')
+        os.mkdir(pool)
+        place.host.cli('pool', 'create', 'ssd', pool)
+        place.host.policy('gold', ('cache', {'mode': mode, 'limit': '64MiB',
+                                             'max_dirty_age': '60s'}))
+        return ('--policy', 'gold')
+
+    def create(self, mode=None):
+        """The disk on both hosts; it is open here, expected there."""
+        policy = self.policy(self.here, mode) if mode else ()
+        self.here.host.cli('disk', 'create', 'd1', '--backend',
+                           f'file:{self.image}', '--size', f'{SIZE_MIB}MiB',
+                           *policy)
+        disk = self.here.disk()
+        policy = self.policy(self.there, mode) if mode else ()
+        self.there.host.cli('disk', 'create', 'd1', '--backend',
+                            f'file:{self.image}', '--id', disk['id'],
+                            '--device-revision', disk['device_revision'],
+                            '--queues', disk['queues'], *policy)
+        self.here.host.cli('disk', 'open', 'd1')
+        self.expect(self.there)
+
+    def expect(self, place):
+        place.host.cli('disk', 'open', 'd1', '--incoming')
+        self.assertEqual(place.state(), 'incoming')
+
+    def begin_workload(self, seconds):
+        self.here.new_guest().start()
+        self.here.guest.begin(f'guest-verify /dev/vda 0 {REGION_MIB * MIB} '
+                              f'{seconds} 7 4')
+        self.await_requests(self.here, 200)
+
+    def await_requests(self, place, count):
+        start = place.requests()
+        wait_until(lambda: place.requests() >= start + count, SECONDS,
+                   f'{count} more requests complete')
+
+    def end_workload(self, place):
+        _, output = place.guest.finish(60)
+        self.assertIn('VERIFY ok', output)
+        self.assertEqual(place.guest.errors(), [])
+
+    def begin_migration(self, source, target, **parameters):
+        target.new_guest().launch_target(source.guest)
+        source.guest.qmp('migrate-set-parameters',
+                         **{'max-bandwidth': 1 << 30, 'downtime-limit': 2000,
+                            **parameters})
+        source.guest.qmp('migrate', uri=target.guest.migration_uri)
+
+    def status(self, place):
+        return place.guest.qmp('query-migrate').get('status')
+
+    def wait_status(self, place, *statuses):
+        wait_until(lambda: self.status(place) in statuses, SECONDS,
+                   f'the migration is {" or ".join(statuses)}')
+
+    def migrate(self, source, target):
+        self.begin_migration(source, target)
+        self.wait_status(source, 'completed', 'failed')
+        self.assertEqual(self.status(source), 'completed')
+        target.wait_state('open')
+        self.assertEqual(source.state(), 'handed-over')
+
+    def stop_before_switchover(self):
+        """The VM stands still, its disk has been let go here."""
+        self.here.guest.qmp('migrate-set-capabilities', capabilities=[
+            {'capability': 'pause-before-switchover', 'state': True}])
+        self.begin_migration(self.here, self.there)
+        self.wait_status(self.here, 'pre-switchover')
+        self.here.wait_state('handed-over')
+
+    def there_and_back(self):
+        self.begin_workload(30)
+        self.migrate(self.here, self.there)
+        self.await_requests(self.there, 200)
+        self.here.guest.stop()
+        self.here.host.cli('disk', 'close', 'd1')
+        self.expect(self.here)
+        self.migrate(self.there, self.here)
+        self.end_workload(self.here)
+
+    def test_a_guest_moves_and_comes_back_while_it_writes(self):
+        self.create()
+        self.there_and_back()
+
+    def test_a_disk_with_a_write_through_cache_moves_and_comes_back(self):
+        self.create('write-through')
+        self.there_and_back()
+
+    def test_what_a_write_back_cache_holds_is_there_before_the_guest_is(self):
+        self.create('write-back')
+        self.there_and_back()
+
+    def test_a_cancelled_migration_goes_on_here(self):
+        self.create('write-back')
+        self.begin_workload(15)
+        self.begin_migration(self.here, self.there, **{'max-bandwidth': MIB})
+        self.wait_status(self.here, 'active')
+        self.await_requests(self.here, 200)
+        self.here.guest.qmp('migrate_cancel')
+        self.wait_status(self.here, 'cancelled')
+        self.await_requests(self.here, 200)
+        self.assertEqual(self.there.state(), 'incoming')
+        # And then it does move.
+        self.there.guest.stop()
+        self.migrate(self.here, self.there)
+        self.end_workload(self.there)
+
+    def test_a_migration_cancelled_at_the_last_moment_comes_back(self):
+        self.create('write-back')
+        self.begin_workload(10)
+        self.stop_before_switchover()
+        self.here.guest.qmp('migrate_cancel')
+        self.wait_status(self.here, 'cancelled')
+        self.here.wait_state('open')
+        self.end_workload(self.here)
+        self.assertEqual(self.there.state(), 'incoming')
+
+    def test_a_target_that_dies_leaves_the_guest_here(self):
+        self.create('write-through')
+        self.begin_workload(10)
+        self.stop_before_switchover()
+        self.there.guest.stop()
+        self.here.guest.qmp('migrate-continue', state='pre-switchover')
+        self.wait_status(self.here, 'failed')
+        self.here.wait_state('open')
+        self.end_workload(self.here)
+
+    def test_a_source_that_dies_changes_nothing_for_who_has_left(self):
+        self.create('write-through')
+        self.begin_workload(15)
+        self.migrate(self.here, self.there)
+        self.here.guest.stop()
+        self.here.kill_disk()
+        self.end_workload(self.there)
+        self.there.host.cli('disk', 'restart', 'd1')
+        self.assertEqual(self.there.state(), 'open')
+
+    def test_a_guest_moves_although_both_ends_of_its_disk_are_killed(self):
+        self.create('write-back')
+        self.begin_workload(20)
+        self.begin_migration(self.here, self.there, **{'max-bandwidth': MIB})
+        self.wait_status(self.here, 'active')
+        self.there.kill_disk()
+        self.here.kill_disk()
+        self.await_requests(self.here, 200)
+        self.there.wait_state('incoming')
+        self.here.guest.qmp('migrate-set-parameters',
+                            **{'max-bandwidth': 1 << 30})
+        self.wait_status(self.here, 'completed')
+        self.there.wait_state('open')
+        self.there.kill_disk()
+        self.end_workload(self.there)
+
+
+if __name__ == '__main__':
+    tap.main()
