@@ -31,6 +31,7 @@ enum command_type {
 	COMMAND_RELEASE,
 	COMMAND_COUNTS,
 	COMMAND_DURABLE,
+	COMMAND_LET_GO,
 	COMMAND_STOP
 };
 
@@ -54,6 +55,10 @@ struct child {
 	struct pipeline *pipeline;
 	struct vhost_user_export *export;
 	int control;
+	unsigned int hand_overs;
+	unsigned int arrivals;
+	bool parked;
+	struct loop_deferred arrive;
 	struct command command;
 	struct loop_io io;
 };
@@ -89,6 +94,8 @@ static void fill_counts(struct child *child, struct server_counts *counts)
 	counts->replayed = (unsigned int)replayed;
 	counts->notifications = (unsigned int)notifications;
 	counts->broken_queues = (unsigned int)broken;
+	counts->hand_overs = child->hand_overs;
+	counts->arrivals = child->arrivals;
 	counts->open_descriptors = open_descriptors();
 }
 
@@ -104,6 +111,39 @@ static void child_stop(struct child *child)
 	vhost_user_export_stop(child->export, child_stopped, child);
 	memory_pipeline_set_order(child->pipeline, MEMORY_PIPELINE_AT_ONCE);
 	memory_pipeline_release(child->pipeline, PIPELINE_REQUESTS_MAX);
+}
+
+static void child_parked(void *context)
+{
+	struct child *child = context;
+
+	child->parked = true;
+	vhost_user_export_handed_over(child->export);
+}
+
+static void child_hand_over(void *owner)
+{
+	struct child *child = owner;
+
+	child->hand_overs++;
+	if (child->parked)
+		vhost_user_export_handed_over(child->export);
+}
+
+static void child_wanted(void *owner)
+{
+	struct child *child = owner;
+
+	loop_defer(child->loop, &child->arrive);
+}
+
+static void child_arrive(struct loop_deferred *deferred)
+{
+	struct child *child = deferred->owner;
+
+	child->arrivals++;
+	child->parked = false;
+	vhost_user_export_unpark(child->export, child->pipeline);
 }
 
 static void child_obey(struct child *child, const struct command *command)
@@ -138,6 +178,9 @@ static void child_obey(struct child *child, const struct command *command)
 			       command->offset,
 		       command->count);
 		break;
+	case COMMAND_LET_GO:
+		vhost_user_export_park(child->export, child_parked, child);
+		break;
 	case COMMAND_STOP:
 		child_stop(child);
 		break;
@@ -160,20 +203,25 @@ static void child_command(struct loop_io *io, int result)
 
 static void child_run(const struct server *server, int control)
 {
+	struct child child = {.control = control};
 	const struct vhost_user_options options = {
 		.socket_path = server->socket_path,
 		.name = "test",
 		.queues = 4,
 		.revision = server->revision,
 		.stop_deadline_ms = server->stop_deadline_ms,
+		.wanted = server->follows ? child_wanted : NULL,
+		.hand_over = server->follows ? child_hand_over : NULL,
+		.owner = &child,
 	};
-	struct child child = {.control = control};
 	struct error error = {0};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	log_open("vhost_server", LOG_LEVEL_WARNING);
 	child.io.done = child_command;
 	child.io.owner = &child;
+	child.arrive.run = child_arrive;
+	child.arrive.owner = &child;
 	if (loop_create(&child.loop) < 0)
 		abort();
 	child.pipeline = memory_pipeline_create(child.loop, SERVER_DISK_BYTES,
@@ -320,6 +368,13 @@ struct server_counts server_counts(struct server *server)
 
 	ask(server, &(struct command){.type = COMMAND_COUNTS}, &answer);
 	return answer.counts;
+}
+
+void server_let_go(struct server *server)
+{
+	union answer answer;
+
+	ask(server, &(struct command){.type = COMMAND_LET_GO}, &answer);
 }
 
 void server_durable(struct server *server, uint64_t offset, void *ret_bytes,

@@ -30,6 +30,7 @@ struct server {
 	int control;
 	bool read_only;
 	bool packed; /* the fronts that are connected to it */
+	bool follows; /* its disk goes with the VM: server_let_go() */
 	unsigned int revision; /* 0: the newest */
 	unsigned int stop_deadline_ms; /* 0: the default */
 	char directory[32];
@@ -44,6 +45,8 @@ struct server_counts {
 	unsigned int notifications;
 	unsigned int broken_queues;
 	unsigned int open_descriptors;
+	unsigned int hand_overs; /* asked for */
+	unsigned int arrivals;
 	bool connected;
 	bool overdue;
 };
@@ -65,6 +68,8 @@ void server_fail(struct server *server, enum forebay_operation operation,
 /* Completes up to @count held requests, newest first. Returns: how many. */
 unsigned int server_release(struct server *server, unsigned int count);
 struct server_counts server_counts(struct server *server);
+/* The disk is parked, and the VM may run elsewhere. Order: it follows. */
+void server_let_go(struct server *server);
 /* What of the disk would survive a power loss. */
 void server_durable(struct server *server, uint64_t offset, void *ret_bytes,
 		    unsigned int count);

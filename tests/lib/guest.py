@@ -27,8 +27,16 @@ class Line:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(5)
-        self.socket.connect(path)
+        wait_until(lambda: self.connect(path), 30, f'{path} listens')
         self.pending = ''
+
+    def connect(self, path):
+        """Returns False while the socket is bound and nobody listens yet."""
+        try:
+            self.socket.connect(path)
+        except ConnectionRefusedError:
+            return False
+        return True
 
     def send(self, text):
         self.socket.settimeout(5)

@@ -98,6 +98,17 @@ class GuestLife(unittest.TestCase):
         self.create(*self.cache_policy())
         self.restart_and_resize()
 
+    def test_a_guest_that_was_stopped_goes_on(self):
+        self.create()
+        self.host.cli('disk', 'open', 'd1')
+        self.boot()
+        self.begin_workload(5)
+        for _ in range(3):
+            self.await_requests(100)
+            self.guest.qmp('stop')
+            self.guest.qmp('cont')
+        self.end_workload()
+
     def test_a_disk_arrives_with_its_guest_when_the_other_host_lets_go(self):
         """The lock's holder is another host; then nobody, and the guest runs.
         """

@@ -18,7 +18,7 @@ from spawn import folder, wait_until
 MIB = 1 << 20
 SIZE_MIB = 256
 REGION_MIB = 64
-SECONDS = 20
+SECONDS = 60
 
 
 class Place:
@@ -46,14 +46,24 @@ class Place:
     def new_guest(self):
         socket = self.disk()['exports']['vhost-user-blk']['socket']
         self.guest = Guest(folder(self.test), [socket],
-                           os.environ['GUEST_VERIFY'])
+                           os.environ['GUEST_VERIFY'],
+                           disk_options=self.test.disk_options)
         self.test.addCleanup(self.guest.stop)
         self.test.addCleanup(lambda guest=self.guest:
                              print(guest.process.output()))
         return self.guest
 
     def kill_disk(self):
-        os.kill(self.disk()['pid'], signal.SIGKILL)
+        """Its successor serves what it served, which may be nothing."""
+        before = self.disk()
+        after = 'open' if before['state'] == 'open' else 'incoming'
+        os.kill(before['pid'], signal.SIGKILL)
+
+        def succeeded():
+            disk = self.disk()
+            return (disk['pid'] not in (None, before['pid'])
+                    and disk['state'] == after)
+        wait_until(succeeded, SECONDS, f'a successor is {after}')
 
     def requests(self):
         return sum(entry['count'] for entry in
@@ -61,6 +71,8 @@ class Place:
 
 
 class Migration(unittest.TestCase):
+
+    disk_options = ''
 
     def setUp(self):
         self.image = os.path.join(folder(self), 'disk.raw')
@@ -139,7 +151,7 @@ class Migration(unittest.TestCase):
         self.here.wait_state('handed-over')
 
     def there_and_back(self):
-        self.begin_workload(30)
+        self.begin_workload(20)
         self.migrate(self.here, self.there)
         self.await_requests(self.there, 200)
         self.here.guest.stop()
@@ -149,6 +161,11 @@ class Migration(unittest.TestCase):
         self.end_workload(self.here)
 
     def test_a_guest_moves_and_comes_back_while_it_writes(self):
+        self.create()
+        self.there_and_back()
+
+    def test_a_guest_with_packed_virtqueues_moves_and_comes_back(self):
+        self.disk_options = ',packed=on'
         self.create()
         self.there_and_back()
 
@@ -205,15 +222,15 @@ class Migration(unittest.TestCase):
         self.there.host.cli('disk', 'restart', 'd1')
         self.assertEqual(self.there.state(), 'open')
 
-    def test_a_guest_moves_although_both_ends_of_its_disk_are_killed(self):
+    def test_a_guest_moves_although_its_disk_is_killed_before_and_after(self):
+        """Not the disk that waits: QEMU 7.2 doesn't notice that it was away.
+        """
         self.create('write-back')
         self.begin_workload(20)
         self.begin_migration(self.here, self.there, **{'max-bandwidth': MIB})
         self.wait_status(self.here, 'active')
-        self.there.kill_disk()
         self.here.kill_disk()
         self.await_requests(self.here, 200)
-        self.there.wait_state('incoming')
         self.here.guest.qmp('migrate-set-parameters',
                             **{'max-bandwidth': 1 << 30})
         self.wait_status(self.here, 'completed')
