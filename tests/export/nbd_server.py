@@ -19,7 +19,7 @@ DISK_PROGRAM = os.path.join(BUILD, 'src/disk/forebay-disk')
 NULL_FILTER = os.path.join(BUILD, 'examples/null.so')
 
 MIB = 1 << 20
-SECONDS = 20
+SECONDS = 60
 
 OPTION_MAGIC = 0x49484156454F5054
 REPLY_MAGIC = 0x0003E889045565A9

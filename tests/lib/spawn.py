@@ -75,7 +75,7 @@ class Process:
             self.popen.kill()
         return self.popen.wait(30)
 
-    def stop(self, seconds=15):
+    def stop(self, seconds=60):
         """SIGTERM, then kill -9 for one that doesn't listen."""
         if self.alive():
             self.popen.terminate()
@@ -85,7 +85,7 @@ class Process:
                 return self.kill()
         return self.popen.returncode
 
-    def wait_for_file(self, path, seconds=15):
+    def wait_for_file(self, path, seconds=60):
         """Waits for a path that the process makes, such as a socket."""
         def there():
             if not self.alive():
