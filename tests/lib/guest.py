@@ -126,9 +126,13 @@ class Guest:
 
     def launch_target(self, source):
         """Starts a QEMU that waits for the guest of @source."""
-        self.marker = source.marker
-        self.launch('-incoming', self.migration_uri)
+        self.launch_from(source, self.migration_uri)
         self.process.wait_for_file(self.path('migration'))
+
+    def launch_from(self, source, uri):
+        """Starts a QEMU that has the guest of @source from @uri."""
+        self.marker = source.marker
+        self.launch('-incoming', uri)
 
     @property
     def migration_uri(self):

@@ -177,6 +177,19 @@ class Migration(unittest.TestCase):
         self.create('write-back')
         self.there_and_back()
 
+    def test_a_guest_that_is_saved_goes_on_when_it_is_restored(self):
+        self.create('write-back')
+        self.begin_workload(15)
+        saved = os.path.join(self.here.work, 'saved')
+        before = self.here.guest
+        before.qmp('migrate', uri=f'exec:cat > {saved}')
+        self.wait_status(self.here, 'completed')
+        self.assertEqual(self.here.state(), 'handed-over')
+        before.stop()
+        self.here.new_guest().launch_from(before, f'exec:cat {saved}')
+        self.here.wait_state('open')
+        self.end_workload(self.here)
+
     def test_a_cancelled_migration_goes_on_here(self):
         self.create('write-back')
         self.begin_workload(15)
