@@ -40,6 +40,7 @@ struct cache {
 	struct prefetch prefetch;
 	int file;
 	bool open; /* open_done(0) was called */
+	bool migrating; /* the VM may soon run elsewhere */
 	struct error failure; /* of an open that is being taken back */
 };
 
@@ -346,14 +347,31 @@ static void cache_submit(void *state, struct forebay_request *request)
 	runner_submit(cache->runner, engine);
 }
 
+/*
+ * What is dirty when the VM stops here keeps it from running elsewhere, so for
+ * the time of a migration nothing gets dirty any more.
+ */
+static bool gives_way(const struct cache *cache)
+{
+	return cache->migrating &&
+	       settings_mode(cache->host, cache->instance) == ENGINE_WRITE_BACK;
+}
+
+static void apply_mode(struct cache *cache)
+{
+	runner_set_mode(cache->runner,
+			gives_way(cache)
+				? ENGINE_WRITE_THROUGH
+				: settings_mode(cache->host, cache->instance));
+}
+
 static void cache_properties_changed(void *state)
 {
 	struct cache *cache = state;
 
 	if (!cache->runner)
 		return;
-	runner_set_mode(cache->runner,
-			settings_mode(cache->host, cache->instance));
+	apply_mode(cache);
 	runner_set_max_dirty_age(cache->runner,
 				 settings_max_dirty_age_ns(cache->host,
 							   cache->instance,
@@ -382,7 +400,7 @@ static int cache_status(void *state, char *buffer, size_t buffer_bytes)
 
 	if (cache->runner)
 		runner_stats(cache->runner, &stats);
-	return status_format(&stats, buffer, buffer_bytes);
+	return status_format(&stats, gives_way(cache), buffer, buffer_bytes);
 }
 
 static void drained(struct runner_drain *drain, int status)
@@ -395,16 +413,11 @@ static void drained(struct runner_drain *drain, int status)
 	done(context, status);
 }
 
-static void cache_action(void *state, const char *name,
-			 void (*done)(void *context, int status), void *context)
+static void flush(struct cache *cache, void (*done)(void *context, int status),
+		  void *context)
 {
-	struct cache *cache = state;
 	struct cache_action *action;
 
-	if (strcmp(name, "flush") != 0) {
-		done(context, -ENOTSUP);
-		return;
-	}
 	/* Nothing was ever dirty on a disk that can't be written. */
 	if (!cache->open || cache->disk->read_only) {
 		done(context, cache->open ? 0 : -EAGAIN);
@@ -420,6 +433,30 @@ static void cache_action(void *state, const char *name,
 	action->drain.done = drained;
 	action->drain.owner = action;
 	runner_drain(cache->runner, &action->drain);
+}
+
+static int set_migrating(struct cache *cache, bool migrating)
+{
+	if (!cache->open)
+		return -EAGAIN;
+	cache->migrating = migrating;
+	apply_mode(cache);
+	return 0;
+}
+
+static void cache_action(void *state, const char *name,
+			 void (*done)(void *context, int status), void *context)
+{
+	struct cache *cache = state;
+
+	if (strcmp(name, "flush") == 0)
+		flush(cache, done, context);
+	else if (strcmp(name, "migration-begin") == 0)
+		done(context, set_migrating(cache, true));
+	else if (strcmp(name, "migration-end") == 0)
+		done(context, set_migrating(cache, false));
+	else
+		done(context, -ENOTSUP);
 }
 
 const struct forebay_filter forebay_filter = {

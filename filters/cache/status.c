@@ -58,14 +58,21 @@ static void add_number(struct text *text, const char *name, uint64_t value)
 	add(text, piece);
 }
 
-static void add_mode(struct text *text, const struct engine_stats *stats)
+static void add_mode(struct text *text, const struct engine_stats *stats,
+		     bool gives_way)
 {
-	bool differs = stats->mode_requested != stats->mode_actual;
+	bool draining = stats->mode_requested != stats->mode_actual;
 
 	add(text, "\"mode\":{");
-	add_word(text, "requested", mode_name(stats->mode_requested));
+	add_word(text, "requested",
+		 mode_name(gives_way ? ENGINE_WRITE_BACK
+				     : stats->mode_requested));
 	add_word(text, "actual", mode_name(stats->mode_actual));
-	add(text, differs ? "\"reason\":\"draining\"}," : "\"reason\":null},");
+	if (gives_way)
+		add(text, "\"reason\":\"migrating\"},");
+	else
+		add(text, draining ? "\"reason\":\"draining\"},"
+				   : "\"reason\":null},");
 }
 
 static void add_hit_ratio(struct text *text, const struct engine_stats *stats)
@@ -102,13 +109,13 @@ static void add_log(struct text *text, const struct engine_stats *stats)
 	add(text, "}");
 }
 
-int status_format(const struct engine_stats *stats, char *buffer,
-		  size_t buffer_bytes)
+int status_format(const struct engine_stats *stats, bool gives_way,
+		  char *buffer, size_t buffer_bytes)
 {
 	struct text text = {.buffer = buffer, .bytes = buffer_bytes};
 
 	add(&text, "{");
-	add_mode(&text, stats);
+	add_mode(&text, stats, gives_way);
 	add_number(&text, "read_hit_bytes", stats->read_hit_bytes);
 	add_number(&text, "read_miss_bytes", stats->read_miss_bytes);
 	add_hit_ratio(&text, stats);

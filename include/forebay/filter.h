@@ -420,7 +420,9 @@ struct forebay_filter {
 	int (*status)(void *state, char *buffer, size_t buffer_bytes);
 	/*
 	 * * A named action from the operator ("flush": bring all that you hold
-	 * to the layers below). Ends by calling @done once, now or later;
+	 * to the layers below) or from the disk ("migration-begin": the VM may
+	 * soon run on another host, which waits for what you hold;
+	 * "migration-end": it stays). Ends by calling @done once, now or later;
 	 * actions that the filter doesn't know end with -ENOTSUP.
 	 */
 	void (*action)(void *state, const char *name,

@@ -94,6 +94,7 @@ int disk_start_vhost_user(struct disk *disk, struct error *error)
 		.read_only = config->read_only,
 		.wanted = handover_wanted,
 		.hand_over = handover_asked,
+		.migrating = handover_migrating,
 		.owner = disk,
 	};
 	int status;
@@ -202,6 +203,8 @@ static void close_pipeline(struct disk *disk)
 void disk_ready(struct disk *disk)
 {
 	disk_enter(disk, DISK_READY);
+	if (disk->migrating)
+		handover_migrating(disk, true);
 	if (disk->hand_over_due)
 		handover_asked(disk);
 }

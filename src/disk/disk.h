@@ -84,6 +84,7 @@ struct disk {
 	/* handover.c's */
 	enum disk_state parked_as; /* before TAKING_OVER */
 	bool hand_over_due; /* as soon as it is READY */
+	bool migrating; /* the VMM logs written pages */
 	struct loop_timer handover_retry;
 
 	/* resize.c's */

@@ -30,5 +30,6 @@ int disk_start_nbd(struct disk *disk, struct error *error);
 /* The vhost-user export's callbacks; @owner is the disk. */
 void handover_wanted(void *owner);
 void handover_asked(void *owner);
+void handover_migrating(void *owner, bool migrating);
 
 #endif

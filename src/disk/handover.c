@@ -2,7 +2,9 @@
 /*
  * handover.c - a disk follows its VM from host to host.
  *
- *   source         the last queue stops while written pages are logged:
+ *   source         written pages are logged: the filters are told, and a
+ *                  write-back cache drains while the VM runs on
+ *                  the last queue stops then:
  *                  HANDING_OVER: drain, close the pipeline, so that nothing of
  *                  it and no lock is left; only then the VMM's question is
  *                  answered, which is what lets the VM run elsewhere
@@ -83,6 +85,34 @@ void handover_wanted(void *owner)
 	disk->parked_as = disk->state;
 	disk_enter(disk, DISK_TAKING_OVER);
 	disk_open_pipeline(disk, false, on_taken_over);
+}
+
+/* Before a departure. */
+
+static void on_told(void *context, int status)
+{
+	struct disk *disk = context;
+
+	/* Filters that hold nothing don't know the word. */
+	if (status < 0 && status != -ENOTSUP)
+		log_warning("disk %s: a filter doesn't prepare for its VM's "
+			    "migration: %s",
+			    disk->config->name, strerror(-status));
+}
+
+void handover_migrating(void *owner, bool migrating)
+{
+	struct disk *disk = owner;
+
+	disk->migrating = migrating;
+	if (disk->state != DISK_READY)
+		return; /* a pipeline that opens later knows of none */
+	log_info("disk %s: %s", disk->config->name,
+		 migrating ? "its VM may leave soon" : "its VM stays");
+	pipeline_action(disk->pipeline, NULL,
+			migrating ? PIPELINE_ACTION_MIGRATION_BEGIN
+				  : PIPELINE_ACTION_MIGRATION_END,
+			on_told, disk);
 }
 
 /* Departure. */

@@ -44,6 +44,7 @@ struct vhost_connection {
 	enum phase phase;
 	bool busy; /* an operation on the socket is under way */
 	bool overdue; /* the deadline has passed, and it waits on */
+	bool migrating; /* as was told */
 	uint64_t stop_deadline_ns;
 	struct loop_timer deadline;
 	size_t received; /* of the header or the payload */
@@ -149,6 +150,14 @@ static void next_message(struct vhost_connection *connection)
 	receive(connection);
 }
 
+static void tell_migrating(struct vhost_connection *connection, bool migrating)
+{
+	if (migrating == connection->migrating)
+		return;
+	connection->migrating = migrating;
+	connection->events->migrating(connection->events->owner, migrating);
+}
+
 static void handle(struct vhost_connection *connection)
 {
 	bool wants_answer;
@@ -158,8 +167,12 @@ static void handle(struct vhost_connection *connection)
 	if (vhost_device_handle(connection->device, &connection->message,
 				&wants_answer) < 0)
 		connection_fail(connection, "a message was refused");
-	else if (vhost_device_hands_over(connection->device,
-					 &connection->message)) {
+	else
+		tell_migrating(connection,
+			       vhost_device_migrates(connection->device));
+	if (connection->phase == PHASE_CLOSING)
+		return;
+	if (vhost_device_hands_over(connection->device, &connection->message)) {
 		connection->phase = PHASE_HAND_OVER;
 		connection->events->hand_over(connection->events->owner);
 	} else if (wants_answer)
@@ -178,6 +191,7 @@ static void connection_free(struct vhost_connection *connection)
 {
 	const struct vhost_connection_events *events = connection->events;
 
+	tell_migrating(connection, false);
 	loop_defer_cancel(connection->loop, &connection->advance);
 	loop_timer_cancel(connection->loop, &connection->deadline);
 	vhost_message_close_fds(&connection->message);

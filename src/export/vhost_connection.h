@@ -26,6 +26,8 @@ struct vhost_connection_events {
 	void (*wanted)(void *owner);
 	/* The VM leaves: vhost_connection_handed_over() lets it go. */
 	void (*hand_over)(void *owner);
+	/* The VMM logs written pages, as a migration needs it; or no more. */
+	void (*migrating)(void *owner, bool migrating);
 	void *owner;
 };
 

@@ -38,6 +38,7 @@ struct vhost_user_export {
 	struct vhost_connection_events events;
 	void (*wanted)(void *owner);
 	void (*hand_over)(void *owner);
+	void (*migrating)(void *owner, bool migrating);
 	void *owner;
 };
 
@@ -81,6 +82,14 @@ static void connection_hand_over(void *owner)
 		export->hand_over(export->owner);
 	else
 		vhost_user_export_handed_over(export);
+}
+
+static void connection_migrating(void *owner, bool migrating)
+{
+	struct vhost_user_export *export = owner;
+
+	if (export->migrating && !export->stopping)
+		export->migrating(export->owner, migrating);
 }
 
 static void connect_waiting(struct vhost_user_export *export)
@@ -307,12 +316,14 @@ static void export_learn(struct vhost_user_export *export,
 	}
 	export->wanted = options->wanted;
 	export->hand_over = options->hand_over;
+	export->migrating = options->migrating;
 	export->owner = options->owner;
 	export->events = (struct vhost_connection_events){
 		.closed = connection_closed,
 		.progressed = connection_progressed,
 		.wanted = connection_wanted,
 		.hand_over = connection_hand_over,
+		.migrating = connection_migrating,
 		.owner = export,
 	};
 }

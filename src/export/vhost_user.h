@@ -54,6 +54,8 @@ struct vhost_user_options {
 	void (*wanted)(void *owner);
 	/* NULL: each hand-over is done at once. */
 	void (*hand_over)(void *owner);
+	/* NULL: nobody wants to know. The VM may leave soon; or it stays. */
+	void (*migrating)(void *owner, bool migrating);
 	void *owner;
 };
 

@@ -143,6 +143,9 @@ json_t *pipeline_stats(const struct pipeline *pipeline);
 /* Asks filters to bring what they hold down to the backend, which is flushed
  * then. */
 #define PIPELINE_ACTION_FLUSH "flush"
+/* The VM is on its way to another host, and may be there soon; or it stays. */
+#define PIPELINE_ACTION_MIGRATION_BEGIN "migration-begin"
+#define PIPELINE_ACTION_MIGRATION_END "migration-end"
 /*
  * Runs a named action of filter @filter, or of every filter that knows it, from
  * the VM down, when @filter is NULL. done() gets 0, -ENOENT (no such filter),

@@ -13,10 +13,10 @@
 
 #include "status.h"
 
-static json_t *document(const struct engine_stats *stats)
+static json_t *document_of(const struct engine_stats *stats, bool gives_way)
 {
 	char buffer[4096];
-	int length = status_format(stats, buffer, sizeof(buffer));
+	int length = status_format(stats, gives_way, buffer, sizeof(buffer));
 	json_t *root;
 
 	assert_true(length > 0);
@@ -24,6 +24,11 @@ static json_t *document(const struct engine_stats *stats)
 	root = json_loads(buffer, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(root);
 	return root;
+}
+
+static json_t *document(const struct engine_stats *stats)
+{
+	return document_of(stats, false);
 }
 
 static const char *mode_text(json_t *root, const char *key)
@@ -44,6 +49,21 @@ static void a_draining_disk_says_why_its_mode_differs(void **state)
 	assert_string_equal(mode_text(root, "requested"), "write-through");
 	assert_string_equal(mode_text(root, "actual"), "write-back");
 	assert_string_equal(mode_text(root, "reason"), "draining");
+	json_decref(root);
+}
+
+static void a_disk_that_gives_way_still_wants_what_it_wants(void **state)
+{
+	const struct engine_stats stats = {
+		.mode_requested = ENGINE_WRITE_THROUGH,
+		.mode_actual = ENGINE_WRITE_THROUGH,
+	};
+	json_t *root = document_of(&stats, true);
+
+	(void)state;
+	assert_string_equal(mode_text(root, "requested"), "write-back");
+	assert_string_equal(mode_text(root, "actual"), "write-through");
+	assert_string_equal(mode_text(root, "reason"), "migrating");
 	json_decref(root);
 }
 
@@ -73,23 +93,27 @@ static void a_buffer_too_small_is_never_overrun(void **state)
 {
 	const struct engine_stats stats = {0};
 	char buffer[2048];
-	int length = status_format(&stats, buffer, sizeof(buffer));
+	int length = status_format(&stats, false, buffer, sizeof(buffer));
 
 	(void)state;
 	assert_true(length > 0);
 	for (size_t bytes = 1; bytes <= (size_t)length; bytes++) {
 		memset(buffer, 'x', sizeof(buffer));
-		assert_int_equal(status_format(&stats, buffer, bytes), -ENOSPC);
+		assert_int_equal(status_format(&stats, false, buffer, bytes),
+				 -ENOSPC);
 		assert_int_equal(buffer[bytes], 'x');
 	}
-	assert_int_equal(status_format(&stats, buffer, (size_t)length + 1),
-			 length);
+	assert_int_equal(
+		status_format(&stats, false, buffer, (size_t)length + 1),
+		length);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_draining_disk_says_why_its_mode_differs),
+		cmocka_unit_test(
+			a_disk_that_gives_way_still_wants_what_it_wants),
 		cmocka_unit_test(hits_are_a_part_of_all_that_was_read),
 		cmocka_unit_test(a_buffer_too_small_is_never_overrun),
 	};

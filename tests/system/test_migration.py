@@ -142,6 +142,16 @@ class Migration(unittest.TestCase):
         target.wait_state('open')
         self.assertEqual(source.state(), 'handed-over')
 
+    def wait_mode(self, actual, reason):
+        def found():
+            mode = self.here.host.cache_status('d1')['mode']
+            self.assertEqual(mode['requested'], 'write-back')
+            return mode['actual'] == actual and mode['reason'] == reason
+        wait_until(found, SECONDS, f'the cache is {actual}: {reason}')
+
+    def dirty_bytes(self):
+        return self.here.host.cache_status('d1')['dirty_bytes']
+
     def stop_before_switchover(self):
         """The VM stands still, its disk has been let go here."""
         self.here.guest.qmp('migrate-set-capabilities', capabilities=[
@@ -193,11 +203,17 @@ class Migration(unittest.TestCase):
     def test_a_cancelled_migration_goes_on_here(self):
         self.create('write-back')
         self.begin_workload(15)
+        wait_until(lambda: self.dirty_bytes() > 2 * MIB, SECONDS, 'dirty')
+        self.wait_mode('write-back', None)
         self.begin_migration(self.here, self.there, **{'max-bandwidth': MIB})
         self.wait_status(self.here, 'active')
+        # Only what is on its way is dirty, long before the guest must stop.
+        self.wait_mode('write-through', 'migrating')
+        self.assertLess(self.dirty_bytes(), MIB)
         self.await_requests(self.here, 200)
         self.here.guest.qmp('migrate_cancel')
         self.wait_status(self.here, 'cancelled')
+        self.wait_mode('write-back', None)
         self.await_requests(self.here, 200)
         self.assertEqual(self.there.state(), 'incoming')
         # And then it does move.
