@@ -125,6 +125,7 @@ static void open_file(bool may_format)
 		.segment_blocks = SEGMENT_BLOCKS,
 		.records_in_flight_max = 2,
 		.dirty_limit_percent = 70,
+		.summaries = true,
 		.may_format = may_format,
 	};
 	struct error error = {0};
@@ -189,6 +190,33 @@ static uint8_t *block_at(uint32_t block)
 	return host.file + (size_t)block * LOG_BLOCK_BYTES;
 }
 
+/* Its words, and the copies of headers as far as they can be told apart. */
+static void seal_summary(uint32_t segment)
+{
+	uint32_t end = FIRST_BLOCK + (segment + 1) * SEGMENT_BLOCKS;
+	struct log_summary *summary =
+		(void *)(host.file + (size_t)end * LOG_BLOCK_BYTES -
+			 sizeof(*summary));
+	uint32_t at = 0;
+
+	if (summary->magic != LOG_SUMMARY_MAGIC)
+		return;
+	log_summary_seal(summary);
+	if (!log_summary_valid(summary, summary->uuid, SEGMENT_BLOCKS))
+		return;
+	while (at + sizeof(struct log_record_header) <= summary->copies_bytes) {
+		struct log_record_header *header =
+			(void *)(block_at(end - summary->blocks) + at);
+
+		if (header->used_bytes < sizeof(*header) ||
+		    header->used_bytes > summary->copies_bytes - at ||
+		    header->used_bytes % 8 != 0)
+			break;
+		log_record_seal(header);
+		at += header->used_bytes;
+	}
+}
+
 /* Returns: checksum of the segment's last record. */
 static uint32_t seal_segment(uint32_t segment, uint32_t previous_crc)
 {
@@ -243,6 +271,8 @@ static void seal_all(void)
 	for (uint32_t i = 1; i < SEGMENTS; i++)
 		if (first_sequence(i) < first_sequence(oldest))
 			oldest = i;
+	for (uint32_t i = 0; i < SEGMENTS; i++)
+		seal_summary(i);
 	for (uint32_t i = 0; i < SEGMENTS; i++)
 		crc = seal_segment((oldest + i) % SEGMENTS, crc);
 }

@@ -192,6 +192,7 @@ static void attached(struct attach *attach, int status)
 					CACHE_RECORDS_IN_FLIGHT,
 				.dirty_limit_percent =
 					CACHE_DIRTY_LIMIT_PERCENT,
+				.summaries = true,
 				.may_format = attach->unused,
 			},
 		.host = &cache_runner_host,

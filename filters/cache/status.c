@@ -91,6 +91,10 @@ static void add_log(struct text *text, const struct engine_stats *stats)
 	add(text, "\"log\":{");
 	add_number(text, "records", stats->records);
 	add_number(text, "recovered_records", stats->recovered_records);
+	add_number(text, "recovery_read_bytes", stats->recovery_read_bytes);
+	add_number(text, "recovery_checked_records",
+		   stats->recovery_checked_records);
+	add_number(text, "recovery_summaries", stats->recovery_summaries);
 	add_number(text, "segments", stats->segments);
 	add_number(text, "segments_free", stats->segments_free);
 	add_number(text, "sequence", stats->sequence);

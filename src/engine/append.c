@@ -285,14 +285,19 @@ static void draft_take_queue(struct engine *engine, struct draft *draft,
 	}
 }
 
+/* With no other segment free, a record is worth more than a summary. */
 static uint32_t segment_room(const struct engine *engine)
 {
 	const struct append *append = &engine->append;
+	uint32_t reserve =
+		engine->segments.free > 0 ? summary_reserve(engine) : 0;
+	uint32_t room;
 
 	if (!append->has_active)
 		return 0;
-	return engine->segments.segment_blocks -
+	room = engine->segments.segment_blocks -
 	       engine->segments.segments[append->active].used_blocks;
+	return room > reserve ? room - reserve : 0;
 }
 
 /* Makes sure that @blocks fit in the active segment. */
@@ -306,11 +311,14 @@ static bool make_room(struct engine *engine, uint32_t blocks, bool meta)
 	if (table->free <= (meta ? 0 : engine->reserve_segments) ||
 	    zero_ahead_blocks(engine))
 		return false;
-	if (append->has_active)
+	if (append->has_active) {
 		table->segments[append->active].state = SEGMENT_SEALED;
+		summary_write(engine);
+	}
 	segments_open(table, append->next_sequence, engine->now_ns,
 		      &append->active);
 	append->has_active = true;
+	summary_begin(engine);
 	if (segments_held(table) == 1)
 		engine_set_tail(engine, append->next_sequence);
 	engine->progress = true;
@@ -378,6 +386,7 @@ static void draft_send(struct engine *engine, struct draft *draft)
 
 	header->data_blocks = draft->data_blocks;
 	log_record_seal(header);
+	summary_add(engine, header);
 	append->previous_crc = header->crc;
 	bitmap_set(segment->starts, segment->used_blocks);
 	segment->used_blocks += 1 + draft->data_blocks;

@@ -13,6 +13,8 @@
  *   flush      SSD flush, flush of below, and who waits for them
  *   destage    dirty blocks go below; the tail moves on
  *   zero_ahead segments that were never written get zeros first
+ *   summary    a full segment's headers once more, at its end
+ *   closing    leaves the log so that the next start has little to read
  *   superblock the two copies; recovery reads the log and closes its last row
  *
  * engine_poll() runs the parts' _advance() functions until none of them makes
@@ -269,6 +271,7 @@ enum recovery_state {
 	RECOVERY_SUPERBLOCKS,
 	RECOVERY_HEADS,
 	RECOVERY_SURVEY,
+	RECOVERY_RESURVEY,
 	RECOVERY_VERIFY,
 	RECOVERY_TAIL,
 	RECOVERY_APPLY,
@@ -281,10 +284,14 @@ struct survey {
 	uint64_t first_sequence; /* 0: nothing that counts */
 	uint64_t last_sequence;
 	uint64_t row_last; /* of the row that it belongs to */
-	bool row_first; /* it begins its row */
+	uint64_t epoch;
+	uint64_t incarnation;
 	uint32_t first_previous_crc;
 	uint32_t last_crc;
 	uint32_t segment;
+	uint8_t summary_blocks; /* 0: not known yet */
+	bool row_first; /* it begins its row */
+	bool whole; /* its summary won't do */
 };
 
 /* A block above the durable sequence whose check value is wrong. */
@@ -294,7 +301,24 @@ struct suspect {
 	uint64_t amended_by; /* 0: by nobody */
 };
 #define SUSPECTS_MAX 256u
-#define RECOVERY_HEADS_IN_FLIGHT 16u
+#define RECOVERY_HEADS_IN_FLIGHT 64u
+
+/* Summaries that are read at a time. */
+#define RECOVERY_READS 16u
+/* What is read of one before its length is known. */
+#define RECOVERY_GUESS_BLOCKS 4u
+
+enum summary_read_state { SUMMARY_NOT_READ, SUMMARY_BUSY, SUMMARY_THERE };
+
+struct summary_read {
+	struct engine_io io;
+	struct iovec iov;
+	uint8_t *buffer;
+	uint32_t segment;
+	uint32_t blocks;
+	enum summary_read_state state;
+	bool failed;
+};
 
 struct recovery {
 	enum recovery_state state;
@@ -304,6 +328,8 @@ struct recovery {
 	uint32_t survey_count;
 	uint32_t at; /* position in the pass */
 	uint32_t heads_busy;
+	uint32_t ahead; /* summaries before it were asked for in this pass */
+	struct summary_read reads[RECOVERY_READS];
 	bool busy; /* a segment is being read */
 	bool there; /* it is in the buffer */
 	uint32_t first; /* of the chain: where the tail is */
@@ -347,6 +373,35 @@ struct zero_ahead {
 	bool busy;
 };
 
+/* Headers of the segment that is being filled, and of the one before. */
+#define SUMMARY_BUFFERS 2u
+
+struct summary {
+	struct engine_io io;
+	struct iovec iov;
+	uint8_t *buffers[SUMMARY_BUFFERS];
+	uint32_t buffer; /* that is being filled */
+	uint32_t copies_bytes;
+	uint32_t record_count;
+	uint32_t segment; /* whose summary is being written, when busy */
+	bool left_out; /* the segment has too many headers */
+	bool busy;
+};
+
+enum closing_state {
+	CLOSING_OFF,
+	CLOSING_WAIT, /* for what is under way */
+	CLOSING_SUMMARY,
+	CLOSING_FLUSH,
+	CLOSING_ROW,
+	CLOSING_DONE,
+};
+
+struct closing {
+	enum closing_state state;
+	struct engine_io io;
+};
+
 struct engine {
 	struct engine_config config;
 	enum engine_state state;
@@ -379,6 +434,8 @@ struct engine {
 	struct recovery recovery;
 	struct superblock superblock;
 	struct zero_ahead zero_ahead;
+	struct summary summary;
+	struct closing closing;
 	struct engine_stats stats;
 };
 
@@ -533,12 +590,28 @@ void zero_ahead_advance(struct engine *engine);
 /* The next segment is being written with zeros: it can't be opened yet. */
 bool zero_ahead_blocks(const struct engine *engine);
 
+/* summary.c */
+/* The active segment is a new one. */
+void summary_begin(struct engine *engine);
+/* A record has its place in the active segment. */
+void summary_add(struct engine *engine, const struct log_record_header *header);
+/* Blocks at the active segment's end that one more record must leave. */
+uint32_t summary_reserve(const struct engine *engine);
+/* The active segment gets no more records: its summary goes out. */
+void summary_write(struct engine *engine);
+
+/* closing.c */
+void closing_start(struct engine *engine);
+void closing_advance(struct engine *engine);
+
 /* superblock.c */
 void superblock_read(struct engine *engine);
 /* Takes the better copy as image, or makes a new one. */
 int superblock_choose(struct engine *engine, struct error *error);
 /* Closes the last row at @cut and begins the one of this incarnation. */
 void superblock_add_row(struct engine *engine, uint64_t cut);
+/* Closes it at @cut, which is durable. */
+void superblock_close_row(struct engine *engine, uint64_t cut);
 /* Writes the image with @tail, flushes, calls @done. */
 void superblock_write(struct engine *engine, uint64_t tail,
 		      void (*done)(struct engine *));
@@ -551,6 +624,17 @@ bool superblock_note_below(struct engine *engine);
 /* recovery.c */
 void recovery_start(struct engine *engine);
 void recovery_advance(struct engine *engine);
+
+/* recovery_read.c */
+/*
+ * The summary of survey @at, and those up to @end ahead of their turn. Each is
+ * given out once a pass, in order, and holds until the next call. Returns: 0;
+ * -EAGAIN: it is being read; -ENODATA: there is none that fits.
+ */
+int recovery_summary(struct engine *engine, uint32_t at, uint32_t end,
+		     const struct log_summary **ret_summary);
+/* Returns: true if the survey's segment is in the buffer, else reads it. */
+bool recovery_segment(struct engine *engine, uint32_t at);
 
 /* engine.c */
 void engine_fail(struct engine *engine, int code, const char *format, ...)

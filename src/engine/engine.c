@@ -34,6 +34,7 @@ struct layout {
 	uint64_t segment_buffer;
 	uint64_t superblocks;
 	uint64_t zeros;
+	uint64_t summaries;
 	uint32_t segment_count;
 	uint32_t leaf_count;
 	uint32_t ghost_count;
@@ -118,6 +119,9 @@ static struct layout lay_out(const struct engine_config *config)
 		&layout, (LOG_SUPERBLOCK_COPIES + 1) * LOG_SUPERBLOCK_BLOCKS,
 		LOG_BLOCK_BYTES);
 	layout.zeros = place(&layout, ZERO_BLOCKS, LOG_BLOCK_BYTES);
+	layout.summaries = place(&layout, RECOVERY_READS,
+				 (uint64_t)log_summary_blocks_max(blocks) *
+					 LOG_BLOCK_BYTES);
 	layout.segment_buffer = place(&layout, blocks, LOG_BLOCK_BYTES);
 	layout.leaves =
 		place(&layout, layout.leaf_count, sizeof(struct index_leaf));
@@ -129,6 +133,20 @@ size_t engine_memory_bytes(const struct engine_config *config)
 	if (check_config(config, NULL) < 0)
 		return 0;
 	return lay_out(config).end;
+}
+
+/* Recovery has ended before the first summary is written. */
+static void init_summaries(struct engine *engine, uint8_t *memory)
+{
+	size_t bytes =
+		(size_t)log_summary_blocks_max(engine->config.segment_blocks) *
+		LOG_BLOCK_BYTES;
+
+	static_assert(SUMMARY_BUFFERS <= RECOVERY_READS, "they share memory");
+	for (uint32_t i = 0; i < RECOVERY_READS; i++)
+		engine->recovery.reads[i].buffer = memory + i * bytes;
+	for (uint32_t i = 0; i < SUMMARY_BUFFERS; i++)
+		engine->summary.buffers[i] = memory + i * bytes;
 }
 
 static void init_parts(struct engine *engine, uint8_t *memory,
@@ -155,6 +173,7 @@ static void init_parts(struct engine *engine, uint8_t *memory,
 	engine->destage.blocks = (void *)(memory + layout->blocks);
 	engine->destage.buffer = memory + layout->segment_buffer;
 	engine->zero_ahead.zeros = memory + layout->zeros;
+	init_summaries(engine, memory + layout->summaries);
 	for (uint32_t i = 0; i < engine->append.ring; i++) {
 		struct record *record = &engine->append.records[i];
 		uint8_t *at = memory + layout->headers +
@@ -313,6 +332,7 @@ static void advance(struct engine *engine)
 	zero_ahead_advance(engine);
 	read_advance(engine);
 	piece_advance(engine);
+	closing_advance(engine);
 }
 
 /* Every request that isn't in the hands of an I/O ends with an error. */
@@ -448,6 +468,18 @@ bool engine_idle(const struct engine *engine)
 void engine_quiesce(struct engine *engine)
 {
 	engine->destage.quiesced = true;
+}
+
+void engine_close(struct engine *engine)
+{
+	engine_quiesce(engine);
+	closing_start(engine);
+}
+
+bool engine_closed(const struct engine *engine)
+{
+	return engine_idle(engine) && (engine->state == ENGINE_FAILED ||
+				       engine->closing.state == CLOSING_DONE);
 }
 
 uint64_t engine_dirty_run(const struct engine *engine, uint64_t sector,

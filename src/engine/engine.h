@@ -54,6 +54,7 @@ struct engine_config {
 	uint32_t segment_blocks; /* LOG_SEGMENT_BLOCKS_DEFAULT; tests: fewer */
 	uint32_t records_in_flight_max; /* 1..ENGINE_RECORDS_MAX; 4 is good */
 	uint32_t dirty_limit_percent; /* of the data blocks; 70 */
+	bool summaries; /* write them; they are read in any case */
 	bool may_format; /* the file is new: a blank one is not an error */
 	/* Planted bug, 0 = none. Ignored unless built with them. */
 	uint32_t planted_bug;
@@ -76,6 +77,8 @@ enum engine_planted_bug {
 	ENGINE_BUG_FLUSH_RETRIED =
 		7, /* below's flush failed, the next counts */
 	ENGINE_BUG_WRITES_CROSS = 7, /* below's order isn't that of the log */
+	ENGINE_BUG_SUMMARY_BELIEVED = 8, /* of what may not be on the SSD */
+	ENGINE_BUG_CLOSED_UNFLUSHED = 9, /* a closed row that isn't durable */
 	ENGINE_BUG_LAST
 };
 
@@ -209,6 +212,14 @@ bool engine_idle(const struct engine *engine);
 /* From now on nothing new is started (destage, flushes by time). For closing.
  */
 void engine_quiesce(struct engine *engine);
+/*
+ * Quiesces, and when all has ended leaves the log flushed and its row closed,
+ * so that the next start has little to read and nothing to verify. Dirty data
+ * stay in the log. Order: no request may be in flight, and none may follow.
+ */
+void engine_close(struct engine *engine);
+/* That is done, or won't be: the host may let go of the memory. */
+bool engine_closed(const struct engine *engine);
 
 struct engine_stats {
 	enum engine_mode mode_requested;
@@ -232,6 +243,9 @@ struct engine_stats {
 	uint64_t durable_sequence;
 	uint64_t tail_sequence;
 	uint64_t recovered_records;
+	uint64_t recovery_read_bytes; /* what the start read of the SSD */
+	uint64_t recovery_checked_records; /* of these: with their data */
+	uint64_t recovery_summaries; /* segments whose data weren't read */
 	uint64_t guest_changed_buffers; /* writes whose buffer changed in flight
 					 */
 	uint64_t bad_blocks; /* check values that were wrong */

@@ -14,7 +14,7 @@
 #include <errno.h>
 
 /* The log is flushed by itself, so that recovery has little to verify. */
-#define FLUSH_AFTER_BYTES (64u << 20)
+#define FLUSH_AFTER_BYTES (16u << 20)
 #define FLUSH_AFTER_NS 1000000000ull
 
 void flush_submit(struct engine *engine, struct engine_request *request)

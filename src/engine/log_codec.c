@@ -127,6 +127,28 @@ bool log_segment_head_valid(const struct log_segment_head *head,
 				    sizeof(*head));
 }
 
+void log_summary_seal(struct log_summary *summary)
+{
+	summary->magic = LOG_SUMMARY_MAGIC;
+	summary->crc = crc_without_itself(
+		summary, offsetof(struct log_summary, crc), sizeof(*summary));
+}
+
+bool log_summary_valid(const struct log_summary *summary,
+		       const uint8_t uuid[16], uint32_t segment_blocks)
+{
+	return summary->magic == LOG_SUMMARY_MAGIC &&
+	       memcmp(summary->uuid, uuid, 16) == 0 &&
+	       summary->crc ==
+		       crc_without_itself(summary,
+					  offsetof(struct log_summary, crc),
+					  sizeof(*summary)) &&
+	       summary->record_count > 0 && summary->blocks > 0 &&
+	       summary->blocks <= log_summary_blocks_max(segment_blocks) &&
+	       summary->copies_bytes <=
+		       summary->blocks * LOG_BLOCK_BYTES - sizeof(*summary);
+}
+
 void log_record_seal(struct log_record_header *header)
 {
 	header->magic = LOG_RECORD_MAGIC;

@@ -41,6 +41,11 @@ void log_segment_head_seal(struct log_segment_head *head);
 bool log_segment_head_valid(const struct log_segment_head *head,
 			    const uint8_t uuid[16]);
 
+void log_summary_seal(struct log_summary *summary);
+/* Checks identity and that it can stand at the end of such a segment. */
+bool log_summary_valid(const struct log_summary *summary,
+		       const uint8_t uuid[16], uint32_t segment_blocks);
+
 void log_record_seal(struct log_record_header *header);
 /*
  * Checks checksum, identity and that the entries fit in the header and their

@@ -41,6 +41,7 @@
 #define LOG_SUPERBLOCK_MAGIC 0x3130534548434246ull /* "FBCHES01" */
 #define LOG_SEGMENT_MAGIC 0x3130544d47455346ull /* "FSEGMT01" */
 #define LOG_RECORD_MAGIC 0x3130445243455246ull /* "FRECRD01" */
+#define LOG_SUMMARY_MAGIC 0x31305952414d5553ull /* "SUMARY01" */
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	      "the cache file is little-endian; byte swapping is not written");
@@ -171,6 +172,43 @@ struct log_record_header {
 static_assert(sizeof(struct log_record_header) == 128, "stored layout");
 
 #define LOG_ENTRIES_BYTES (LOG_BLOCK_BYTES - sizeof(struct log_record_header))
+
+/*
+ * The last bytes of a segment that has a summary: copies of its records'
+ * headers, so that who starts need not read the data between them. It may be
+ * missing; the headers themselves are the truth.
+ *
+ *   segment: | head | record | ... | gap | copies | 0 ... | log_summary |
+ *   copies:  | used_bytes of a header | used_bytes of the next | ...
+ *
+ * The copies begin at a block, `blocks` before the segment's end.
+ */
+struct log_summary {
+	uint64_t magic;
+	uint32_t crc; /* CRC32C of this struct with this field 0 */
+	uint32_t record_count;
+	uint8_t uuid[16];
+	uint64_t epoch; /* these three are the segment head's */
+	uint64_t incarnation;
+	uint64_t first_sequence;
+	uint32_t copies_bytes;
+	uint32_t blocks; /* of the whole summary */
+};
+static_assert(sizeof(struct log_summary) == 64, "stored layout");
+
+/* Most blocks of a summary: a segment with more headers has none. */
+static inline uint32_t log_summary_blocks_max(uint32_t segment_blocks)
+{
+	return segment_blocks / 4 < 16 ? segment_blocks / 4 : 16;
+}
+
+/* Blocks of a summary whose copies are so long. */
+static inline uint32_t log_summary_blocks(uint32_t copies_bytes)
+{
+	return (copies_bytes + (uint32_t)sizeof(struct log_summary) +
+		LOG_BLOCK_BYTES - 1) /
+	       LOG_BLOCK_BYTES;
+}
 
 /* Bytes of an entry with its check values. */
 static inline uint32_t log_entry_bytes(uint32_t data_blocks)

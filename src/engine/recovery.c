@@ -4,7 +4,10 @@
  *
  *   superblocks  the better copy; a blank file is formatted if that is allowed
  *   heads        first block of every segment: which of them count
- *   survey       the records in each: where it ends, what was durable
+ *   survey       the records in each: where it ends, what was durable; by its
+ *                summary if it has one
+ *   resurvey     above the durable sequence a summary may know records that
+ *                never got to the SSD: there the segment itself is asked
  *   verify       data of the records above the durable sequence -> the cut
  *   tail         the record at the cut says where the log begins
  *   apply        every record from the tail to the cut, in order
@@ -72,6 +75,8 @@ static void head_take(struct engine *engine, uint32_t segment,
 	recovery->surveys[recovery->survey_count++] = (struct survey){
 		.first_sequence = head->first_sequence,
 		.row_last = row->last_sequence,
+		.epoch = head->epoch,
+		.incarnation = head->incarnation,
 		.row_first = head->first_sequence == row->first_sequence,
 		.segment = segment,
 	};
@@ -110,6 +115,7 @@ static void read_head(struct engine *engine, uint32_t segment)
 		.owner = slot,
 	};
 	engine->recovery.heads_busy++;
+	engine->stats.recovery_read_bytes += LOG_BLOCK_BYTES;
 	io_out(engine, &slot->io);
 }
 
@@ -122,53 +128,22 @@ static int by_sequence(const void *left, const void *right)
 	       (a->first_sequence < b->first_sequence);
 }
 
-static void segment_there(struct engine *engine, struct engine_io *io,
-			  int status)
+static struct segment_walk walk_prepare(const struct engine *engine,
+					const struct survey *survey)
 {
-	(void)io;
-	engine->recovery.busy = false;
-	engine->recovery.there = true;
-	engine->progress = true;
-	if (status < 0)
-		engine_fail(engine, status, "reading the cache file failed");
-}
-
-/* Returns: true if the survey's segment is in the buffer, else reads it. */
-static bool have_segment(struct engine *engine, uint32_t at)
-{
-	struct recovery *recovery = &engine->recovery;
-	uint64_t bytes =
-		(uint64_t)engine->segments.segment_blocks * LOG_BLOCK_BYTES;
-	uint32_t segment = recovery->surveys[at].segment;
-
-	if (recovery->there) {
-		recovery->there = false;
-		return true;
-	}
-	recovery->busy = true;
-	recovery->iov = (struct iovec){engine->destage.buffer, bytes};
-	recovery->io = (struct engine_io){
-		.type = ENGINE_SSD_READ,
-		.iov = &recovery->iov,
-		.iov_count = 1,
-		.offset = (uint64_t)segments_block(&engine->segments, segment) *
-			  LOG_BLOCK_BYTES,
-		.length = bytes,
-		.done = segment_there,
-	};
-	io_out(engine, &recovery->io);
-	return false;
-}
-
-static struct segment_walk walk_start(struct engine *engine,
-				      const struct survey *survey)
-{
-	struct segment_walk walk = {
+	return (struct segment_walk){
 		.uuid = engine->config.uuid,
 		.last_sequence = survey->row_last,
 		.disk_blocks = engine->disk_blocks,
 		.block_count = engine->segments.segment_blocks,
 	};
+}
+
+/* Over the segment that is in the buffer. */
+static struct segment_walk walk_whole(struct engine *engine,
+				      const struct survey *survey)
+{
+	struct segment_walk walk = walk_prepare(engine, survey);
 
 	segment_walk_start(&walk, engine->destage.buffer);
 	if (walk.sequence + 1 != survey->first_sequence)
@@ -176,7 +151,51 @@ static struct segment_walk walk_start(struct engine *engine,
 	return walk;
 }
 
-/* A segment is read up to three times: it must say the same each time. */
+/* Does the summary say all that it means to, up to the end of the row? */
+static bool summary_whole(const struct engine *engine,
+			  const struct survey *survey,
+			  const struct log_summary *summary)
+{
+	struct segment_walk walk = walk_prepare(engine, survey);
+	uint32_t records = 0;
+
+	segment_walk_start_summary(&walk, summary);
+	while (segment_walk_next(&walk))
+		records++;
+	return records == summary->record_count ||
+	       (records > 0 && walk.sequence == survey->row_last);
+}
+
+/*
+ * A walk over the records of survey @at: by its summary, or if that isn't to be
+ * had by the segment. Returns: false while what it needs is being read.
+ */
+static bool have_walk(struct engine *engine, uint32_t at, uint32_t end,
+		      struct segment_walk *ret_walk)
+{
+	struct survey *survey = &engine->recovery.surveys[at];
+	const struct log_summary *summary;
+	int status = -ENODATA;
+
+	if (!survey->whole) {
+		status = recovery_summary(engine, at, end, &summary);
+		if (status == -EAGAIN)
+			return false;
+		survey->whole =
+			status < 0 || !summary_whole(engine, survey, summary);
+	}
+	if (!survey->whole) {
+		*ret_walk = walk_prepare(engine, survey);
+		segment_walk_start_summary(ret_walk, summary);
+		return true;
+	}
+	if (!recovery_segment(engine, at))
+		return false;
+	*ret_walk = walk_whole(engine, survey);
+	return true;
+}
+
+/* What is read several times must say the same each time. */
 static void walked_to(struct engine *engine, const struct segment_walk *walk,
 		      uint64_t last_sequence)
 {
@@ -186,21 +205,19 @@ static void walked_to(struct engine *engine, const struct segment_walk *walk,
 			    (unsigned long long)walk->sequence + 1);
 }
 
-static void survey_segment(struct engine *engine, struct survey *survey)
+static void survey_take(struct recovery *recovery, struct survey *survey,
+			struct segment_walk *walk)
 {
-	struct recovery *recovery = &engine->recovery;
-	struct segment_walk walk = walk_start(engine, survey);
-
 	survey->last_sequence = survey->first_sequence - 1;
-	while (segment_walk_next(&walk)) {
-		if (walk.sequence == survey->first_sequence)
-			survey->first_previous_crc = walk.header->previous_crc;
-		survey->last_sequence = walk.sequence;
-		survey->last_crc = walk.header->crc;
-		if (walk.header->durable_sequence > recovery->durable)
-			recovery->durable = walk.header->durable_sequence;
-		if (walk.header->tail_sequence > recovery->tail_seen)
-			recovery->tail_seen = walk.header->tail_sequence;
+	while (segment_walk_next(walk)) {
+		if (walk->sequence == survey->first_sequence)
+			survey->first_previous_crc = walk->header->previous_crc;
+		survey->last_sequence = walk->sequence;
+		survey->last_crc = walk->header->crc;
+		if (walk->header->durable_sequence > recovery->durable)
+			recovery->durable = walk->header->durable_sequence;
+		if (walk->header->tail_sequence > recovery->tail_seen)
+			recovery->tail_seen = walk->header->tail_sequence;
 	}
 }
 
@@ -222,6 +239,19 @@ static uint64_t rows_durable(const struct log_superblock *image)
 			durable = image->rows[i].last_sequence;
 	}
 	return durable;
+}
+
+/* D: what is known to be durable. */
+static void settle_durable(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+	const struct log_superblock *image = engine->superblock.image;
+	uint64_t durable = rows_durable(image);
+
+	if (recovery->durable < durable)
+		recovery->durable = durable;
+	if (recovery->durable < image->tail_sequence)
+		recovery->durable = image->tail_sequence - 1;
 }
 
 /* Drops segments without a record, and orders the rest. */
@@ -267,13 +297,8 @@ static void find_chain(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
 	const struct log_superblock *image = engine->superblock.image;
-	uint64_t durable = rows_durable(image);
 
-	if (recovery->durable < durable)
-		recovery->durable = durable;
 	order_surveys(recovery);
-	if (recovery->durable < image->tail_sequence)
-		recovery->durable = image->tail_sequence - 1;
 	if (!find_start(recovery, recovery->durable) &&
 	    (recovery->tail_seen <= recovery->durable ||
 	     !find_start(recovery, recovery->tail_seen - 1))) {
@@ -356,11 +381,13 @@ static void verify_record(struct engine *engine,
 
 static void verify_segment(struct engine *engine, const struct survey *survey)
 {
-	struct segment_walk walk = walk_start(engine, survey);
+	struct segment_walk walk = walk_whole(engine, survey);
 
 	while (segment_walk_next(&walk)) {
-		if (walk.sequence > engine->recovery.durable)
-			verify_record(engine, &walk);
+		if (walk.sequence <= engine->recovery.durable)
+			continue;
+		verify_record(engine, &walk);
+		engine->stats.recovery_checked_records++;
 	}
 	walked_to(engine, &walk, survey->last_sequence);
 }
@@ -393,7 +420,7 @@ static void verify_advance(struct engine *engine)
 		const struct survey *survey = &recovery->surveys[recovery->at];
 
 		if (survey->last_sequence > recovery->durable) {
-			if (!have_segment(engine, recovery->at))
+			if (!recovery_segment(engine, recovery->at))
 				return;
 			verify_segment(engine, survey);
 		}
@@ -406,6 +433,7 @@ static void verify_advance(struct engine *engine)
 		       recovery->cut)
 		recovery->end--;
 	recovery->tail = engine->superblock.image->tail_sequence;
+	recovery->ahead = 0;
 	recovery->state = RECOVERY_TAIL;
 }
 
@@ -433,20 +461,18 @@ static void find_first(struct engine *engine)
 	}
 	recovery->first = first;
 	recovery->at = first;
+	recovery->ahead = first;
 	recovery->state = RECOVERY_APPLY;
 }
 
 static void tail_advance(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
-	const struct survey *survey;
 	struct segment_walk walk;
 
 	if (recovery->end > 0 && recovery->cut >= recovery->tail) {
-		if (!have_segment(engine, recovery->end - 1))
+		if (!have_walk(engine, recovery->end - 1, recovery->end, &walk))
 			return;
-		survey = &recovery->surveys[recovery->end - 1];
-		walk = walk_start(engine, survey);
 		while (segment_walk_next(&walk)) {
 			if (walk.sequence <= recovery->cut &&
 			    walk.header->tail_sequence > recovery->tail)
@@ -459,11 +485,11 @@ static void tail_advance(struct engine *engine)
 	find_first(engine);
 }
 
-static void apply_segment(struct engine *engine, const struct survey *survey)
+static void apply_segment(struct engine *engine, const struct survey *survey,
+			  struct segment_walk walk)
 {
 	struct recovery *recovery = &engine->recovery;
 	struct segment *segment = &engine->segments.segments[survey->segment];
-	struct segment_walk walk = walk_start(engine, survey);
 
 	*segment = (struct segment){
 		.first_sequence = survey->first_sequence,
@@ -492,6 +518,7 @@ static void apply_segment(struct engine *engine, const struct survey *survey)
 			apply_entry(engine, &apply, &cursor);
 		engine->stats.recovered_records++;
 	}
+	engine->stats.recovery_summaries += !survey->whole;
 	walked_to(engine, &walk,
 		  survey->last_sequence < recovery->cut ? survey->last_sequence
 							: recovery->cut);
@@ -529,6 +556,7 @@ static bool circle_closed(const struct engine *engine)
 static void apply_advance(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
+	struct segment_walk walk;
 
 	if (!circle_closed(engine)) {
 		engine_fail(engine, -EUCLEAN,
@@ -538,9 +566,9 @@ static void apply_advance(struct engine *engine)
 	if (recovery->at == recovery->first)
 		place_circle(engine);
 	while (recovery->at < recovery->end) {
-		if (!have_segment(engine, recovery->at))
+		if (!have_walk(engine, recovery->at, recovery->end, &walk))
 			return;
-		apply_segment(engine, &recovery->surveys[recovery->at]);
+		apply_segment(engine, &recovery->surveys[recovery->at], walk);
 		recovery->at++;
 	}
 	engine->tail_sequence = recovery->tail;
@@ -623,6 +651,7 @@ static void heads_advance(struct engine *engine)
 	if (recovery->at < engine->segments.count || recovery->heads_busy > 0)
 		return;
 	recovery->at = 0;
+	recovery->ahead = 0;
 	recovery->state = RECOVERY_SURVEY;
 }
 
@@ -630,11 +659,37 @@ static void survey_advance(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
 
+	struct segment_walk walk;
+
 	while (recovery->at < recovery->survey_count) {
-		if (!have_segment(engine, recovery->at))
+		if (!have_walk(engine, recovery->at, recovery->survey_count,
+			       &walk))
 			return;
-		survey_segment(engine, &recovery->surveys[recovery->at]);
+		survey_take(recovery, &recovery->surveys[recovery->at], &walk);
 		recovery->at++;
+	}
+	settle_durable(engine);
+	recovery->at = 0;
+	recovery->state = RECOVERY_RESURVEY;
+}
+
+static void resurvey_advance(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+	struct segment_walk walk;
+
+	for (; recovery->at < recovery->survey_count; recovery->at++) {
+		struct survey *survey = &recovery->surveys[recovery->at];
+
+		if (survey->whole ||
+		    survey->last_sequence <= recovery->durable ||
+		    engine_bug(engine, ENGINE_BUG_SUMMARY_BELIEVED))
+			continue;
+		if (!recovery_segment(engine, recovery->at))
+			return;
+		survey->whole = true;
+		walk = walk_whole(engine, survey);
+		survey_take(recovery, survey, &walk);
 	}
 	find_chain(engine);
 }
@@ -659,6 +714,9 @@ void recovery_advance(struct engine *engine)
 			break;
 		case RECOVERY_SURVEY:
 			survey_advance(engine);
+			break;
+		case RECOVERY_RESURVEY:
+			resurvey_advance(engine);
 			break;
 		case RECOVERY_VERIFY:
 			verify_advance(engine);

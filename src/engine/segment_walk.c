@@ -10,11 +10,44 @@ void segment_walk_start(struct segment_walk *walk, const uint8_t *bytes)
 	const struct log_segment_head *head = (const void *)bytes;
 
 	walk->bytes = bytes;
+	walk->copies = NULL;
 	walk->epoch = head->epoch;
 	walk->incarnation = head->incarnation;
 	walk->sequence = head->first_sequence - 1;
 	walk->block = 0;
 	walk->header = NULL;
+}
+
+void segment_walk_start_summary(struct segment_walk *walk,
+				const struct log_summary *summary)
+{
+	const uint8_t *end = (const uint8_t *)(summary + 1);
+
+	walk->bytes = NULL;
+	walk->copies = end - (size_t)summary->blocks * LOG_BLOCK_BYTES;
+	walk->copies_bytes = summary->copies_bytes;
+	/* No record reaches into it. */
+	walk->block_count -= summary->blocks;
+	walk->epoch = summary->epoch;
+	walk->incarnation = summary->incarnation;
+	walk->sequence = summary->first_sequence - 1;
+	walk->block = 0;
+	walk->header = NULL;
+}
+
+/* The header at block @next. Returns: NULL if a summary has no more. */
+static const struct log_record_header *header_at(
+	const struct segment_walk *walk, uint32_t next)
+{
+	const struct log_record_header *header = (const void *)walk->copies;
+
+	if (walk->bytes)
+		return (const void *)(walk->bytes +
+				      (size_t)next * LOG_BLOCK_BYTES);
+	if (walk->copies_bytes < sizeof(*header) ||
+	    walk->copies_bytes < header->used_bytes)
+		return NULL;
+	return header;
 }
 
 static bool entries_on_disk(const struct segment_walk *walk,
@@ -41,8 +74,9 @@ bool segment_walk_next(struct segment_walk *walk)
 
 	if (next >= walk->block_count || walk->sequence >= walk->last_sequence)
 		return false;
-	header = (const void *)(walk->bytes + (size_t)next * LOG_BLOCK_BYTES);
-	if (!log_record_valid(header, walk->uuid, walk->block_count - next) ||
+	header = header_at(walk, next);
+	if (!header ||
+	    !log_record_valid(header, walk->uuid, walk->block_count - next) ||
 	    header->sequence != walk->sequence + 1 ||
 	    header->epoch != walk->epoch ||
 	    header->incarnation != walk->incarnation ||
@@ -52,5 +86,9 @@ bool segment_walk_next(struct segment_walk *walk)
 	walk->block = next;
 	walk->sequence = header->sequence;
 	walk->header = header;
+	if (!walk->bytes) {
+		walk->copies += header->used_bytes;
+		walk->copies_bytes -= header->used_bytes;
+	}
 	return true;
 }

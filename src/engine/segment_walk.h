@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * segment_walk.h - goes through the records of a segment that is in memory.
+ * segment_walk.h - goes through the records of a segment that is in memory, or
+ * through the copies of their headers in its summary.
  */
 #ifndef FOREBAY_ENGINE_SEGMENT_WALK_H
 #define FOREBAY_ENGINE_SEGMENT_WALK_H
@@ -11,7 +12,9 @@
 #include "log_codec.h"
 
 struct segment_walk {
-	const uint8_t *bytes; /* the segment, head first */
+	const uint8_t *bytes; /* the segment, head first; NULL: a summary */
+	const uint8_t *copies; /* the next header of a summary */
+	uint32_t copies_bytes; /* of these are left */
 	const uint8_t *uuid;
 	uint64_t epoch;
 	uint64_t incarnation;
@@ -28,10 +31,13 @@ struct segment_walk {
  * caller fills uuid, last_sequence, disk_blocks and block_count first.
  */
 void segment_walk_start(struct segment_walk *walk, const uint8_t *bytes);
+/* The same over a valid summary that stands at the end of its blocks. */
+void segment_walk_start_summary(struct segment_walk *walk,
+				const struct log_summary *summary);
 /* Returns: false behind the last record that follows on without a gap. */
 bool segment_walk_next(struct segment_walk *walk);
 
-/* Data block @index of the current record. */
+/* Data block @index of the current record; not from a summary. */
 static inline const uint8_t *segment_walk_data(const struct segment_walk *walk,
 					       uint32_t index)
 {

@@ -44,6 +44,7 @@ void superblock_read(struct engine *engine)
 			.done = copy_read,
 		};
 		superblock->reads_busy++;
+		engine->stats.recovery_read_bytes += COPY_BYTES;
 		io_out(engine, &superblock->read_io[i]);
 	}
 }
@@ -160,6 +161,15 @@ static void prune_rows(struct log_superblock *image)
 	image->row_count = kept;
 }
 
+void superblock_close_row(struct engine *engine, uint64_t cut)
+{
+	struct log_superblock *image = engine->superblock.image;
+	struct log_row *last = &image->rows[image->row_count];
+
+	if (image->row_count > 0 && last[-1].last_sequence == LOG_ROW_OPEN)
+		last[-1].last_sequence = cut;
+}
+
 void superblock_add_row(struct engine *engine, uint64_t cut)
 {
 	struct log_superblock *image = engine->superblock.image;
@@ -170,8 +180,7 @@ void superblock_add_row(struct engine *engine, uint64_t cut)
 		engine->identity.incarnation = last[-1].incarnation;
 		return;
 	}
-	if (image->row_count > 0 && last[-1].last_sequence == LOG_ROW_OPEN)
-		last[-1].last_sequence = cut;
+	superblock_close_row(engine, cut);
 	image->tail_sequence = engine->tail_sequence;
 	prune_rows(image);
 	if (image->row_count == LOG_ROWS_MAX) {

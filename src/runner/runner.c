@@ -218,7 +218,7 @@ static void close_finish(struct runner *runner)
 	void *context = runner->close_context;
 
 	if (!done || runner->pump_due || runner->in_flight > 0 ||
-	    !engine_idle(runner->engine))
+	    !engine_closed(runner->engine))
 		return;
 	runner->host->timer_cancel(runner->context, &runner->timer);
 	runner_destroy(runner);
@@ -344,7 +344,7 @@ void runner_close(struct runner *runner, void (*done)(void *context),
 	assert(!runner->close_done);
 	runner->close_done = done;
 	runner->close_context = context;
-	engine_quiesce(runner->engine);
+	engine_close(runner->engine);
 	pump_soon(runner);
 }
 

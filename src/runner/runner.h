@@ -64,8 +64,9 @@ int runner_create(const struct runner_setup *setup, struct runner **ret_runner,
 /* Recovers the log; state_changed() reports, later. */
 void runner_start(struct runner *runner);
 /*
- * Brings what was started to an end, starts nothing new, and frees the runner;
- * then done(). No request may be in flight. Dirty data stays in the log.
+ * Brings what was started to an end, closes the log (engine_close()) and frees
+ * the runner; then done(). No request may be in flight. Dirty data stays in the
+ * log.
  */
 void runner_close(struct runner *runner, void (*done)(void *context),
 		  void *context);

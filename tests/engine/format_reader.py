@@ -117,6 +117,7 @@ class Record:
          self.previous_crc, self.data_blocks) = \
             struct.unpack_from('<8sIHH16sQQQQQII', header)
         self.end = block + 1 + self.data_blocks
+        self.header = header[:used]
         self.uuid = uuid
         self.data = segment[(block + 1) * BLOCK:self.end * BLOCK]
         self.entries = []
@@ -158,6 +159,7 @@ class Segment:
         self.number = number
         self.records = []
         self.row = None
+        self.data = data
         (magic, uuid, epoch, incarnation, self.first) = \
             struct.unpack_from('<8s8x16sQQQ', data)
         if magic != b'FSEGMT01' or uuid != superblock.uuid or \
@@ -181,6 +183,24 @@ class Segment:
                 return
             self.records.append(record)
             block, sequence, previous = record.end, sequence + 1, record.crc
+
+    def summary(self):
+        """The headers that the segment's summary repeats; None: it has none."""
+        end = self.data[-64:]
+        magic, _, count, uuid, epoch, incarnation, first, size, blocks = \
+            struct.unpack('<8sII16sQQQII', end)
+        if magic != b'SUMARY01' or not crc_is_right(end, 64) or \
+                (uuid, epoch, incarnation, first) != \
+                struct.unpack_from('<16x16sQQQ', self.data):
+            return None
+        copies = self.data[-blocks * BLOCK:][:size]
+        headers = []
+        for _ in range(count):
+            used = struct.unpack_from('<12xH', copies)[0]
+            headers.append(copies[:used])
+            copies = copies[used:]
+        assert not copies
+        return headers
 
     @property
     def last(self):
@@ -335,6 +355,11 @@ class Cache:
                 elif entry.type == CLEAN and copy and not copy.lost and \
                         copy.record.sequence <= entry.upto:
                     copy.dirty = False
+
+    def summaries(self):
+        """(segment, its summary) where there is one that fits."""
+        found = ((segment, segment.summary()) for segment in self.segments)
+        return [(segment, copies) for segment, copies in found if copies]
 
     def dirty_blocks(self):
         return sum(copy.dirty for copy in self.copies.values())

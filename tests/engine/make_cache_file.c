@@ -176,6 +176,21 @@ static void needed_superblock_bad(struct scene *scene)
 	scene_superblock(scene, scene_newer_superblock(scene))->flags ^= 1;
 }
 
+static void summaries(struct scene *scene)
+{
+	scene->config.summaries = true;
+	scene_restart(scene);
+	round_the_circle(scene);
+}
+
+static void closed_in_order(struct scene *scene)
+{
+	summaries(scene);
+	engine_close(scene->engine);
+	scene_poll(scene);
+	scene_end_all(scene);
+}
+
 static const struct {
 	const char *name;
 	void (*live)(struct scene *scene);
@@ -195,6 +210,8 @@ static const struct {
 	{"lost_and_moved_up", lost_and_moved_up},
 	{"bad_dirty_block", bad_dirty_block},
 	{"bad_durable_header", bad_durable_header},
+	{"summaries", summaries},
+	{"closed_in_order", closed_in_order},
 	{"older_superblock_only", older_superblock_only},
 	{"needed_superblock_bad", needed_superblock_bad},
 };

@@ -100,6 +100,17 @@ class Format(unittest.TestCase):
         self.assertGreater(len(masks), 3)
         self.assertGreater(segments, 8)
 
+    def test_summaries_repeat_the_headers_of_their_segments(self):
+        story = Story(self, 'closed_in_order')
+        cache = story.read()
+        self.assertTrue(all(row.last != format_reader.OPEN
+                            for row in cache.superblock.rows))
+        summaries = cache.summaries()
+        self.assertGreater(len(summaries), 4)
+        for segment, copies in summaries:
+            self.assertEqual(copies, [record.header
+                                      for record in segment.records])
+
     def test_another_disk_has_no_file_here(self):
         story = Story(self, 'writes')
         with self.assertRaises(format_reader.Damaged):

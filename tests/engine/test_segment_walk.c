@@ -191,6 +191,85 @@ static void a_segment_of_another_disk_has_no_record(void **state)
 	assert_int_equal(seen(walk), 0);
 }
 
+/* A summary of the segment in one block. */
+static union record_block copies;
+
+static struct log_summary *make_summary(void)
+{
+	struct log_summary *summary =
+		(void *)(copies.bytes + LOG_BLOCK_BYTES - sizeof(*summary));
+
+	memset(&copies, 0, sizeof(copies));
+	summary->epoch = 1;
+	summary->incarnation = 1;
+	summary->first_sequence = FIRST;
+	summary->blocks = 1;
+	for (uint32_t i = 0; i < 4; i++) {
+		const struct log_record_header *header = &segment[AT[i]].header;
+
+		memcpy(copies.bytes + summary->copies_bytes, header,
+		       header->used_bytes);
+		summary->copies_bytes += header->used_bytes;
+	}
+	return summary;
+}
+
+static struct segment_walk start_summary(const struct log_summary *summary)
+{
+	struct segment_walk walk = start();
+
+	segment_walk_start_summary(&walk, summary);
+	return walk;
+}
+
+static void a_summary_tells_the_same_places(void **state)
+{
+	struct segment_walk walk = start_summary(make_summary());
+
+	(void)state;
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_true(segment_walk_next(&walk));
+		assert_int_equal(walk.sequence, FIRST + i);
+		assert_int_equal(walk.block, AT[i]);
+		assert_int_equal(walk.header->crc, segment[AT[i]].header.crc);
+	}
+	assert_false(segment_walk_next(&walk));
+	assert_int_equal(walk.sequence, FIRST + 3);
+}
+
+static void it_ends_before_a_copy_that_is_damaged_or_cut_off(void **state)
+{
+	struct log_summary *summary = make_summary();
+	uint32_t third = segment[AT[0]].header.used_bytes +
+			 segment[AT[1]].header.used_bytes;
+
+	(void)state;
+	copies.bytes[third + 130] ^= 1;
+	assert_int_equal(seen(start_summary(summary)), 2);
+	copies.bytes[third + 130] ^= 1;
+	summary->copies_bytes--;
+	assert_int_equal(seen(start_summary(summary)), 3);
+	summary->copies_bytes = third + 100;
+	assert_int_equal(seen(start_summary(summary)), 2);
+	summary->copies_bytes = 0;
+	assert_int_equal(seen(start_summary(summary)), 0);
+}
+
+static void no_record_of_a_summary_reaches_into_it(void **state)
+{
+	struct log_summary *summary = make_summary();
+	struct segment_walk walk = start();
+
+	(void)state;
+	/* The last record's data end where the segment would. */
+	walk.block_count = AT[3] + 2;
+	segment_walk_start_summary(&walk, summary);
+	assert_int_equal(seen(walk), 3);
+	walk.block_count = AT[3] + 3;
+	segment_walk_start_summary(&walk, summary);
+	assert_int_equal(seen(walk), 4);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, four_records)
 
 int main(void)
@@ -206,6 +285,9 @@ int main(void)
 		TEST(it_ends_where_its_row_does),
 		TEST(it_ends_before_a_record_that_is_only_partly_there),
 		TEST(a_segment_of_another_disk_has_no_record),
+		TEST(a_summary_tells_the_same_places),
+		TEST(it_ends_before_a_copy_that_is_damaged_or_cut_off),
+		TEST(no_record_of_a_summary_reaches_into_it),
 	};
 
 	return cmocka_run_group_tests_name("segment walk", tests, NULL, NULL);
