@@ -21,6 +21,10 @@
 #define EVENTS_PER_LOOK_LONG 80u
 #define LOOKS_PER_BOUNDARY 3u
 #define REAL_CRASH_PERCENT 2u
+#define RESTART_PERCENT 3u
+/* Half of the restarts are broken off before so many steps. */
+#define RESTART_STEPS 16u
+#define CLOSE_STEPS_MAX 100000u
 #define DRAIN_PERCENT 2u
 
 struct explorer {
@@ -162,6 +166,38 @@ static void crash_for_good(struct explorer *explorer)
 	report(explorer, lives, "crash and go on");
 }
 
+/* In order, unless a crash breaks it off, and then the living world goes on. */
+static void restart(struct explorer *explorer)
+{
+	struct world *lives = &explorer->lives;
+	uint64_t steps = random_percent(&lives->random, 50)
+				 ? CLOSE_STEPS_MAX
+				 : random_below(&lives->random, RESTART_STEPS);
+
+	if (!world_settle(lives))
+		return;
+	if (!world_close(lives, steps) ||
+	    engine_state(lives->engine) == ENGINE_FAILED) {
+		if (steps == CLOSE_STEPS_MAX && !lives->may_fail)
+			world_fail(lives, "closing doesn't end");
+		else
+			crash_for_good(explorer);
+		return;
+	}
+	look_at_crash(explorer);
+	if (lives->options.kind == WORLD_FAULTY)
+		oracle_flush_failed(&explorer->oracle);
+	set_faults(lives, false);
+	world_boot(lives, true);
+	if (world_recover(lives))
+		world_check_all(lives, WORLD_PROCESS_KILLED,
+				explorer->oracle.time, true);
+	set_faults(lives, true);
+	lives->drained = false;
+	explorer->result->restarts++;
+	report(explorer, lives, "restart and go on");
+}
+
 /* An engine that failed ends every request; a new one goes on. */
 static void go_on_after_failure(struct explorer *explorer)
 {
@@ -219,6 +255,9 @@ static void live(struct explorer *explorer, uint64_t crash_states)
 		if (!result->failure[0] &&
 		    random_percent(&lives->random, REAL_CRASH_PERCENT))
 			crash_for_good(explorer);
+		if (!result->failure[0] &&
+		    random_percent(&lives->random, RESTART_PERCENT))
+			restart(explorer);
 	}
 	if (!result->failure[0])
 		drain_at_last(explorer);

@@ -14,6 +14,7 @@
 
 struct explore_result {
 	uint64_t crash_states; /* recovered and read whole */
+	uint64_t restarts; /* in order */
 	uint64_t events;
 	uint32_t trace;
 	char failure[320]; /* "" if all held */

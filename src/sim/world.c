@@ -117,6 +117,7 @@ void world_options_draw(struct world_options *options, struct random *random,
 		 (uint64_t)segments * options->segment_blocks) *
 		LOG_BLOCK_BYTES;
 	options->kind = kind;
+	options->summaries = random_percent(random, 60);
 	if (kind == WORLD_CROWDED)
 		draw_crowd(options, random);
 	if (kind == WORLD_FAULTY)
@@ -135,6 +136,7 @@ static struct engine_config config_of(const struct world *world,
 		.segment_blocks = world->options.segment_blocks,
 		.records_in_flight_max = world->options.records_in_flight,
 		.dirty_limit_percent = 70,
+		.summaries = world->options.summaries,
 		.may_format = may_format,
 		.planted_bug = (uint32_t)world->options.bug,
 	};
@@ -331,4 +333,21 @@ bool world_drain(struct world *world)
 		world_fail(world, "draining doesn't end");
 	engine_set_draining(world->engine, world->drained);
 	return !world->failure[0];
+}
+
+bool world_close(struct world *world, uint64_t steps)
+{
+	bool guest = world->guest;
+
+	world->guest = false;
+	engine_close(world->engine);
+	world_pump(world);
+	for (uint64_t i = 0; i < steps && !engine_closed(world->engine); i++) {
+		if (world->failure[0])
+			break;
+		if (!world_step(world) && !engine_closed(world->engine))
+			world_fail(world, "closing doesn't go on");
+	}
+	world->guest = guest;
+	return engine_closed(world->engine);
 }

@@ -49,6 +49,7 @@ struct world_options {
 	uint32_t drain_percent; /* toggle draining */
 	uint32_t complete_percent; /* end an I/O rather than submit */
 	uint64_t hot_blocks; /* most writes go here */
+	bool summaries;
 	enum engine_mode mode;
 	enum engine_planted_bug bug;
 	bool verbose; /* print every event of the world that lives */
@@ -122,6 +123,12 @@ bool world_settle(struct world *world);
 bool world_flush(struct world *world);
 /* Destages everything and lets it end. */
 bool world_drain(struct world *world);
+
+/*
+ * Closes the engine, whose requests have ended. Returns: false if that took
+ * more than @steps, and the world stands in the middle of it.
+ */
+bool world_close(struct world *world, uint64_t steps);
 
 enum world_crash { WORLD_POWER_FAILURE, WORLD_PROCESS_KILLED };
 
