@@ -95,6 +95,8 @@ static void add_log(struct text *text, const struct engine_stats *stats)
 	add_number(text, "recovery_checked_records",
 		   stats->recovery_checked_records);
 	add_number(text, "recovery_summaries", stats->recovery_summaries);
+	add_number(text, "recovery_whole_segments",
+		   stats->recovery_whole_segments);
 	add_number(text, "segments", stats->segments);
 	add_number(text, "segments_free", stats->segments_free);
 	add_number(text, "sequence", stats->sequence);

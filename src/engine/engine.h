@@ -245,7 +245,8 @@ struct engine_stats {
 	uint64_t recovered_records;
 	uint64_t recovery_read_bytes; /* what the start read of the SSD */
 	uint64_t recovery_checked_records; /* of these: with their data */
-	uint64_t recovery_summaries; /* segments whose data weren't read */
+	uint64_t recovery_summaries; /* segments known by these alone */
+	uint64_t recovery_whole_segments; /* read with their data */
 	uint64_t guest_changed_buffers; /* writes whose buffer changed in flight
 					 */
 	uint64_t bad_blocks; /* check values that were wrong */

@@ -519,6 +519,7 @@ static void apply_segment(struct engine *engine, const struct survey *survey,
 		engine->stats.recovered_records++;
 	}
 	engine->stats.recovery_summaries += !survey->whole;
+	engine->stats.recovery_whole_segments += survey->whole;
 	walked_to(engine, &walk,
 		  survey->last_sequence < recovery->cut ? survey->last_sequence
 							: recovery->cut);
