@@ -12,15 +12,17 @@ import spawn
 import tap
 from disk_process import LOAD, Disk
 
-# Two of them, one after the other, are less than the wait for a lock.
-WRITE_SECONDS = 4
-DEPTH = 2
+# One request stays below us so long; less than the wait for a lock.
+HELD_SECONDS = 5
+DEPTH = 8
+# The image's file system takes one request after the other.
+COUNT = DEPTH + 2
 SLOW_BYTES = 1 << 19
-DEADLINE_SECONDS = 90
+DEADLINE_SECONDS = 200
 
 
-def slow_image(test):
-    """An image whose writes stay below us for seconds."""
+def slow_image(test, what):
+    """An image whose reads ('r') or writes ('w') stay below us for seconds."""
     for tool in ('nbdfuse', 'nbdkit', 'umount'):
         if not shutil.which(tool):
             test.skipTest(f'{tool} is not installed')
@@ -33,7 +35,7 @@ def slow_image(test):
     fuse = spawn.Process(
         ['nbdfuse', image, '--command', 'nbdkit', '-s', '--exit-with-parent',
          '--filter=delay', 'memory', str(SLOW_BYTES),
-         f'wdelay={WRITE_SECONDS}'],
+         f'{what}delay={HELD_SECONDS}'],
         os.path.join(folder, 'fuse.log'))
     # The image may be in use for as long as a request takes.
     test.addCleanup(fuse.popen.wait, DEADLINE_SECONDS)
@@ -91,38 +93,74 @@ class Successor(unittest.TestCase):
         handle.flush()
         self.assertEqual(handle.pread(512, 0), b's' * 512)
 
-    def begin_load(self, disk):
+    def begin_load(self, disk, read_percent):
         load = subprocess.Popen(
-            [LOAD, 'bench', '--vhost-user', disk.path('vhost'), '--read', '0',
-             '--destroy-data', '--depth', str(DEPTH), '--queues', '1',
-             '--seconds', '6', '--verify', '--reconnect', '60', '-o', 'json'],
+            [LOAD, 'bench', '--vhost-user', disk.path('vhost'), '--read',
+             str(read_percent), '--destroy-data', '--depth', str(DEPTH),
+             '--queues', '1', '--count', str(COUNT), '--verify', '--reconnect', '60', '-o', 'json'],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             stdin=subprocess.DEVNULL, preexec_fn=spawn.die_with_parent)
         self.addCleanup(load.kill)
         return load
 
-    def test_it_serves_when_the_io_of_the_killed_one_has_ended(self):
+    def hold(self, what, read_percent):
+        """Requests that are below a disk, or wait there; and the load."""
         disk = Disk(self, size=SLOW_BYTES)
-        disk.config['backend'] = 'file:' + slow_image(self)
+        disk.config['backend'] = 'file:' + slow_image(self, what)
         disk.start_ready()
         self.addCleanup(lambda: print(disk.process.output()))
-        load = self.begin_load(disk)
         link = disk.connect()
-        spawn.wait_until(
-            lambda: disk.call('stats', link)['exports']['vhost_user_blk'][
-                'in_flight'] == DEPTH, DEADLINE_SECONDS, 'writes are below us')
-        disk.process.kill()
-        second = self.successor(disk)
-        self.await_state(second, 'opening', 'wait')
-        self.await_state(second, 'ready')
+        load = self.begin_load(disk, read_percent)
+        spawn.wait_until(lambda: self.counts(disk, link)['in_flight'] == DEPTH,
+                         DEADLINE_SECONDS, 'requests are below us')
+        return disk, load
+
+    @staticmethod
+    def counts(disk, link=None):
+        return disk.call('stats', link)['exports']['vhost_user_blk']
+
+    def assert_taken_up(self, second, load):
+        """Each request that wasn't used once more, and the data right."""
         text, errors = load.communicate(timeout=DEADLINE_SECONDS)
         self.assertEqual(load.returncode, 0, f'{errors} {text}')
         report = json.loads(text)
         self.assertEqual(report['errors'], 0)
         self.assertEqual(report['verify']['wrong_blocks'], 0)
         self.assertGreater(report['reconnects'], 0)
-        stats = second.call('stats')['exports']['vhost_user_blk']
-        self.assertEqual(stats['replayed'], DEPTH)
+        self.assertEqual(self.counts(second)['replayed'], DEPTH)
+
+    def run_killed(self, what, read_percent, stopped=False):
+        disk, load = self.hold(what, read_percent)
+        pid = disk.process.pid
+        # The kernel doesn't end it before the I/O that it has.
+        os.kill(pid, signal.SIGSTOP if stopped else signal.SIGKILL)
+        second = self.successor(disk)
+        self.await_state(second, 'opening',
+                         f'(pid {pid})' if stopped else 'wait')
+        os.kill(pid, signal.SIGKILL)
+        # As forebayd does, when one has waited for as long as it may.
+        while not self.gets_ready(second):
+            second = self.successor(disk)
+        self.assert_taken_up(second, load)
+
+    def gets_ready(self, disk):
+        while True:
+            state = disk.next_state()
+            self.assertIsNotNone(state, disk.process.output())
+            if state['state'] == 'failed':
+                self.assertIn('image', state['message'])
+                self.assertEqual(disk.process.wait(DEADLINE_SECONDS), 1)
+            if state['state'] != 'opening':
+                return state['state'] == 'ready'
+
+    def test_it_serves_when_writes_of_the_killed_one_have_ended(self):
+        self.run_killed('w', 0)
+
+    def test_it_serves_when_writes_of_a_stopped_one_have_ended(self):
+        self.run_killed('w', 0, stopped=True)
+
+    def test_it_serves_when_reads_of_the_killed_one_have_ended(self):
+        self.run_killed('r', 100)
 
 
 if __name__ == '__main__':
