@@ -33,7 +33,6 @@ struct nbd_slot *nbd_connection_slot_take(struct nbd_connection *connection)
 	slot->next = NULL;
 	slot->iov = NULL;
 	slot->iov_count = 0;
-	slot->pipeline_request = NULL;
 	return slot;
 }
 
@@ -41,10 +40,6 @@ void nbd_connection_slot_release(struct nbd_slot *slot)
 {
 	struct nbd_connection *connection = slot->connection;
 
-	if (slot->pipeline_request)
-		pipeline_request_put(connection->pipeline,
-				     slot->pipeline_request);
-	slot->pipeline_request = NULL;
 	nbd_buffers_give_back(&connection->buffers, slot->iov, slot->iov_count);
 	slot->next = connection->slots_free;
 	connection->slots_free = slot;

@@ -11,8 +11,9 @@
  *            `-- slot's own buffers ---'                           |
  *   socket <-------------- queue of replies, in order of completion'
  *
- * A slot is one request: free, incoming (its payload is arriving), in flight
- * (the pipeline's), or queued (its reply is waiting or being sent). The kernel
+ * A slot is one request: free, incoming (its payload is arriving, or it waits
+ * for the pipeline), in flight (the pipeline's, which only then has a request
+ * for it), or queued (its reply is waiting or being sent). The kernel
  * may use the memory of an incoming slot while `receiving` and that of queued
  * ones while `sending`: neither is released before the operation is back.
  */
@@ -45,7 +46,6 @@ struct nbd_slot {
 	uint32_t iov_count;
 	const struct iovec *iov; /* the connection's buffers own it */
 	struct nbd_request request;
-	struct pipeline_request *pipeline_request; /* NULL: refused, done */
 	struct forebay_extents extents; /* BLOCK_STATUS: in the buffers */
 	enum nbd_error error;
 	uint32_t head_bytes;
@@ -67,7 +67,9 @@ struct nbd_connection {
 	bool receiving;
 	bool sending;
 	bool shrinking;
-	bool starved; /* a request in staging waits for slot or memory */
+	/* A request waits: in staging for slot or memory, as `incoming` for a
+	 * request of the pipeline. */
+	bool starved;
 	/* The last request had a payload, so the next one likely has, too. */
 	bool expects_payload;
 
@@ -86,6 +88,7 @@ struct nbd_connection {
 	uint32_t receive_payload_bytes; /* how much of it is for `incoming` */
 	struct nbd_slot *incoming;
 	uint32_t payload_left;
+	uint32_t payload_copied; /* of it, from staging */
 	size_t staging_start;
 	size_t staging_end;
 	uint8_t staging[NBD_STAGING_BYTES];

@@ -140,45 +140,7 @@ static void completed(struct pipeline_request *pipeline_request, int status)
 	connection->in_flight--;
 	slot->error = nbd_request_error(&slot->request, status);
 	pipeline_request_put(connection->pipeline, pipeline_request);
-	slot->pipeline_request = NULL;
 	nbd_reply_queue(slot);
-}
-
-static void dispatch(struct nbd_slot *slot)
-{
-	struct nbd_connection *connection = slot->connection;
-
-	if (slot->error != NBD_OK) {
-		nbd_reply_queue(slot);
-		return;
-	}
-	connection->in_flight++;
-	pipeline_submit(connection->pipeline, slot->pipeline_request);
-}
-
-/* Copies staged payload. Returns: whether all of the payload is there now. */
-static bool take_payload(struct nbd_connection *connection)
-{
-	struct nbd_slot *slot = connection->incoming;
-	const uint8_t *from = connection->staging + connection->staging_start;
-	uint32_t at = slot->request.length - connection->payload_left;
-	size_t bytes = staged_bytes(connection);
-
-	if (bytes > connection->payload_left)
-		bytes = connection->payload_left;
-	connection->staging_start += bytes;
-	connection->payload_left -= (uint32_t)bytes;
-	if (slot->error == NBD_OK && bytes > 0) {
-		/* Only a payload's beginning is ever staged, so one entry
-		 * holds it. */
-		memcpy((uint8_t *)slot->iov[0].iov_base + at, from, bytes);
-		pipeline_count_copied(connection->pipeline, bytes);
-	}
-	if (connection->payload_left > 0)
-		return false;
-	connection->incoming = NULL;
-	dispatch(slot);
-	return true;
 }
 
 static enum forebay_operation operation_of(const struct nbd_request *request)
@@ -229,34 +191,26 @@ static uint32_t memory_of(const struct nbd_request *request)
 	return 0;
 }
 
-/* Memory and a request of the pipeline. Returns: false if one is used up. */
-static bool equip(struct nbd_slot *slot)
+/* Returns: false if the pipeline has no request to give. */
+static bool submit(struct nbd_slot *slot)
 {
 	struct nbd_connection *connection = slot->connection;
 	const struct nbd_request *request = &slot->request;
-	enum forebay_operation operation = operation_of(request);
-	uint32_t memory = memory_of(request);
-	struct pipeline_request *below;
+	struct pipeline_request *below =
+		pipeline_request_get(connection->pipeline);
 
-	if (memory > 0) {
-		slot->iov_count = nbd_buffers_take(
-			&connection->buffers, slot->index, memory, &slot->iov);
-		if (slot->iov_count == 0)
-			return false;
-	}
-	below = pipeline_request_get(connection->pipeline);
 	if (!below) {
 		/* Perhaps none of ours comes back to wake us. */
 		loop_timer_arm(connection->loop, &connection->retry, RETRY_NS);
 		return false;
 	}
-	below->operation = operation;
+	below->operation = operation_of(request);
 	below->flags = flags_of(request);
 	below->offset = request->offset;
 	below->length = request->length;
 	below->iov = slot->iov;
 	below->iov_count = slot->iov_count;
-	if (operation == FOREBAY_EXTENTS) {
+	if (below->operation == FOREBAY_EXTENTS) {
 		slot->extents = nbd_status_list(slot->iov[0].iov_base);
 		below->extents = &slot->extents;
 		below->iov = NULL;
@@ -264,8 +218,50 @@ static bool equip(struct nbd_slot *slot)
 	}
 	below->done = completed;
 	below->owner = slot;
-	slot->pipeline_request = below;
+	connection->in_flight++;
+	pipeline_submit(connection->pipeline, below);
 	return true;
+}
+
+/* The incoming request is whole. Returns: false if it must wait. */
+static bool dispatch(struct nbd_connection *connection)
+{
+	struct nbd_slot *slot = connection->incoming;
+
+	connection->incoming = NULL;
+	if (slot->error != NBD_OK) {
+		nbd_reply_queue(slot);
+		return true;
+	}
+	if (connection->payload_copied > 0)
+		pipeline_count_copied(connection->pipeline,
+				      connection->payload_copied);
+	connection->payload_copied = 0;
+	if (submit(slot))
+		return true;
+	connection->incoming = slot;
+	return false;
+}
+
+/* Copies staged payload. Returns: whether all of the payload is there now. */
+static bool take_payload(struct nbd_connection *connection)
+{
+	struct nbd_slot *slot = connection->incoming;
+	const uint8_t *from = connection->staging + connection->staging_start;
+	uint32_t at = slot->request.length - connection->payload_left;
+	size_t bytes = staged_bytes(connection);
+
+	if (bytes > connection->payload_left)
+		bytes = connection->payload_left;
+	connection->staging_start += bytes;
+	connection->payload_left -= (uint32_t)bytes;
+	if (slot->error == NBD_OK && bytes > 0) {
+		/* Only a payload's beginning is ever staged, so one entry
+		 * holds it. */
+		memcpy((uint8_t *)slot->iov[0].iov_base + at, from, bytes);
+		connection->payload_copied += (uint32_t)bytes;
+	}
+	return connection->payload_left == 0;
 }
 
 /* A good client's request, or one to refuse. Returns: false if it must wait. */
@@ -273,24 +269,25 @@ static bool take_request(struct nbd_connection *connection,
 			 const struct nbd_request *request)
 {
 	struct nbd_slot *slot = nbd_connection_slot_take(connection);
-	uint32_t payload = nbd_request_payload_bytes(request);
+	uint32_t memory;
 
 	if (!slot)
 		return false;
 	slot->request = *request;
 	slot->error = nbd_request_check(request, &connection->session);
-	if (slot->error == NBD_OK && !equip(slot)) {
+	memory = slot->error == NBD_OK ? memory_of(request) : 0;
+	if (memory > 0)
+		slot->iov_count = nbd_buffers_take(
+			&connection->buffers, slot->index, memory, &slot->iov);
+	if (memory > 0 && slot->iov_count == 0) {
 		nbd_connection_slot_release(slot);
 		return false;
 	}
 	connection->staging_start += NBD_REQUEST_BYTES;
-	connection->expects_payload = payload > 0;
-	if (payload == 0) {
-		dispatch(slot);
-		return true;
-	}
 	connection->incoming = slot;
-	connection->payload_left = payload;
+	connection->payload_left = nbd_request_payload_bytes(request);
+	connection->payload_copied = 0;
+	connection->expects_payload = connection->payload_left > 0;
 	return true;
 }
 
@@ -317,22 +314,30 @@ static bool take_head(struct nbd_connection *connection)
 	return take_request(connection, &request);
 }
 
+/*
+ * Takes a step with what has arrived. Returns: false if there is none, for want
+ * of bytes or (`starved`) of room.
+ */
+static bool step(struct nbd_connection *connection)
+{
+	if (connection->incoming) {
+		if (!take_payload(connection))
+			return false;
+		connection->starved = !dispatch(connection);
+		return !connection->starved;
+	}
+	if (staged_bytes(connection) < NBD_REQUEST_BYTES)
+		return false;
+	connection->starved = !take_head(connection);
+	return !connection->starved;
+}
+
 void nbd_receive_advance(struct nbd_connection *connection)
 {
 	connection->starved = false;
-	while (!connection->closing) {
-		if (connection->incoming) {
-			if (!take_payload(connection))
-				break;
-			continue;
-		}
-		if (staged_bytes(connection) < NBD_REQUEST_BYTES)
-			break;
-		if (!take_head(connection)) {
-			connection->starved = true;
-			return;
-		}
-	}
-	if (!connection->closing && !connection->receiving)
+	while (!connection->closing && step(connection))
+		;
+	if (!connection->closing && !connection->starved &&
+	    !connection->receiving)
 		receive(connection);
 }
