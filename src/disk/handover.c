@@ -67,7 +67,9 @@ static void on_taken_over(struct pipeline_open_request *request, int status,
 	}
 	disk->pipeline = pipeline;
 	vhost_user_export_unpark(disk->vhost_user, pipeline);
-	if (disk_start_nbd(disk, &nbd_error) < 0)
+	if (disk->nbd)
+		nbd_export_unpark(disk->nbd, pipeline);
+	else if (disk_start_nbd(disk, &nbd_error) < 0)
 		log_error("disk %s is served without NBD: %s",
 			  disk->config->name, nbd_error.message);
 	log_info("disk %s has arrived", disk->config->name);
@@ -179,25 +181,21 @@ static void drain(struct disk *disk)
 			disk);
 }
 
-static void on_nbd_stopped(void *context)
+static void on_nbd_parked(void *context)
 {
-	struct disk *disk = context;
-
-	nbd_export_destroy(disk->nbd);
-	disk->nbd = NULL;
-	disk_when_quiet(disk, drain);
+	disk_when_quiet(context, drain);
 }
 
 /*
  * No request comes from the VM any more, and NBD's clients must not write here
- * while the VM writes elsewhere.
+ * while the VM writes elsewhere: what they ask waits until the disk is back.
  */
 static void hand_over(struct disk *disk)
 {
 	disk_enter(disk, DISK_HANDING_OVER);
 	log_info("disk %s: its VM leaves", disk->config->name);
 	if (disk->nbd)
-		nbd_export_stop(disk->nbd, on_nbd_stopped, disk);
+		nbd_export_park(disk->nbd, on_nbd_parked, disk);
 	else
 		disk_when_quiet(disk, drain);
 }

@@ -4,6 +4,7 @@
  *
  * Filters learn a disk's size when they open it. So the exports are parked, the
  * pipeline is closed and opened again with the new size, and the guest is told.
+ * NBD's clients aren't: who connects from then on sees it.
  * The backend grows while the pipeline opens, durably and before anything
  * relies on it. If that fails the pipeline opens with the size that it had.
  *
@@ -35,14 +36,11 @@ static void answer(struct disk *disk)
 
 static void serve_again(struct disk *disk, struct pipeline *pipeline)
 {
-	struct error error = {0};
-
 	disk->pipeline = pipeline;
 	if (disk->vhost_user)
 		vhost_user_export_unpark(disk->vhost_user, pipeline);
-	if (disk_start_nbd(disk, &error) < 0)
-		log_error("disk %s is served without NBD: %s",
-			  disk->config->name, error.message);
+	if (disk->nbd)
+		nbd_export_unpark(disk->nbd, pipeline);
 	log_info("disk %s has %" PRIu64 " bytes", disk->config->name,
 		 disk->size_bytes);
 	answer(disk);
@@ -127,13 +125,9 @@ static void park_vhost_user(struct disk *disk)
 		on_parked(disk);
 }
 
-static void on_nbd_stopped(void *context)
+static void on_nbd_parked(void *context)
 {
-	struct disk *disk = context;
-
-	nbd_export_destroy(disk->nbd);
-	disk->nbd = NULL;
-	park_vhost_user(disk);
+	park_vhost_user(context);
 }
 
 int disk_resize(struct disk *disk, uint64_t size_bytes,
@@ -162,7 +156,7 @@ int disk_resize(struct disk *disk, uint64_t size_bytes,
 	}
 	disk_enter(disk, DISK_RESIZING);
 	if (disk->nbd)
-		nbd_export_stop(disk->nbd, on_nbd_stopped, disk);
+		nbd_export_park(disk->nbd, on_nbd_parked, disk);
 	else
 		park_vhost_user(disk);
 	return 0;

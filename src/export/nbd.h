@@ -10,9 +10,15 @@
  * knows no connections. Requests must be aligned to 512 bytes, which is
  * published.
  *
- * Belongs to one loop and one pipeline, which both outlive it:
+ * An export may be parked: it has no pipeline, negotiates with who connects, and
+ * lets requests wait until it gets one. A client keeps the size that it was
+ * told when it connected, whatever the disk grows to: the protocol has no word
+ * to tell it of another.
  *
- *   nbd_export_create -> ... -> nbd_export_stop -> done() -> nbd_export_destroy
+ *   create -> serving --park--> parked --unpark--> serving -> stop -> done()
+ *                                  `-------------------------^     -> destroy
+ *
+ * Thread: everything on the disk's loop.
  */
 #ifndef FOREBAY_EXPORT_NBD_H
 #define FOREBAY_EXPORT_NBD_H
@@ -41,21 +47,28 @@ struct nbd_options {
 	uint64_t linger_timeout_ns; /* 5 s for a client to take its replies */
 };
 
-/* Listens at once; serves when the loop runs. */
+/*
+ * Listens at once; serves when the loop runs.
+ * Order: @pipeline lives longer than the export, or until it is parked.
+ */
 int nbd_export_create(struct loop *loop, struct pipeline *pipeline,
 		      const struct nbd_options *options,
 		      struct nbd_export **ret_export, struct error *error);
+/*
+ * Takes no more requests, lets those in flight end and forgets the pipeline;
+ * then calls done(), once, never from inside this call. Clients stay connected.
+ * Order: it serves.
+ */
+void nbd_export_park(struct nbd_export *export, void (*done)(void *context),
+		     void *context);
+/* Goes on with what waits. Who connects from now on is told the disk's size. */
+void nbd_export_unpark(struct nbd_export *export, struct pipeline *pipeline);
 /*
  * Takes no more requests, lets those in flight finish and be answered, closes
  * the connections and calls done(). The socket's path is gone at once. Once.
  */
 void nbd_export_stop(struct nbd_export *export, void (*done)(void *context),
 		     void *context);
-/*
- * The disk has another size now, and the pipeline takes requests up to there.
- * Who connects or asks sees it; who is connected already may use it.
- */
-void nbd_export_set_size(struct nbd_export *export, uint64_t size_bytes);
 /* Only when stop's done() was called. NULL is fine. */
 void nbd_export_destroy(struct nbd_export *export);
 

@@ -172,12 +172,21 @@ static void deadline_expired(struct loop_timer *timer)
 			       connection->export->linger_timeout_ns);
 }
 
+void nbd_connection_resume(struct nbd_connection *connection)
+{
+	if (!connection->starved)
+		return;
+	/* What it does while it waits is to watch; that goes on when it ends.
+	 */
+	if (connection->receiving)
+		loop_cancel(connection->loop, &connection->receive_io);
+	else
+		nbd_receive_advance(connection);
+}
+
 static void retry_expired(struct loop_timer *timer)
 {
-	struct nbd_connection *connection = timer->owner;
-
-	if (connection->starved)
-		nbd_receive_advance(connection);
+	nbd_connection_resume(timer->owner);
 }
 
 static void transmission_begin(struct nbd_connection *connection)
@@ -305,7 +314,6 @@ int nbd_connection_create(struct nbd_export *export, int fd)
 	}
 	connection->export = export;
 	connection->loop = export->loop;
-	connection->pipeline = export->pipeline;
 	connection->fd = fd;
 	connection->number = (uint32_t) export->counts.connections;
 	connection->deadline.expired = deadline_expired;

@@ -57,14 +57,13 @@ struct nbd_connection {
 	struct nbd_export *export;
 	struct list node; /* in the export's connections */
 	struct loop *loop;
-	struct pipeline *pipeline;
 	int fd;
 	uint32_t number; /* for people */
 
 	bool transmission; /* the handshake is over */
 	bool closing; /* nothing more is read */
 	bool broken; /* nothing more is sent either */
-	bool receiving;
+	bool receiving; /* or watches for the client's end meanwhile */
 	bool sending;
 	bool shrinking;
 	/* A request waits: in staging for slot or memory, as `incoming` for a
@@ -112,6 +111,8 @@ struct nbd_connection {
 int nbd_connection_create(struct nbd_export *export, int fd);
 /* Reads no more; answers what is in flight, then closes. */
 void nbd_connection_finish(struct nbd_connection *connection);
+/* There is a pipeline again. */
+void nbd_connection_resume(struct nbd_connection *connection);
 /* Hangs up; what is in flight ends unheard. @complaint: NULL, or for the log */
 void nbd_connection_break(struct nbd_connection *connection,
 			  const char *complaint);

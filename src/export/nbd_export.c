@@ -3,8 +3,10 @@
  * nbd_export.c - the NBD server of a disk: its socket, clients and end.
  *
  * Runs on the loop, but for nbd_export_create(). What it offers is fixed when
- * it is made, but for the size. Connections and handshakes point to the terms,
- * so a new size holds for all of them at once.
+ * it is made, but for the size.
+ *
+ * Parking asks nothing of the connections: they look whether there is a
+ * pipeline when a request is whole, and what is in flight ends by itself.
  */
 #include "nbd_export.h"
 
@@ -47,6 +49,27 @@ static uint16_t offered_flags(bool read_only)
 		flags |= NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES |
 			 NBD_FLAG_SEND_FAST_ZERO;
 	return (uint16_t)flags;
+}
+
+static uint32_t in_flight(const struct nbd_export *export)
+{
+	uint32_t count = 0;
+
+	list_for_each (node, &export->connections)
+		count += list_entry(node, struct nbd_connection, node)
+				 ->in_flight;
+	return count;
+}
+
+static void park_advance(struct loop_deferred *deferred)
+{
+	struct nbd_export *export = deferred->owner;
+
+	if (!export->parking || in_flight(export) > 0)
+		return;
+	export->parking = false;
+	export->pipeline = NULL;
+	export->park_done(export->park_context);
 }
 
 /* Ends the stop when nothing is left to wait for. */
@@ -210,6 +233,8 @@ int nbd_export_create(struct loop *loop, struct pipeline *pipeline,
 	list_init(&export->connections);
 	export->accept_retry.expired = accept_retry_expired;
 	export->accept_retry.owner = export;
+	export->park.run = park_advance;
+	export->park.owner = export;
 	export->stopped.run = stop_ended;
 	export->stopped.owner = export;
 	apply_options(export, options);
@@ -229,6 +254,27 @@ int nbd_export_create(struct loop *loop, struct pipeline *pipeline,
 	return 0;
 }
 
+void nbd_export_park(struct nbd_export *export, void (*done)(void *context),
+		     void *context)
+{
+	assert(nbd_export_serves(export) && !export->stopping);
+	export->parking = true;
+	export->park_done = done;
+	export->park_context = context;
+	loop_defer(export->loop, &export->park);
+}
+
+void nbd_export_unpark(struct nbd_export *export, struct pipeline *pipeline)
+{
+	assert(!export->pipeline && !export->stopping);
+	export->pipeline = pipeline;
+	for (unsigned int i = 0; i < NBD_EXPORT_NAMES; i++)
+		export->terms[i].size_bytes = pipeline_size_bytes(pipeline);
+	list_for_each (node, &export->connections)
+		nbd_connection_resume(
+			list_entry(node, struct nbd_connection, node));
+}
+
 void nbd_export_stop(struct nbd_export *export, void (*done)(void *context),
 		     void *context)
 {
@@ -237,6 +283,8 @@ void nbd_export_stop(struct nbd_export *export, void (*done)(void *context),
 	export->stop_done = done;
 	export->stop_context = context;
 	unlink(export->socket_path);
+	/* What it waits for are the same requests. */
+	export->parking = false;
 	loop_timer_cancel(export->loop, &export->accept_retry);
 	if (export->accepting)
 		loop_cancel(export->loop, &export->accept_io);
@@ -256,26 +304,16 @@ void nbd_export_destroy(struct nbd_export *export)
 	free(export);
 }
 
-void nbd_export_set_size(struct nbd_export *export, uint64_t size_bytes)
-{
-	for (unsigned int i = 0; i < NBD_EXPORT_NAMES; i++)
-		export->terms[i].size_bytes = size_bytes;
-}
-
 json_t *nbd_export_stats(const struct nbd_export *export)
 {
 	const struct nbd_counts *counts = &export->counts;
-	uint32_t in_flight = 0;
 
-	list_for_each (node, &export->connections)
-		in_flight += list_entry(node, struct nbd_connection, node)
-				     ->in_flight;
 	return json_pack(
 		"{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "socket",
 		export->socket_path, "name", export->name, "read_only_name",
 		export->read_only_name, "connections",
 		(json_int_t) export->connection_count, "in_flight",
-		(json_int_t)in_flight, "connections_total",
+		(json_int_t)in_flight(export), "connections_total",
 		(json_int_t)counts->connections, "connections_refused",
 		(json_int_t)counts->connections_refused, "connections_broken",
 		(json_int_t)counts->connections_broken, "reply_errors",

@@ -23,7 +23,7 @@ struct nbd_counts {
 
 struct nbd_export {
 	struct loop *loop;
-	struct pipeline *pipeline;
+	struct pipeline *pipeline; /* NULL: parked */
 	struct nbd_terms terms[NBD_EXPORT_NAMES]; /* the default first */
 	char name[NBD_NAME_BYTES_MAX + 1];
 	char read_only_name[NBD_NAME_BYTES_MAX + 1];
@@ -35,6 +35,7 @@ struct nbd_export {
 
 	int listen_fd;
 	bool accepting;
+	bool parking;
 	bool stopping;
 	struct loop_io accept_io;
 	struct loop_timer accept_retry;
@@ -42,6 +43,10 @@ struct nbd_export {
 	unsigned int connection_count;
 	struct nbd_counts counts;
 	uint64_t complained_ns; /* when a client was last logged */
+
+	struct loop_deferred park;
+	void (*park_done)(void *context);
+	void *park_context;
 
 	struct loop_deferred stopped;
 	void (*stop_done)(void *context);
@@ -55,6 +60,17 @@ struct nbd_export {
  * second: a client can't fill the log. */
 void nbd_export_complain(struct nbd_export *export, uint32_t connection,
 			 const char *complaint);
+/* Whether a request may be given to the pipeline now. */
+static inline bool nbd_export_serves(const struct nbd_export *export)
+{
+	return export->pipeline && !export->parking;
+}
+/* A request that was the pipeline's is not any more. */
+static inline void nbd_export_progressed(struct nbd_export *export)
+{
+	if (export->parking)
+		loop_defer(export->loop, &export->park);
+}
 /* A connection is gone. */
 void nbd_export_connection_gone(struct nbd_export *export);
 

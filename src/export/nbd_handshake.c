@@ -130,6 +130,7 @@ static enum nbd_handshake_step transmit(struct nbd_handshake *handshake,
 					const struct nbd_terms *terms)
 {
 	handshake->session.terms = terms;
+	handshake->session.size_bytes = terms->size_bytes;
 	if (handshake->contexts_of != terms)
 		handshake->session.contexts = 0;
 	return NBD_HANDSHAKE_TRANSMIT;

@@ -130,7 +130,7 @@ enum nbd_error {
 
 /* What an export offers under one name to every client. */
 struct nbd_terms {
-	uint64_t size_bytes; /* may change while clients are connected */
+	uint64_t size_bytes; /* for who asks now; a session has its own */
 	uint16_t flags; /* NBD_FLAG_HAS_FLAGS ... */
 	const char *name; /* at most NBD_NAME_BYTES_MAX */
 	const char *description; /* likewise */
@@ -139,6 +139,7 @@ struct nbd_terms {
 /* What one client has negotiated. */
 struct nbd_session {
 	const struct nbd_terms *terms; /* of the name that it chose */
+	uint64_t size_bytes; /* that it was told: the disk may have grown */
 	bool structured_replies;
 	uint8_t contexts; /* NBD_CONTEXT_BIT()s that it may ask about */
 };

@@ -3,8 +3,8 @@
  * nbd_receive.c - turns the bytes of a client into requests.
  *
  * Runs on the loop. At most one receive is under way, and none while the
- * connection's slots or memory are used up: the client then waits in its own
- * send().
+ * connection's slots or memory are used up, or the export is parked: the client
+ * then waits in its own send().
  *
  * The payload of a write is received where the pipeline wants it. To keep it
  * from being staged, a receive asks for no more than one head behind a payload
@@ -12,6 +12,7 @@
  * Payload that was staged all the same is copied, and counted.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "nbd_connection.h"
@@ -139,8 +140,9 @@ static void completed(struct pipeline_request *pipeline_request, int status)
 
 	connection->in_flight--;
 	slot->error = nbd_request_error(&slot->request, status);
-	pipeline_request_put(connection->pipeline, pipeline_request);
+	pipeline_request_put(connection->export->pipeline, pipeline_request);
 	nbd_reply_queue(slot);
+	nbd_export_progressed(connection->export);
 }
 
 static enum forebay_operation operation_of(const struct nbd_request *request)
@@ -191,14 +193,17 @@ static uint32_t memory_of(const struct nbd_request *request)
 	return 0;
 }
 
-/* Returns: false if the pipeline has no request to give. */
+/* Returns: false if there is no pipeline, or it has no request to give. */
 static bool submit(struct nbd_slot *slot)
 {
 	struct nbd_connection *connection = slot->connection;
+	struct pipeline *pipeline = connection->export->pipeline;
 	const struct nbd_request *request = &slot->request;
-	struct pipeline_request *below =
-		pipeline_request_get(connection->pipeline);
+	struct pipeline_request *below;
 
+	if (!nbd_export_serves(connection->export))
+		return false;
+	below = pipeline_request_get(pipeline);
 	if (!below) {
 		/* Perhaps none of ours comes back to wake us. */
 		loop_timer_arm(connection->loop, &connection->retry, RETRY_NS);
@@ -219,7 +224,10 @@ static bool submit(struct nbd_slot *slot)
 	below->done = completed;
 	below->owner = slot;
 	connection->in_flight++;
-	pipeline_submit(connection->pipeline, below);
+	if (connection->payload_copied > 0)
+		pipeline_count_copied(pipeline, connection->payload_copied);
+	connection->payload_copied = 0;
+	pipeline_submit(pipeline, below);
 	return true;
 }
 
@@ -233,10 +241,6 @@ static bool dispatch(struct nbd_connection *connection)
 		nbd_reply_queue(slot);
 		return true;
 	}
-	if (connection->payload_copied > 0)
-		pipeline_count_copied(connection->pipeline,
-				      connection->payload_copied);
-	connection->payload_copied = 0;
 	if (submit(slot))
 		return true;
 	connection->incoming = slot;
@@ -332,12 +336,39 @@ static bool step(struct nbd_connection *connection)
 	return !connection->starved;
 }
 
+static void watched(struct loop_io *io, int events)
+{
+	struct nbd_connection *connection = io->owner;
+
+	connection->receiving = false;
+	if (events >= 0)
+		nbd_connection_break(connection, NULL);
+	nbd_receive_advance(connection);
+	nbd_connection_settle(connection);
+}
+
+/*
+ * Nobody receives while the export is parked, which may be for long: a client
+ * that is gone by then would keep its place.
+ */
+static void watch(struct nbd_connection *connection)
+{
+	connection->receive_io.done = watched;
+	connection->receive_io.owner = connection;
+	connection->receiving = true;
+	/* Only what is always told: that the client has closed its end. */
+	loop_poll(connection->loop, &connection->receive_io, connection->fd, 0);
+}
+
 void nbd_receive_advance(struct nbd_connection *connection)
 {
 	connection->starved = false;
 	while (!connection->closing && step(connection))
 		;
-	if (!connection->closing && !connection->starved &&
-	    !connection->receiving)
+	if (connection->closing || connection->receiving)
+		return;
+	if (!connection->starved)
 		receive(connection);
+	else if (!nbd_export_serves(connection->export))
+		watch(connection);
 }

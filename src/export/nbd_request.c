@@ -30,7 +30,7 @@ uint32_t nbd_request_payload_bytes(const struct nbd_request *request)
 
 /* @outside: what a range beyond the end is called. */
 static enum nbd_error check_range(const struct nbd_request *request,
-				  const struct nbd_terms *terms,
+				  const struct nbd_session *session,
 				  enum nbd_error outside)
 {
 	/* The protocol leaves an empty range undefined. */
@@ -39,20 +39,20 @@ static enum nbd_error check_range(const struct nbd_request *request,
 	if (request->offset % NBD_BLOCK_BYTES_MIN != 0 ||
 	    request->length % NBD_BLOCK_BYTES_MIN != 0)
 		return NBD_EINVAL;
-	if (request->offset > terms->size_bytes ||
-	    request->length > terms->size_bytes - request->offset)
+	if (request->offset > session->size_bytes ||
+	    request->length > session->size_bytes - request->offset)
 		return outside;
 	return NBD_OK;
 }
 
 /* Every change of the disk. */
 static enum nbd_error check_change(const struct nbd_request *request,
-				   const struct nbd_terms *terms,
+				   const struct nbd_session *session,
 				   enum nbd_error outside)
 {
-	if (terms->flags & NBD_FLAG_READ_ONLY)
+	if (session->terms->flags & NBD_FLAG_READ_ONLY)
 		return NBD_EPERM;
-	return check_range(request, terms, outside);
+	return check_range(request, session, outside);
 }
 
 /* FUA is allowed with all of them: the protocol document asks for that. */
@@ -76,33 +76,31 @@ static bool flags_are_known(const struct nbd_request *request,
 enum nbd_error nbd_request_check(const struct nbd_request *request,
 				 const struct nbd_session *session)
 {
-	const struct nbd_terms *terms = session->terms;
-
 	if (!flags_are_known(request, session))
 		return NBD_EINVAL;
 	switch (request->command) {
 	case NBD_COMMAND_READ:
 		if (request->length > NBD_BLOCK_BYTES_MAX)
 			return NBD_EINVAL;
-		return check_range(request, terms, NBD_EINVAL);
+		return check_range(request, session, NBD_EINVAL);
 	case NBD_COMMAND_WRITE:
 		if (request->length > NBD_BLOCK_BYTES_MAX)
 			return NBD_EINVAL;
-		return check_change(request, terms, NBD_ENOSPC);
+		return check_change(request, session, NBD_ENOSPC);
 	case NBD_COMMAND_FLUSH:
 		if (request->offset != 0 || request->length != 0)
 			return NBD_EINVAL;
 		return NBD_OK;
 	case NBD_COMMAND_TRIM:
-		return check_change(request, terms, NBD_EINVAL);
+		return check_change(request, session, NBD_EINVAL);
 	case NBD_COMMAND_CACHE:
-		return check_range(request, terms, NBD_EINVAL);
+		return check_range(request, session, NBD_EINVAL);
 	case NBD_COMMAND_WRITE_ZEROES:
-		return check_change(request, terms, NBD_ENOSPC);
+		return check_change(request, session, NBD_ENOSPC);
 	case NBD_COMMAND_BLOCK_STATUS:
 		if (session->contexts == 0)
 			return NBD_EINVAL;
-		return check_range(request, terms, NBD_EINVAL);
+		return check_range(request, session, NBD_EINVAL);
 	}
 	return NBD_EINVAL;
 }

@@ -8,7 +8,8 @@
  * LENGTH" prints "durable HASH", the CRC32C of what would survive a power loss;
  * "counts" prints counters; "stats" the export's statistics; "release N"
  * completes N held requests; "fail N" makes the next N reads, writes and
- * questions for extents fail; "size N" makes the disk grow to N bytes.
+ * questions for extents fail; "park" parks the export and prints "parked" when
+ * it is; "unpark N" makes the disk grow to N bytes and prints "serving".
  * End of input or SIGTERM stops it in good order.
  */
 #include <errno.h>
@@ -54,6 +55,17 @@ static void stop(struct server *server)
 	memory_pipeline_set_order(server->pipeline, MEMORY_PIPELINE_AT_ONCE);
 	nbd_export_stop(server->export, stopped, server);
 	memory_pipeline_release(server->pipeline, PIPELINE_REQUESTS_MAX);
+}
+
+static void parked(void *context)
+{
+	struct server *server = context;
+
+	/* Asserts that nothing of it is held. */
+	memory_pipeline_set_size(server->pipeline,
+				 pipeline_size_bytes(server->pipeline));
+	printf("parked\n");
+	fflush(stdout);
 }
 
 static void print_durable(struct server *server, uint64_t offset,
@@ -113,10 +125,12 @@ static void obey(struct server *server, const char *line)
 		print_counts(server);
 	else if (strcmp(line, "stats") == 0)
 		print_stats(server);
-	else if (sscanf(line, "size %" SCNu64, &length) == 1) {
+	else if (strcmp(line, "park") == 0)
+		nbd_export_park(server->export, parked, server);
+	else if (sscanf(line, "unpark %" SCNu64, &length) == 1) {
 		memory_pipeline_set_size(server->pipeline, length);
-		nbd_export_set_size(server->export, length);
-		printf("size\n");
+		nbd_export_unpark(server->export, server->pipeline);
+		printf("serving\n");
 	} else if (sscanf(line, "release %u", &count) == 1)
 		printf("released %u\n",
 		       memory_pipeline_release(server->pipeline, count));

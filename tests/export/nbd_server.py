@@ -47,8 +47,9 @@ class Server:
         self.path = path or os.path.join(spawn.folder(test), 's')
         self.popen = subprocess.Popen(
             [PROGRAM, self.path, str(size_bytes), *words],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             preexec_fn=spawn.die_with_parent)
+        self.lines = b''
         test.addCleanup(self.end)
         self.expect('ready')
 
@@ -56,16 +57,28 @@ class Server:
     def uri(self):
         return f'nbd+unix:///memory?socket={self.path}'
 
+    def take_line(self):
+        while b'\n' not in self.lines:
+            ready, _, _ = select.select([self.popen.stdout], [], [], SECONDS)
+            data = os.read(self.popen.stdout.fileno(), 65536) if ready else b''
+            if not data:
+                return ''
+            self.lines += data
+        line, _, self.lines = self.lines.partition(b'\n')
+        return line.decode()
+
     def expect(self, word):
-        ready, _, _ = select.select([self.popen.stdout], [], [], SECONDS)
-        line = self.popen.stdout.readline() if ready else ''
+        line = self.take_line()
         if not line.startswith(word):
             raise RuntimeError(f'server said {line!r}, not {word}')
         return line[len(word):].strip()
 
-    def ask(self, line, word):
-        self.popen.stdin.write(line + '\n')
+    def tell(self, line):
+        self.popen.stdin.write(line.encode() + b'\n')
         self.popen.stdin.flush()
+
+    def ask(self, line, word):
+        self.tell(line)
         return self.expect(word)
 
     def stats(self):

@@ -39,6 +39,7 @@ static const uint16_t commands[] = {
 
 static const struct nbd_session session = {
 	.terms = &terms,
+	.size_bytes = DISK_BYTES,
 	.structured_replies = true,
 	.contexts = 1,
 };
@@ -160,8 +161,14 @@ static void each_command_takes_its_own_flags_and_fua(void **state)
 
 static void what_was_not_negotiated_is_refused(void **state)
 {
-	const struct nbd_session bare = {.terms = &terms};
-	const struct nbd_session other = {.terms = &read_only_terms};
+	const struct nbd_session bare = {
+		.terms = &terms,
+		.size_bytes = DISK_BYTES,
+	};
+	const struct nbd_session other = {
+		.terms = &read_only_terms,
+		.size_bytes = DISK_BYTES,
+	};
 	struct nbd_request read = {.length = 512, .flags = NBD_COMMAND_FLAG_DF};
 	struct nbd_request status = {.command = NBD_COMMAND_BLOCK_STATUS,
 				     .length = 512};
@@ -179,6 +186,7 @@ static void what_was_not_negotiated_is_refused(void **state)
 static void a_read_only_name_permits_no_change(void **state)
 {
 	const struct nbd_session reader = {
+		.size_bytes = DISK_BYTES,
 		.terms = &read_only_terms,
 		.structured_replies = true,
 		.contexts = 1,

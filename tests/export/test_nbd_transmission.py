@@ -11,7 +11,7 @@ import spawn
 import tap
 from nbd_server import (
     ALLOCATION, CACHE, DF, DIRTY, DISCONNECT, EINVAL, EIO, ENOSPC, ENOTSUP,
-    EPERM, FAST, FLUSH, FUA, GO, INFO, MIB, NO_HOLE, READ, REQ_ONE, SECONDS,
+    EPERM, FAST, FLUSH, FUA, GO, MIB, NO_HOLE, READ, REQ_ONE, SECONDS,
     STATUS, STRUCTURED, TRIM, WRITE, ZEROES, Raw, Server, info_bytes,
     option_bytes, request_bytes)
 
@@ -147,26 +147,6 @@ class Requests(unittest.TestCase):
         self.assertEqual(client.call(CACHE, 512, longest), 0)
         self.assertEqual(client.status(512, longest),
                          {number: [(longest, 3)]})
-
-    def test_a_disk_that_grows_is_seen_by_all(self):
-        server = Server(self, MIB)
-        old = Raw(self, server).go()
-        asking = Raw(self, server)
-        size = b'\0\0' + struct.pack('>Q', MIB)
-        self.assertTrue(asking.option(INFO, info_bytes())[0][1]
-                        .startswith(size))
-        self.assertEqual(old.call(WRITE, MIB, 512, payload=bytes(512)), ENOSPC)
-        server.ask(f'size {2 * MIB}', 'size')
-        size = b'\0\0' + struct.pack('>Q', 2 * MIB)
-        for client in (asking, Raw(self, server)):
-            for name in (b'memory', b'memory-ro'):
-                self.assertTrue(client.option(INFO, info_bytes(name))[0][1]
-                                .startswith(size))
-        self.assertEqual(old.call(WRITE, MIB, 512, payload=b'n' * 512), 0)
-        asking.go(b'memory-ro').request(READ, 1, MIB, 512)
-        self.assertEqual(asking.reply(), (1, 0))
-        self.assertEqual(asking.take(512), b'n' * 512)
-        self.assertEqual(old.call(READ, 2 * MIB, 512), EINVAL)
 
     def test_zeroes_longer_than_any_write_are_one_request(self):
         client = self.client()

@@ -10,7 +10,9 @@
  * where BYTE is -1 unless all that was read is the same; "run COUNT LENGTH"
  * writes COUNT times LENGTH bytes, one after the other from the disk's start on
  * and round it again, and prints a "wrote N" after each, N from 1 on: its low
- * byte is what it wrote.
+ * byte is what it wrote. "leave" stops the queue while written pages are
+ * logged, as at the end of a migration, and "return" lets it run again; they
+ * print "done RESULT" when the device has answered.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -75,6 +77,20 @@ static void run_writes(struct front *front, uint64_t count, uint64_t length)
 	}
 }
 
+static int leave(struct front *front)
+{
+	int result = front_log_start(front);
+
+	return result < 0 ? result : front_stop(front);
+}
+
+static int come_back(struct front *front)
+{
+	int result = front_log_stop(front);
+
+	return result < 0 ? result : front_start(front);
+}
+
 static void obey(struct front *front, const char *line)
 {
 	uint64_t offset;
@@ -93,6 +109,10 @@ static void obey(struct front *front, const char *line)
 			 2 &&
 		 length <= DATA_BYTES)
 		run_writes(front, offset, length);
+	else if (strncmp(line, "leave", 5) == 0)
+		printf("done %d\n", leave(front));
+	else if (strncmp(line, "return", 6) == 0)
+		printf("done %d\n", come_back(front));
 	else if (strncmp(line, "flush", 5) == 0)
 		printf("done %d\n",
 		       run_request(front, VIRTIO_BLK_T_FLUSH, 0, 0));
@@ -107,6 +127,7 @@ int main(int argc, char **argv)
 		.queue_count = 1,
 		.queue_size = 16,
 		.data_bytes = DATA_BYTES,
+		.log = true,
 	};
 	struct front *front;
 	char line[128];
