@@ -77,15 +77,17 @@ static int note(struct agent *agent, struct disk *disk, uint64_t size_bytes,
 	return disk_config_write(agent, disk, &caches, problem);
 }
 
-/* Whether nothing has happened that the disk's old size contradicts. */
+/*
+ * Whether nothing contradicts what the process has said: that it goes on with
+ * the size before.
+ */
 static bool is_as_before(const struct disk *disk, uint64_t before_bytes)
 {
 	const char *path = disk_image_path(disk);
 	uint64_t bytes = 0;
 
 	/* We never make an export larger. */
-	return !path ||
-	       (image_size(path, &bytes) == 0 && bytes == before_bytes);
+	return !path || image_size(path, &bytes) < 0 || bytes == before_bytes;
 }
 
 static int fail(struct agent *agent, struct disk *disk, uint64_t before_bytes,
@@ -135,13 +137,18 @@ static int ask(struct agent *agent, struct disk *disk, uint64_t before_bytes,
 	return note(agent, disk, disk->size_bytes, false, problem);
 }
 
-/* The next process grows a file; all else must have the size already. */
-static int check_closed(const struct disk *disk, uint64_t size_bytes,
-			struct problem *problem)
+/*
+ * A process grows a file; all else must have the size already. The process of
+ * an open disk knows its server better than we do.
+ */
+static int check_backend(const struct disk *disk, uint64_t size_bytes,
+			 struct problem *problem)
 {
 	const char *path = disk_image_path(disk);
 	uint64_t bytes = 0;
 
+	if (!path && disk->desired == DISK_DESIRED_OPEN)
+		return 0;
 	if (!path)
 		return remote_image_adopt(disk->backend, size_bytes, &bytes,
 					  problem);
@@ -183,7 +190,7 @@ int disk_resize(struct agent *agent, const char *reference, const json_t *body,
 	if (disk.desired == DISK_DESIRED_OPEN && disk.grows &&
 	    size_bytes != before_bytes)
 		return refuse_busy(problem, &disk);
-	result = check_closed(&disk, size_bytes, problem);
+	result = check_backend(&disk, size_bytes, problem);
 	if (result == 0)
 		result = note(agent, &disk, size_bytes, true, problem);
 	if (result < 0)

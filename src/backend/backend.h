@@ -100,6 +100,8 @@ struct backend_info {
 	enum backend_late_writes late_writes;
 	enum backend_sidecar sidecar;
 	bool volatile_cache; /* a flush is needed for durability */
+	/* Its size is for others to change: it may have grown already. */
+	bool resized_elsewhere;
 };
 
 /* How it is now. */

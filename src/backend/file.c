@@ -152,6 +152,7 @@ static void fill_info(struct file *file)
 	struct backend_info *info = &file->backend.info;
 
 	info->volatile_cache = true;
+	info->resized_elsewhere = file->block_device;
 	info->late_writes = BACKEND_LATE_WRITES_IMPOSSIBLE;
 	info->sidecar = file->block_device ? BACKEND_SIDECAR_BY_UUID
 					   : BACKEND_SIDECAR_BESIDE;

@@ -62,6 +62,7 @@ static void fill_info(struct nbd *nbd)
 	const struct nbd_facts *facts = &nbd->facts;
 
 	info->size_bytes = facts->size_bytes;
+	info->resized_elsewhere = true;
 	info->alignment_bytes = NBD_SECTOR_BYTES;
 	info->late_writes = BACKEND_LATE_WRITES_POSSIBLE;
 	info->sidecar = BACKEND_SIDECAR_BY_UUID;

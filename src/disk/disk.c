@@ -385,7 +385,9 @@ static void on_progress(void *owner, const char *reason)
 	struct disk *disk = owner;
 
 	disk_set_reason(disk, reason);
-	log_info("opening: %s", reason);
+	/* Tried again every second, and for long if it must be. */
+	if (disk->state != DISK_RESIZING)
+		log_info("opening: %s", reason);
 	/* One that was parked is parked again if it dies before it is open. */
 	if (disk->state == DISK_OPENING)
 		status_pipe_opening(disk->status_fd, reason);
@@ -493,5 +495,6 @@ bool disk_release(struct disk *disk)
 	assert(disk->state == DISK_ENDED);
 	control_server_destroy(disk->control);
 	disk->control = NULL;
-	return !disk->pipeline && !disk->half_open;
+	return !disk->pipeline && !disk->half_open && !disk->vhost_user &&
+	       !disk->nbd;
 }

@@ -21,7 +21,7 @@
  *   HANDED_OVER   parked: the VM has left
  *   TAKING_OVER   a queue runs here: the pipeline opens, as in OPENING
  *   HANDING_OVER  the VM has stopped here: drains and closes the pipeline
- *   RESIZING      the pipeline closes and opens again
+ *   RESIZING      the pipeline closes and opens again, or waits until it can
  */
 #ifndef FOREBAY_DISK_DISK_H
 #define FOREBAY_DISK_DISK_H
@@ -88,7 +88,10 @@ struct disk {
 	struct loop_timer handover_retry;
 
 	/* resize.c's */
-	uint64_t resize_bytes;
+	uint64_t resize_bytes; /* wanted */
+	uint64_t before_bytes;
+	struct loop_timer resize_retry;
+	struct error resize_waits; /* why neither size opens, as last logged */
 	struct error resize_error;
 	void (*resized)(void *context, const struct error *error);
 	void *resize_context;

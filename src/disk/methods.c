@@ -211,8 +211,9 @@ static void close_run(void *owner, struct control_call *call,
 	pending->call = call;
 	status = disk_close(disk, json_is_true(drain), on_closed, pending);
 	if (status < 0) {
-		control_fail(call, status, "disk %s is %s", disk->config->name,
-			     disk_state_name(disk->state));
+		control_fail(call, status, "disk %s is %s%s%s",
+			     disk->config->name, disk_state_name(disk->state),
+			     disk->reason[0] ? ": " : "", disk->reason);
 		free(pending);
 	}
 }

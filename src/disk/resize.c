@@ -6,7 +6,9 @@
  * pipeline is closed and opened again with the new size, and the guest is told.
  * NBD's clients aren't: who connects from then on sees it.
  * The backend grows while the pipeline opens, durably and before anything
- * relies on it. If that fails the pipeline opens with the size that it had.
+ * relies on it. If that fails the pipeline opens with the size that it had. If
+ * that fails as well, because the backend is away, clients wait and both are
+ * tried again, so that the size is one of the two and the backend's.
  *
  * forebayd has noted the new size before it asks (`grow` in the configuration),
  * so a process that is killed in the middle is followed by one that goes on.
@@ -18,11 +20,13 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "clock.h"
 #include "disk_private.h"
 #include "log.h"
-#include "status_pipe.h"
 
 #define SECTOR_BYTES 512u
+/* Before a backend that could be opened in neither size is tried again. */
+#define RETRY_NS (1 * NS_PER_SECOND)
 
 static void answer(struct disk *disk)
 {
@@ -49,34 +53,55 @@ static void serve_again(struct disk *disk, struct pipeline *pipeline)
 
 static void reopen(struct disk *disk, uint64_t size_bytes);
 
+static void try_again(struct loop_timer *timer)
+{
+	struct disk *disk = timer->owner;
+
+	reopen(disk, disk->resize_bytes);
+}
+
+/*
+ * Neither size can be opened: the backend is away, or somebody took its lock
+ * when it was free for a moment. Nothing is lost, and whoever is connected
+ * waits as for a disk that hangs, until one of the two sizes opens.
+ */
+static void wait(struct disk *disk, const struct error *error)
+{
+	if (strcmp(disk->resize_waits.message, error->message) != 0)
+		log_error("disk %s can't be opened again, its clients wait: %s",
+			  disk->config->name, error->message);
+	disk->resize_waits = *error;
+	disk_set_reason(disk, error->message);
+	disk->resize_retry.expired = try_again;
+	disk->resize_retry.owner = disk;
+	loop_timer_arm(disk->loop, &disk->resize_retry, RETRY_NS);
+}
+
 static void on_reopened(struct pipeline_open_request *request, int status,
 			struct pipeline *pipeline, const struct error *error)
 {
 	struct disk *disk = request->owner;
-	uint64_t before_bytes = disk->resize_bytes;
 
 	disk->half_open = false;
-	if (status < 0 && disk->size_bytes != before_bytes) {
-		disk->resize_error = *error;
-		reopen(disk, before_bytes);
+	if (status == 0) {
+		serve_again(disk, pipeline);
 		return;
 	}
-	if (status < 0) {
-		log_error("disk %s can't be opened again: %s",
-			  disk->config->name, error->message);
-		status_pipe_failed(disk->status_fd, error->message);
-		disk->resize_error = *error;
-		answer(disk);
-		disk_end(disk, 1);
+	if (disk->size_bytes == disk->before_bytes) {
+		wait(disk, error);
 		return;
 	}
-	serve_again(disk, pipeline);
+	disk->resize_error = *error;
+	reopen(disk, disk->before_bytes);
 }
 
 static void reopen(struct disk *disk, uint64_t size_bytes)
 {
-	bool grow = size_bytes > disk->resize_bytes;
+	bool grow = size_bytes > disk->before_bytes;
 
+	/* What went wrong with the larger one is told if the other opens. */
+	if (grow)
+		disk->resize_error = (struct error){0};
 	disk->size_bytes = size_bytes;
 	disk_open_pipeline(disk, grow, on_reopened);
 }
@@ -84,15 +109,12 @@ static void reopen(struct disk *disk, uint64_t size_bytes)
 static void on_closed(void *context, int status)
 {
 	struct disk *disk = context;
-	uint64_t wanted_bytes = disk->resize_bytes;
 
 	disk->pipeline = NULL;
 	if (status < 0)
 		log_error("disk %s closed with an error: %s",
 			  disk->config->name, strerror(-status));
-	/* From here on it is the size to go back to. */
-	disk->resize_bytes = disk->size_bytes;
-	reopen(disk, wanted_bytes);
+	reopen(disk, disk->resize_bytes);
 }
 
 /* Nothing can be closed under requests that the exports gave up. */
@@ -149,7 +171,9 @@ int disk_resize(struct disk *disk, uint64_t size_bytes,
 	disk->resized = resized;
 	disk->resize_context = context;
 	disk->resize_bytes = size_bytes;
+	disk->before_bytes = disk->size_bytes;
 	disk->resize_error = (struct error){0};
+	disk->resize_waits = (struct error){0};
 	if (size_bytes == disk->size_bytes) {
 		answer(disk);
 		return 0;

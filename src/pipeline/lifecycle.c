@@ -170,6 +170,10 @@ static int check_backend(struct pipeline *pipeline,
 	char actual[SIZE_TEXT_BYTES];
 	char known[SIZE_TEXT_BYTES];
 
+	/* Who makes a device larger and then the disk wants both to live on
+	 * in between. */
+	if (info->resized_elsewhere && info->size_bytes > opening->size_bytes)
+		return 0;
 	if (info->size_bytes != opening->size_bytes)
 		return error_set(&pipeline->error, -EINVAL,
 				 "disk %s is %s, but its backend %s is %s: "

@@ -7,6 +7,7 @@ A whole host; NBD clients that check every byte stand for the VM.
 import os
 import random
 import signal
+import subprocess
 import unittest
 
 import nbd
@@ -158,6 +159,44 @@ class Life(unittest.TestCase):
                                                     '--size', '32MiB'))
         self.assertEqual(self.host.disk('d1')['size_bytes'], SIZE_MIB * MIB)
         self.host.cli('disk', 'resize', 'd1', '--size', f'{SIZE_MIB}MiB')
+
+    def test_a_block_device_grows_before_its_disk(self):
+        backing = os.path.join(self.work, 'backing')
+        with open(backing, 'wb') as file:
+            file.truncate(SIZE_MIB * MIB)
+        device = self.loop_device(backing)
+        self.host.cli('disk', 'create', 'd1', '--backend', device)
+        self.host.cli('disk', 'open', 'd1')
+        before = self.host.disk('d1')
+        handle = self.connected()
+        handle.pwrite(b'b' * 4096, 0)
+        error = self.refused('disk', 'resize', 'd1', '--size', '96MiB')
+        self.assertIn(f'is a block device of {SIZE_MIB * MIB} bytes', error)
+        self.assertIn('resize the device first', error)
+        os.truncate(backing, 96 * MIB)
+        subprocess.run(['losetup', '-c', device], check=True)
+        # It has a life in between.
+        self.host.kill_disk('d1')
+        self.assertEqual(self.host.disk('d1')['size_bytes'],
+                         before['size_bytes'])
+        self.host.cli('disk', 'resize', 'd1', '--size', '96MiB')
+        handle = self.connected()
+        self.assertEqual(handle.get_size(), 96 * MIB)
+        self.assertEqual(handle.pread(4096, 0), b'b' * 4096)
+        handle.pwrite(b'e' * 4096, 96 * MIB - 4096)
+        handle.flush()
+        self.host.cli('disk', 'close', 'd1')
+
+    def loop_device(self, path):
+        done = subprocess.run(['losetup', '-f', '--show', path], text=True,
+                              capture_output=True, check=False)
+        if done.returncode != 0:
+            self.skipTest('no loop device can be made here')
+        device = done.stdout.strip()
+        # Cleanups run from the last to the first.
+        self.addCleanup(subprocess.run, ['losetup', '-d', device], check=True)
+        self.addCleanup(self.host.stop)
+        return device
 
     def test_a_process_that_dies_before_it_grows_is_followed_by_one_that_does(
             self):
