@@ -195,6 +195,13 @@ static json_t *view_dirty(const struct view *view, const json_t *stats)
 	return json_null();
 }
 
+static json_t *view_sandbox(const json_t *stats)
+{
+	json_t *layers = json_object_get(stats, "sandbox");
+
+	return layers ? json_incref(layers) : json_null();
+}
+
 /* Requests that an export gave up, and exports that can't do that. */
 static void find_stuck(struct view *view, const json_t *stats)
 {
@@ -249,7 +256,7 @@ static json_t *render(struct agent *agent, struct view *view)
 	find_stuck(view, stats);
 	return json_pack(
 		"{s:O, s:O, s:O, s:O, s:O, s:O, s:s, s:s?, s:o, s:i, s:o, s:o, "
-		"s:o, s:b, s:i, s:i, s:O?}",
+		"s:o, s:b, s:i, s:i, s:O?, s:o}",
 		"id", json_object_get(disk, "id"), "name",
 		json_object_get(disk, "name"), "size_bytes",
 		json_object_get(disk, "size_bytes"), "backend",
@@ -264,7 +271,8 @@ static json_t *render(struct agent *agent, struct view *view)
 		json_is_true(json_object_get(disk, "read_only")),
 		"device_revision", (int)disk_device_revision(disk), "queues",
 		(int)disk_queues(disk), "backend_status",
-		json_object_get(stats, "backend"));
+		json_object_get(stats, "backend"), "sandbox",
+		view_sandbox(stats));
 }
 
 /* Fills @views with @disks and asks those that run. */

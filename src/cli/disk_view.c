@@ -215,6 +215,26 @@ static void add_backend_status(struct table *table, const json_t *status)
 		table_pair(table, "  requests waiting", UNIT_COUNT, waiting);
 }
 
+/* What the process has given up, in the order of the API. */
+static void add_sandbox(struct table *table, const json_t *layers)
+{
+	json_t *words = NULL;
+
+	for (size_t i = 0; i < json_array_size(layers); i++) {
+		const char *layer =
+			json_string_value(json_array_get(layers, i));
+		json_t *longer = json_sprintf(
+			"%s%s%s", words ? json_string_value(words) : "",
+			words ? ", " : "", layer ? layer : "?");
+
+		json_decref(words);
+		words = longer;
+	}
+	if (words)
+		table_pair(table, "Sandbox", UNIT_TEXT, words);
+	json_decref(words);
+}
+
 int disk_view_show(const json_t *disk)
 {
 	struct table *table = table_create_pairs();
@@ -237,6 +257,7 @@ int disk_view_show(const json_t *disk)
 	add_device(table, disk);
 	add_exports(table, json_object_get(disk, "exports"));
 	table_pair(table, "Process", UNIT_TEXT, json_object_get(disk, "pid"));
+	add_sandbox(table, json_object_get(disk, "sandbox"));
 	table_pair(table, "Restarts", UNIT_COUNT,
 		   json_object_get(disk, "restarts"));
 	return table_finish(table);

@@ -48,11 +48,12 @@ DISK = {
              'reason': None},
     'dirty_bytes': 5 << 20,
     'read_only': False, 'device_revision': 2, 'queues': 16,
+    'sandbox': ['own-user', 'no-capabilities', 'ring-limits'],
 }
 
 CLOSED = {**DISK, 'desired': 'closed', 'state': 'closed', 'pid': None,
           'mode': {'requested': None, 'actual': None, 'reason': None},
-          'policy': None, 'dirty_bytes': 0, 'name': 'd2'}
+          'policy': None, 'dirty_bytes': 0, 'name': 'd2', 'sandbox': None}
 
 STATS = {
     'requests': {

@@ -359,7 +359,8 @@ class Disks(CliTest):
                      r'Policy +gold', r'Mode actual +write-back',
                      r'vhost-user-blk +/r/run/disks/6b/vhost-user-blk.sock',
                      r'nbd +nbd\+unix:///d1\?socket=/r/run/disks/6b/nbd.sock',
-                     r'Restarts +1'):
+                     r'Restarts +1',
+                     r'Sandbox +own-user, no-capabilities, ring-limits'):
             self.assertRegex(shown, f'(?m)^{line}$')
 
     def test_a_name_is_escaped_in_the_path(self):

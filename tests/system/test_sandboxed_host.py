@@ -68,7 +68,9 @@ class SandboxedHost(unittest.TestCase):
             self.assertEqual(bytes(handle.pread(4096, 0)), b'x' * 4096)
             handle.shutdown()
             self.assertLessEqual({'own-user', 'no-capabilities'},
-                                 set(self.host.stats(name)['sandbox']))
+                                 set(disk['sandbox']))
+            self.assertEqual(self.host.stats(name)['sandbox'],
+                             disk['sandbox'])
         self.assertEqual(len(users), 2)
         self.assertNotIn('0', users)
 
@@ -103,9 +105,14 @@ class SandboxedHost(unittest.TestCase):
         self.start('--disk-user', 'none')
         disk = self.open('d1')
         self.assertEqual(set(self.users(disk)), {'0'})
-        layers = self.host.stats('d1')['sandbox']
+        layers = disk['sandbox']
         self.assertNotIn('own-user', layers)
         self.assertIn('no-capabilities', layers)
+        self.assertRegex(self.host.cli('disk', 'show', 'd1'),
+                         r'Sandbox +' + ', '.join(layers))
+        self.host.cli('disk', 'close', 'd1')
+        self.assertIsNone(self.host.disk('d1')['sandbox'])
+        self.assertNotIn('Sandbox', self.host.cli('disk', 'show', 'd1'))
 
     def test_a_folder_that_others_cannot_enter_is_warned_of(self):
         os.chmod(self.work, 0o700)
