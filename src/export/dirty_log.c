@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "memory_fault.h"
 #include "vhost_user_protocol.h"
 
 int dirty_log_map(struct dirty_log *log, int fd, uint64_t offset,
@@ -17,6 +18,7 @@ int dirty_log_map(struct dirty_log *log, int fd, uint64_t offset,
 	struct stat status;
 	uint64_t end;
 	void *map;
+	int result;
 
 	if (bytes == 0 || __builtin_add_overflow(offset, bytes, &end))
 		return -EINVAL;
@@ -29,6 +31,11 @@ int dirty_log_map(struct dirty_log *log, int fd, uint64_t offset,
 		   (off_t)start);
 	if (map == MAP_FAILED)
 		return -errno;
+	result = memory_fault_watch(map, end - start, &log->lost);
+	if (result < 0) {
+		munmap(map, end - start);
+		return result;
+	}
 	dirty_log_unmap(log);
 	log->map = map;
 	log->map_bytes = end - start;
@@ -39,8 +46,10 @@ int dirty_log_map(struct dirty_log *log, int fd, uint64_t offset,
 
 void dirty_log_unmap(struct dirty_log *log)
 {
-	if (log->map)
+	if (log->map) {
+		memory_fault_forget(log->map);
 		munmap(log->map, log->map_bytes);
+	}
 	log->map = NULL;
 	log->bits = NULL;
 	log->bytes = 0;

@@ -8,11 +8,14 @@
  * atomically, and after what they announce was written.
  *
  * A log that doesn't reach over all memory is refused (vhost_handlers.c); what
- * would still be marked beyond its end is left out.
+ * would still be marked beyond its end is left out. A VMM that truncates the
+ * file later takes the log away: `lost` is set then, for good, and marks go
+ * nowhere.
  */
 #ifndef FOREBAY_EXPORT_DIRTY_LOG_H
 #define FOREBAY_EXPORT_DIRTY_LOG_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,11 +27,12 @@ struct dirty_log {
 	uint64_t bytes;
 	void *map;
 	size_t map_bytes;
+	volatile sig_atomic_t lost;
 };
 
 /*
  * Maps @bytes at @offset of the file @fd, which stays the caller's, in place
- * of the log that there was.
+ * of the log that there was. @log stays where it is until it is unmapped.
  * Returns: 0, -EINVAL if the file is too short for it, or an errno of mmap.
  */
 int dirty_log_map(struct dirty_log *log, int fd, uint64_t offset,

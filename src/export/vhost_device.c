@@ -136,7 +136,7 @@ bool vhost_device_writes_back(const struct vhost_device *device)
 
 bool vhost_device_memory_lost(const struct vhost_device *device)
 {
-	return device->shared.memory.lost;
+	return vhost_shared_lost(&device->shared);
 }
 
 unsigned int vhost_device_started_queues(const struct vhost_device *device)

@@ -71,8 +71,9 @@ static void queue_break(struct vhost_queue *queue, const char *reason)
 }
 
 /*
- * The VMM took memory back, and what is read there are zeros. The connection
- * ends, for all queues; it says so, once.
+ * The VMM took memory back, and what is read there are zeros; or its log, and
+ * what it doesn't know of would be lost in its migration. The connection ends,
+ * for all queues; it says so, once.
  */
 static void queue_lose(struct vhost_queue *queue)
 {
@@ -122,7 +123,7 @@ static void publish_deferred(struct loop_deferred *deferred)
 	struct vhost_queue *queue = deferred->owner;
 
 	queue_publish(queue);
-	if (queue->in_flight == 0 || queue->shared->memory.lost)
+	if (queue->in_flight == 0 || vhost_shared_lost(queue->shared))
 		queue->shared->progress(queue->shared);
 }
 
@@ -177,7 +178,7 @@ static bool queue_step(struct vhost_queue *queue)
 	uint16_t head;
 	int result = queue_look(queue);
 
-	if (queue->shared->memory.lost) {
+	if (vhost_shared_lost(queue->shared)) {
 		queue_lose(queue);
 		return false;
 	}
@@ -196,7 +197,7 @@ static bool queue_step(struct vhost_queue *queue)
 		result = vhost_request_begin(queue, head, request);
 	if (result < 0)
 		pipeline_request_put(pipeline, request);
-	if (queue->shared->memory.lost)
+	if (vhost_shared_lost(queue->shared))
 		queue_lose(queue);
 	else if (result < 0)
 		queue_break(queue, "the guest made a malformed request");
@@ -230,7 +231,8 @@ static bool queue_arm(struct loop_poller *poller)
 	work = virtqueue_arm(&queue->ring);
 	if (queue->shared->log.active)
 		vhost_log_event(queue);
-	return work;
+	/* The next step ends it: perhaps nobody kicks any more. */
+	return work || vhost_shared_lost(queue->shared);
 }
 
 static void queue_disarm(struct loop_poller *poller)

@@ -67,6 +67,12 @@ struct vhost_shared {
 	struct virtqueue_chain chain; /* the one being looked at */
 };
 
+/* The VMM took something back that it had shared: its connection ends. */
+static inline bool vhost_shared_lost(const struct vhost_shared *shared)
+{
+	return shared->memory.lost || shared->log.lost;
+}
+
 struct vhost_queue {
 	struct vhost_shared *shared;
 	unsigned int index;

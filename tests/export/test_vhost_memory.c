@@ -27,6 +27,13 @@ static int setup(void **state)
 	return 0;
 }
 
+static int setup_packed(void **state)
+{
+	setup(state);
+	((struct server *)*state)->packed = true;
+	return 0;
+}
+
 /* A device doesn't wait for long for requests that don't end. */
 static int setup_hurried(void **state)
 {
@@ -36,6 +43,13 @@ static int setup_hurried(void **state)
 	server.stop_deadline_ms = 100;
 	server_start(&server);
 	*state = &server;
+	return 0;
+}
+
+static int setup_hurried_packed(void **state)
+{
+	setup_hurried(state);
+	((struct server *)*state)->packed = true;
 	return 0;
 }
 
@@ -249,21 +263,76 @@ static void an_in_flight_region_that_is_gone_is_only_forgotten(void **state)
 	server_stop(*state);
 }
 
+static struct front *connect_migrating(struct server *server)
+{
+	struct front *front =
+		connect_front(server, &(struct front_options){.log = true});
+
+	assert_int_equal(front_log_start(front), 0);
+	assert_int_equal(transfer(front, 0, VIRTIO_BLK_T_IN, 0,
+				  front_data(front), BLOCK_BYTES),
+			 VIRTIO_BLK_S_OK);
+	return front;
+}
+
+/* All but the log is still there, and the guest gets what it was owed. */
+static void a_log_that_is_gone_ends_the_connection(void **state)
+{
+	struct front *front = connect_migrating(*state);
+	struct iovec data = {front_data(front), BLOCK_BYTES};
+	struct front_completion completion = {.status = 0xff};
+
+	server_set_order(*state, MEMORY_PIPELINE_HELD);
+	submit(front, VIRTIO_BLK_T_IN, &data);
+	front_kick(&front->queues[0]);
+	server_wait_in_flight(*state, 1);
+	assert_int_equal(ftruncate(front->log_fd, 0), 0);
+	server_set_order(*state, MEMORY_PIPELINE_AT_ONCE);
+	server_release(*state, 1);
+	for (unsigned int tries = 2000; front_connected(front) && tries-- > 0;)
+		usleep(10000);
+	assert_int_equal(front_reap(&front->queues[0], &completion, 1), 1);
+	assert_int_equal(completion.status, VIRTIO_BLK_S_OK);
+	wait_disconnected(*state, front);
+	check_served(*state, 0);
+	server_stop(*state);
+}
+
+/* Only the wish for kicks is marked then, by who goes to sleep. */
+static void a_log_that_goes_while_nothing_happens_ends_it_with_a_kick(
+	void **state)
+{
+	struct front *front = connect_migrating(*state);
+
+	assert_int_equal(ftruncate(front->log_fd, 0), 0);
+	kick(front);
+	wait_disconnected(*state, front);
+	check_served(*state, 0);
+	server_stop(*state);
+}
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name)                                                    \
+	cmocka_unit_test_setup_teardown(name, setup, teardown),       \
+	{                                                             \
+		PACKED_NAME(name), name, setup_packed, teardown, NULL \
+	}
+#define HURRIED(name)                                                         \
+	cmocka_unit_test_setup_teardown(name, setup_hurried, teardown),       \
+	{                                                                     \
+		PACKED_NAME(name), name, setup_hurried_packed, teardown, NULL \
+	}
 	const struct CMUnitTest tests[] = {
 		TEST(memory_that_is_gone_when_a_kick_comes_ends_the_connection),
 		TEST(memory_that_goes_while_requests_are_in_flight_ends_them),
-		cmocka_unit_test_setup_teardown(
-			memory_goes_before_its_stuck_requests_are_given_up,
-			setup_hurried, teardown),
-		cmocka_unit_test_setup_teardown(
-			memory_goes_after_its_stuck_requests_were_given_up,
-			setup_hurried, teardown),
+		HURRIED(memory_goes_before_its_stuck_requests_are_given_up),
+		HURRIED(memory_goes_after_its_stuck_requests_were_given_up),
 		TEST(data_that_are_gone_are_not_written_as_zeros),
 		TEST(rings_that_are_gone_end_the_connection),
 		TEST(an_in_flight_region_that_is_gone_is_only_forgotten),
+		TEST(a_log_that_is_gone_ends_the_connection),
+		TEST(a_log_that_goes_while_nothing_happens_ends_it_with_a_kick),
 	};
 
 	return cmocka_run_group_tests_name("vhost_memory", tests, NULL, NULL);

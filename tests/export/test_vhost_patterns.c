@@ -220,6 +220,90 @@ static void a_queue_longer_than_its_in_flight_region_is_refused(void **state)
 	server_stop(*state);
 }
 
+/* Returns: whether the server takes a log of that shape. */
+static bool log_taken(struct front *front, uint64_t bytes, uint64_t offset)
+{
+	const struct vhost_user_log log = {
+		.mmap_bytes = bytes,
+		.mmap_offset = offset,
+	};
+	union vhost_user_payload answer;
+
+	assert_int_equal(front_send(front,
+				    &(struct front_message){
+					    .type = VHOST_USER_SET_LOG_BASE,
+					    .payload = &log,
+					    .bytes = sizeof(log),
+					    .fds = &front->log_fd,
+					    .fd_count = 1,
+				    }),
+			 0);
+	return front_receive(front, VHOST_USER_SET_LOG_BASE, &answer, NULL,
+			     NULL) == 0;
+}
+
+/* Both end a connection, so each has one of its own. */
+static struct front *logging_front(struct server *server)
+{
+	struct front *front =
+		connect_front(server, &(struct front_options){.log = true});
+
+	assert_int_equal(front_log_start(front), 0);
+	return front;
+}
+
+static void refuse_log(struct server *server, uint64_t bytes, uint64_t offset)
+{
+	struct front *front = logging_front(server);
+
+	assert_false(log_taken(front, bytes, offset));
+	front_destroy(front);
+}
+
+static void refuse_ring_log(struct server *server, uint64_t place)
+{
+	struct front *front = logging_front(server);
+	const struct vhost_user_vring_address address = {
+		.flags = VHOST_USER_VRING_LOG,
+		.descriptor = (uintptr_t)front->queues[0].descriptors,
+		.available = (uintptr_t)front->queues[0].available,
+		.used = (uintptr_t)front->queues[0].used,
+		.log = place,
+	};
+
+	assert_int_equal(
+		front_acknowledged(front,
+				   &(struct front_message){
+					   .type = VHOST_USER_SET_VRING_ADDR,
+					   .payload = &address,
+					   .bytes = sizeof(address),
+				   }),
+		-EREMOTEIO);
+	front_destroy(front);
+}
+
+/*
+ * The sum of its size and offset is small when it is cut to 64 bits, and the
+ * file is that large; so is the place of a ring's end in it.
+ */
+static void a_log_around_the_end_of_numbers_is_refused(void **state)
+{
+	static const uint64_t places[] = {UINT64_MAX, UINT64_MAX - 7,
+					  UINT64_MAX - 4095, UINT64_C(1) << 63};
+	struct front *front;
+
+	for (unsigned int i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		refuse_ring_log(*state, places[i]);
+		refuse_log(*state, 4096, places[i]);
+	}
+	/* A page would be mapped for it. */
+	refuse_log(*state, UINT64_MAX - 49, 100);
+	front = plain_front(*state);
+	check_works(front);
+	front_destroy(front);
+	server_stop(*state);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -229,6 +313,7 @@ int main(void)
 		TEST(descriptors_that_no_message_wants_are_closed),
 		TEST(an_in_flight_region_must_hold_what_it_says),
 		TEST(a_queue_longer_than_its_in_flight_region_is_refused),
+		TEST(a_log_around_the_end_of_numbers_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("vhost_patterns", tests, NULL, NULL);
