@@ -89,7 +89,7 @@ static int find_disk(const char *name, struct client *client, bool writes,
 {
 	json_t *disk = NULL, *stats = NULL;
 	const char *state;
-	int result = get(client, name, "", &disk, error);
+	int result = get(client, name, NULL, &disk, error);
 
 	if (result < 0)
 		return result;
@@ -100,7 +100,7 @@ static int find_disk(const char *name, struct client *client, bool writes,
 				   "first",
 				   name, state ? state : "not open", name);
 	if (result == 0)
-		result = get(client, name, "/stats", &stats, error);
+		result = get(client, name, "stats", &stats, error);
 	if (result == 0)
 		result = guard(name, stats, writes, error);
 	if (result == 0)
