@@ -470,6 +470,10 @@ int front_negotiate(struct front *front)
 				    &front->protocol_features);
 	front->features &= wanted_features(&front->options);
 	front->protocol_features &= wanted_protocol_features(&front->options);
+	/* Without a configuration space there is no block device. */
+	if (result == 0 &&
+	    !(front->protocol_features & BIT(VHOST_USER_PROTOCOL_F_CONFIG)))
+		result = -ENODEV;
 	if (result == 0)
 		result = set_number(front, VHOST_USER_SET_PROTOCOL_FEATURES,
 				    front->protocol_features);

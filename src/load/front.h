@@ -140,7 +140,7 @@ void front_destroy(struct front *front);
 
 /* Connects, negotiates and starts all queues. */
 int front_connect(struct front *front);
-/* The parts of that, for tests of the protocol. */
+/* The parts of that, for tests of the protocol. -ENODEV: no block device. */
 int front_dial(struct front *front);
 int front_negotiate(struct front *front);
 int front_start(struct front *front);

@@ -190,6 +190,10 @@ static int refuse(const struct nbd_transport *nbd, int code,
 {
 	const char *why = nbd_get_error();
 
+	if (code == -ETIMEDOUT)
+		return error_set(error, code,
+				 "%s: no answer; is it no NBD server?",
+				 nbd->base.options.address);
 	return error_set(error,
 			 code == -ENOENT || code == -EIO ? -ECONNREFUSED : code,
 			 "%s: NBD: %s", nbd->base.options.address,

@@ -150,6 +150,26 @@ static int refuse(const struct vhost_transport *vhost, int code,
 	case EOPNOTSUPP:
 		return error_set(error, code, "%s: has no packed virtqueues",
 				 path);
+	case EPROTOTYPE:
+	case EPROTO:
+		return error_set(error, -EPROTO,
+				 "%s: whoever listens there doesn't speak "
+				 "vhost-user",
+				 path);
+	case EPIPE:
+	case ECONNRESET:
+		return error_set(error, -ECONNREFUSED,
+				 "%s: hung up before it could be used", path);
+	case ENODEV:
+		return error_set(error, code,
+				 "%s: is a vhost-user device, but no "
+				 "vhost-user-blk one",
+				 path);
+	case ETIMEDOUT:
+		return error_set(error, code,
+				 "%s: no answer; is it no vhost-user device, "
+				 "or does it serve somebody else?",
+				 path);
 	case ENAMETOOLONG:
 		return error_set(error, -EINVAL,
 				 "%s: too long for a socket's path", path);
