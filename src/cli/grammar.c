@@ -281,7 +281,10 @@ static const struct verb bench_verbs[] = {
 			"Give the name of an open disk, or any other server's "
 			"socket or URI. Reads\nunless told otherwise; what "
 			"destroys data needs --destroy-data. ^C ends the\n"
-			"load early and shows what was measured.",
+			"load early, reads back what is to be verified and "
+			"shows what was measured;\na second ^C ends the "
+			"program. forebay-bench(1) explains what -o json "
+			"prints.",
 		.operands = {{"DISK", 0, 1}},
 		.flags = FLAG_BIT(FLAG_VHOST_USER) | FLAG_BIT(FLAG_NBD) |
 			 FLAG_BIT(FLAG_BLOCK_SIZE) | FLAG_BIT(FLAG_DEPTH) |

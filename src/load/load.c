@@ -55,6 +55,7 @@ struct load {
 	uint64_t due_ns; /* of the next one */
 	uint64_t progress_ns; /* when to show it next */
 	uint64_t progress_count; /* requests until then */
+	const volatile sig_atomic_t *stop; /* NULL: nobody may end it now */
 };
 
 bool load_writes(const struct load_options *options)
@@ -258,9 +259,7 @@ static int check_range(const struct load *load, struct error *error)
 
 static bool over(const struct load *load, uint64_t now_ns, uint64_t end_ns)
 {
-	const volatile sig_atomic_t *stop = load->options->stop;
-
-	return now_ns >= end_ns || (stop && *stop);
+	return now_ns >= end_ns || (load->stop && *load->stop);
 }
 
 /* Tries for as long as the server may be away, at least once. */
@@ -587,7 +586,11 @@ static void close_all(struct load *load)
 int load_run(const struct load_options *options, struct load_result *ret_result,
 	     struct error *error)
 {
-	struct load load = {.options = options, .result = ret_result};
+	struct load load = {
+		.options = options,
+		.result = ret_result,
+		.stop = options->stop,
+	};
 	int result;
 
 	assert(options->queue_count <= TRANSPORT_QUEUES_MAX &&
@@ -600,6 +603,8 @@ int load_run(const struct load_options *options, struct load_result *ret_result,
 		result = read_back(&load, error);
 	if (result == 0 && options->seconds > 0)
 		result = run_load(&load, error);
+	/* Who ends the load early still wants to know what became of it. */
+	load.stop = NULL;
 	if (result == 0 && load.journal && options->seconds > 0) {
 		ret_result->read_back_blocks = 0;
 		result = read_back(&load, error);

@@ -59,7 +59,8 @@ struct load_options {
 	uint64_t seed;
 	bool verify;
 	const char *journal_path; /* NULL: in memory */
-	const volatile sig_atomic_t *stop; /* ends the load early; or NULL */
+	const volatile sig_atomic_t *stop; /* ends the load early, not the
+					      reading back; or NULL */
 	void (*progress)(void *context, const struct load_progress *progress);
 	void *progress_context;
 };

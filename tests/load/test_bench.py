@@ -3,9 +3,14 @@
 
 import json
 import os
+import pty
 import re
+import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import unittest
 
 import spawn
@@ -173,6 +178,48 @@ class Flags(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ''))
         self.assertRegex(done.stdout, r'(?m)^read +\d+ +0 ')
 
+    def on_a_terminal(self, *words):
+        """What somebody who sits there sees."""
+        terminal, slave = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        load = subprocess.Popen(
+            [FOREBAY, 'bench', *self.server.target, *words],
+            stdin=slave, stdout=slave, stderr=slave,
+            preexec_fn=spawn.die_with_parent)
+        self.addCleanup(load.kill)
+        os.close(slave)
+        text = b''
+        try:
+            while True:
+                text += os.read(terminal, 4096)
+        except OSError:  # the other end is closed
+            self.assertEqual(load.wait(30), 0, text)
+        return text.decode()
+
+    def test_a_terminal_gets_a_live_line_that_the_table_replaces(self):
+        text = self.on_a_terminal('--seconds', '2.5')
+        lines = re.findall(r'\r\x1b\[K +(\d+) s +\d+ IOPS  \S+ \w+/s  p99 \S+',
+                           text)
+        self.assertGreaterEqual(len(lines), 2, text)
+        self.assertEqual(lines, sorted(lines, key=int))
+        live, table = text.rsplit('\r\x1b[K', 1)
+        self.assertNotIn('\n', live)
+        self.assertRegex(table, r'(?m)^read +\d+ ')
+
+    def test_the_man_page_names_everything_in_the_report(self):
+        with open(os.path.join(TOP, 'man/forebay-bench.1.scd'),
+                  encoding='utf-8') as page:
+            described = set(re.findall(
+                r'\*(\w+)\*', page.read().split('# REPORT')[1]))
+
+        def names(value):
+            for key, inner in value.items():
+                yield key
+                if isinstance(inner, dict):
+                    yield from names(inner)
+        result = self.report('--count', 100, '--verify', *WRITE)
+        self.assertEqual(set(names(result)) - described, set())
+
 
 class Refusals(unittest.TestCase):
     def test_wrong_flags_are_refused_in_one_line(self):
@@ -219,6 +266,62 @@ class Refusals(unittest.TestCase):
             done = bench(*words)
             self.assertEqual((done.returncode, done.stderr.count('\n')),
                              (5, 1), done.stderr)
+
+    def listen(self, kind, talk):
+        """A socket of @kind; @talk gets the first connection."""
+        path = os.path.join(spawn.folder(self), 's')
+        listener = socket.socket(socket.AF_UNIX, kind)
+        self.addCleanup(listener.close)
+        listener.bind(path)
+        listener.listen()
+
+        def serve():
+            connection = listener.accept()[0]
+            self.addCleanup(connection.close)
+            talk(connection)
+        threading.Thread(target=serve, daemon=True).start()
+        return path
+
+    def assert_says(self, done, code, words):
+        self.assertEqual((done.returncode, done.stderr.count('\n')),
+                         (code, 1), done.stderr)
+        self.assertIn(words, done.stderr)
+
+    def test_an_nbd_socket_is_no_vhost_user_device(self):
+        self.assert_says(bench('--vhost-user', Nbdkit(self).socket), 1,
+                         "doesn't speak vhost-user")
+
+    def test_a_socket_of_packets_is_no_vhost_user_device(self):
+        path = self.listen(socket.SOCK_SEQPACKET, lambda _: None)
+        self.assert_says(bench('--vhost-user', path), 1,
+                         "doesn't speak vhost-user")
+
+    def test_a_socket_that_hangs_up_says_so(self):
+        path = self.listen(socket.SOCK_STREAM,
+                           lambda connection: connection.close())
+        self.assert_says(bench('--vhost-user', path), 5, 'hung up')
+
+    def test_a_socket_that_never_answers_is_left_after_ten_seconds(self):
+        path = self.listen(socket.SOCK_STREAM, lambda _: None)
+        self.assert_says(bench('--vhost-user', path), 6, 'no answer')
+        path = self.listen(socket.SOCK_STREAM, lambda _: None)
+        self.assert_says(bench('--nbd', f'nbd+unix:///?socket={path}'), 6,
+                         'no answer')
+
+    def test_a_vhost_user_device_of_another_kind_is_refused(self):
+        def no_block_device(connection):
+            """Has protocol features, none of them a configuration."""
+            for answer in (1 << 30 | 1 << 32, 1 << 3):
+                kind = struct.unpack('<3I', connection.recv(12))[0]
+                connection.send(struct.pack('<3IQ', kind, 5, 8, answer))
+        path = self.listen(socket.SOCK_STREAM, no_block_device)
+        self.assert_says(bench('--vhost-user', path), 1,
+                         'no vhost-user-blk one')
+
+    def test_a_file_is_no_socket(self):
+        server = Nbdkit(self)
+        self.assert_says(bench('--vhost-user', server.image), 5,
+                         'nobody listens')
 
     def test_more_than_the_disk_has_is_refused(self):
         server = Nbdkit(self)
@@ -292,6 +395,24 @@ class Verify(unittest.TestCase):
             other = file.read(512)
         self.patch(9 * 512, other)
         self.assert_wrong(9, 'sequence 1', 'sequence 1 of sector 0')
+
+    def test_a_load_that_is_interrupted_reads_back_all_the_same(self):
+        load = subprocess.Popen(
+            [FOREBAY, 'bench', *self.server.target, '--journal', self.journal,
+             '-o', 'json', '--seconds', '600', *map(str, WRITE)],
+            stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+            preexec_fn=spawn.die_with_parent)
+        self.addCleanup(load.kill)
+
+        def written():
+            with open(self.server.image, 'rb') as file:
+                return file.read(MIB).count(0) < MIB
+        spawn.wait_until(written, 30, 'the first write')
+        load.send_signal(signal.SIGINT)
+        result = json.loads(load.communicate(timeout=60)[0])
+        self.assertEqual(load.returncode, 0)
+        self.assertGreater(result['verify']['read_back_blocks'], 0)
+        self.assertLess(result['seconds'], 600)
 
     def test_a_killed_bench_leaves_a_journal_that_is_right(self):
         for _ in range(3):
