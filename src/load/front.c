@@ -244,6 +244,16 @@ uint64_t front_guest_address(const struct front *front, const void *address)
 	       (uint64_t)((const uint8_t *)address - front->memory);
 }
 
+static int dial(int fd, const struct sockaddr_un *address)
+{
+	while (connect(fd, (const struct sockaddr *)address, sizeof(*address)) <
+	       0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
 int front_dial(struct front *front)
 {
 	unsigned int timeout_ms = front->options.timeout_ms
@@ -254,7 +264,7 @@ int front_dial(struct front *front)
 		.tv_usec = timeout_ms % 1000 * 1000,
 	};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd;
+	int fd, result;
 
 	if (strlen(front->options.socket_path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
@@ -263,11 +273,11 @@ int front_dial(struct front *front)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) <
-		    0 ||
-	    connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-		int result = -errno;
-
+	result = setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
+			    sizeof(timeout)) < 0
+			 ? -errno
+			 : dial(fd, &address);
+	if (result < 0) {
 		close(fd);
 		return result;
 	}
@@ -304,7 +314,11 @@ int front_send(struct front *front, const struct front_message *message)
 		msg.msg_control = control;
 		msg.msg_controllen = CMSG_SPACE(bytes);
 	}
-	return sendmsg(front->socket, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	while (sendmsg(front->socket, &msg, MSG_NOSIGNAL) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
 }
 
 static int receive_all(int fd, void *target, size_t bytes, int *ret_fd)
@@ -324,6 +338,8 @@ static int receive_all(int fd, void *target, size_t bytes, int *ret_fd)
 		ssize_t count = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
 		struct cmsghdr *part;
 
+		if (count < 0 && errno == EINTR)
+			continue;
 		if (count <= 0)
 			return count < 0 && errno != EAGAIN ? -errno
 			       : count < 0		    ? -ETIMEDOUT

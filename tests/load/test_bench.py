@@ -267,6 +267,29 @@ class Refusals(unittest.TestCase):
             self.assertEqual((done.returncode, done.stderr.count('\n')),
                              (5, 1), done.stderr)
 
+    def test_an_interrupt_does_not_disturb_the_greeting(self):
+        loads = []
+
+        def answer_late(connection):
+            connection.recv(12)
+
+            def asleep():
+                path = f'/proc/{loads[0].pid}/stat' if loads else '/dev/null'
+                with open(path, encoding='utf-8') as file:
+                    return ') S ' in file.read()
+            spawn.wait_until(asleep, 30, 'it waits for the answer')
+            loads[0].send_signal(signal.SIGINT)
+            for kind, answer in ((1, 1 << 30 | 1 << 32), (15, 1 << 3)):
+                connection.send(struct.pack('<3IQ', kind, 5, 8, answer))
+        path = self.listen(socket.SOCK_STREAM, answer_late)
+        loads.append(subprocess.Popen(
+            [FOREBAY, 'bench', '--vhost-user', path], text=True,
+            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+            preexec_fn=spawn.die_with_parent))
+        self.addCleanup(loads[0].kill)
+        self.assertIn('no vhost-user-blk one',
+                      loads[0].communicate(timeout=60)[1])
+
     def listen(self, kind, talk):
         """A socket of @kind; @talk gets the first connection."""
         path = os.path.join(spawn.folder(self), 's')
@@ -413,6 +436,27 @@ class Verify(unittest.TestCase):
         self.assertEqual(load.returncode, 0)
         self.assertGreater(result['verify']['read_back_blocks'], 0)
         self.assertLess(result['seconds'], 600)
+
+    def test_an_interrupted_load_waits_for_a_server_to_read_back_from(self):
+        load = subprocess.Popen(
+            [FOREBAY, 'bench', *self.server.target, '--journal', self.journal,
+             '-o', 'json', '--seconds', '600', '--reconnect', '60',
+             *map(str, WRITE)], stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL, preexec_fn=spawn.die_with_parent)
+        self.addCleanup(load.kill)
+
+        def written():
+            with open(self.server.image, 'rb') as file:
+                return file.read(MIB).count(0) < MIB
+        spawn.wait_until(written, 30, 'the first write')
+        self.server.process.kill()
+        load.send_signal(signal.SIGINT)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            load.wait(.5)
+        self.server.start()
+        result = json.loads(load.communicate(timeout=60)[0])
+        self.assertEqual(load.returncode, 0)
+        self.assertGreater(result['verify']['read_back_blocks'], 0)
 
     def test_a_killed_bench_leaves_a_journal_that_is_right(self):
         for _ in range(3):
