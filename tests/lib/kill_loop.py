@@ -43,6 +43,9 @@ EXPORTS = ('vhost-user-blk', 'nbd')
 MIX = ('--read', 40, '--flush', 2, '--write-zeroes', 2, '--depth', 16,
        '--queues', 2)
 QUEUES = 2
+# Requests a second, one for each load in each round. A load without a limit
+# keeps its queues full; many of those would leave no time for restarts.
+RATES = (None, 2000, 500, 500)
 
 # forebayd gives up a process that keeps dying within its first second.
 SETTLED_SECONDS = 1.5
@@ -153,6 +156,9 @@ class KillLoop:
                        ['--vhost-user', export['socket']])
             if part.export != 'nbd' and self.random.random() < 0.5:
                 address.append('--packed')
+            rate = self.random.choice(RATES)
+            if rate:
+                address += ['--rate', rate]
             part.begin(self.forebay, address, *MIX, '--destroy-data',
                        '--seconds', 1e6, '--reconnect', SERVED_SECONDS,
                        '--seed', self.random.randrange(1 << 30))
