@@ -19,10 +19,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "file.h"
 
@@ -136,35 +138,40 @@ int image_lock_also(int fd, bool read_only)
 	return status;
 }
 
-/* Whether descriptor @name of process @pid is a lock on the file @wanted. */
+/*
+ * Whether descriptor @name of process @pid has a lock on the file @wanted, as
+ * the kernel lists locks: "major:minor:inode". The descriptor itself is left
+ * alone: it may lie on a file system that doesn't answer, and whoever asks that
+ * for anything waits for as long.
+ */
 static bool descriptor_holds(const char *pid, const char *name,
-			     const struct stat *wanted)
+			     const char *wanted)
 {
-	struct stat facts;
 	char path[64];
 	char *text;
-	bool holds;
+	bool holds = false;
 
-	snprintf(path, sizeof(path), "/proc/%.20s/fd/%.20s", pid, name);
-	if (stat(path, &facts) < 0 || facts.st_dev != wanted->st_dev ||
-	    facts.st_ino != wanted->st_ino)
-		return false;
 	snprintf(path, sizeof(path), "/proc/%.20s/fdinfo/%.20s", pid, name);
 	if (file_read(path, PROC_TEXT_BYTES_MAX, &text, NULL) < 0)
 		return false;
-	holds = strstr(text, "lock:") != NULL;
+	for (const char *lock = text; !holds && (lock = strstr(lock, "lock:"));
+	     lock++) {
+		size_t length = strcspn(lock, "\n");
+
+		holds = memmem(lock, length, wanted, strlen(wanted)) != NULL;
+	}
 	free(text);
 	return holds;
 }
 
-static bool process_holds(const char *pid, const struct stat *wanted)
+static bool process_holds(const char *pid, const char *wanted)
 {
 	struct dirent *entry;
 	bool holds = false;
 	char path[64];
 	DIR *directory;
 
-	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
+	snprintf(path, sizeof(path), "/proc/%.20s/fdinfo", pid);
 	directory = opendir(path);
 	if (!directory)
 		return false;
@@ -193,19 +200,22 @@ static void describe_process(const char *pid, char *buffer, size_t buffer_bytes)
 bool image_lock_holder(int fd, char *buffer, size_t buffer_bytes)
 {
 	struct dirent *entry;
-	struct stat wanted;
+	struct stat facts;
+	char wanted[64];
 	bool found = false;
 	DIR *directory;
 
-	if (fstat(fd, &wanted) < 0)
+	if (fstat(fd, &facts) < 0)
 		return false;
+	snprintf(wanted, sizeof(wanted), " %02x:%02x:%ju ", major(facts.st_dev),
+		 minor(facts.st_dev), (uintmax_t)facts.st_ino);
 	directory = opendir("/proc");
 	if (!directory)
 		return false;
 	while (!found && (entry = readdir(directory))) {
 		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
 			continue;
-		found = process_holds(entry->d_name, &wanted);
+		found = process_holds(entry->d_name, wanted);
 		if (found)
 			describe_process(entry->d_name, buffer, buffer_bytes);
 	}

@@ -25,7 +25,9 @@ int image_lock_also(int fd, bool read_only);
 
 /*
  * Says who seems to hold it, as "qemu-system-x86 (pid 1234)", as far as we may
- * look into other processes. Returns: whether anyone was found.
+ * look into other processes, and where a file system's locks have the device
+ * number of its files (on btrfs they don't). Asks no file system anything, so
+ * it never waits for one. Returns: whether anyone was found.
  */
 bool image_lock_holder(int fd, char *buffer, size_t buffer_bytes);
 

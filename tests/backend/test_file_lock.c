@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -188,6 +190,53 @@ static void an_open_waits_for_the_predecessor_to_be_gone(void **state)
 	assert_int_equal(waitpid(predecessor_pid, NULL, 0), predecessor_pid);
 }
 
+/*
+ * A file system by FUSE that nobody serves: each question to it waits.
+ * Returns: the descriptor that ends it when it is closed, or -1.
+ */
+static int mount_silent(const char *path)
+{
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	char options[64];
+
+	if (fd < 0)
+		return -1;
+	snprintf(options, sizeof(options),
+		 "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	if (mkdir(path, 0700) < 0 ||
+	    mount("silent", path, "fuse", 0, options) < 0) {
+		rmdir(path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static void a_file_system_that_hangs_elsewhere_delays_no_open(void **state)
+{
+	struct scene *scene = *state;
+	char path[64], pid_text[32];
+	int server, hung;
+
+	snprintf(path, sizeof(path), "%s/silent", scene->directory);
+	server = mount_silent(path);
+	if (server < 0)
+		skip(); /* needs root and FUSE */
+	/* Of whom we ask for the lock's owner this is looked at first. */
+	hung = open(path, O_PATH | O_CLOEXEC);
+	assert_true(hung >= 0);
+	predecessor_pid = start_predecessor(scene);
+	assert_int_equal(open_image(scene, false, 30 * NS_PER_MS), -EBUSY);
+	snprintf(pid_text, sizeof(pid_text), "(pid %d)", (int)predecessor_pid);
+	assert_non_null(strstr(scene->reason, pid_text));
+	kill(predecessor_pid, SIGKILL);
+	assert_int_equal(waitpid(predecessor_pid, NULL, 0), predecessor_pid);
+	close(server);
+	close(hung);
+	assert_int_equal(umount2(path, MNT_DETACH), 0);
+	rmdir(path);
+}
+
 static void an_open_gives_up_when_its_time_is_over(void **state)
 {
 	struct scene *scene = *state;
@@ -210,6 +259,7 @@ int main(void)
 		SCENE_TEST(two_of_us_never_write_the_same_image),
 		SCENE_TEST(an_open_waits_for_the_predecessor_to_be_gone),
 		SCENE_TEST(an_open_gives_up_when_its_time_is_over),
+		SCENE_TEST(a_file_system_that_hangs_elsewhere_delays_no_open),
 	};
 
 	return cmocka_run_group_tests_name("file lock", tests, NULL, NULL);
