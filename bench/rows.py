@@ -37,12 +37,14 @@ class Row:
 
     @staticmethod
     def middle(results, *path):
+        """The median, or None where it isn't known."""
         values = []
         for result in results:
             for key in path:
                 result = result[key]
-            values.append(result)
-        return statistics.median(values)
+            if result is not None:
+                values.append(result)
+        return statistics.median(values) if values else None
 
     def figure(self, result):
         """What is compared; here more is better."""
@@ -75,10 +77,12 @@ class Row:
             'iops_min': round(min(iops)), 'iops_max': round(max(iops)),
             'latency_us': {name: round(self.middle(results, *path, name), 1)
                            for name in ('p50', 'p99', 'p999')},
-            'cpu_us_per_io': {name: round(self.middle(results,
-                                                      'cpu_us_per_io', name),
-                                          2)
+            'cpu_us_per_io': {name: self.cpu(results, name)
                               for name in ('target', 'load')}}
+
+    def cpu(self, results, name):
+        value = self.middle(results, 'cpu_us_per_io', name)
+        return None if value is None else round(value, 2)
 
 
 class FlushRow(Row):
@@ -108,6 +112,22 @@ class CostRow(Row):
 
     def met(self):
         return self.cost_ns() <= self.aim
+
+
+class StallRow(Row):
+    """How long a disk is away, in milliseconds: lower is better."""
+
+    def __init__(self, row_id, name, aim):
+        super().__init__(row_id, name, aim, 'ms')
+
+    def figure(self, result):
+        return result['latency_us']['max'] / 1000
+
+    def ratio(self):
+        return statistics.median(map(self.figure, self.ours))
+
+    def met(self):
+        return self.ratio() <= self.aim
 
 
 class Bench:
@@ -153,7 +173,7 @@ class Bench:
             devices.make_file(path, self.data_bytes)
         return path
 
-    def cached_disk(self, name):
+    def cached_disk(self, name, **properties):
         """A disk with a write-back cache on the fast device."""
         if not self.daemon:
             self.daemon = targets.CacheDaemon(
@@ -161,7 +181,7 @@ class Bench:
                 os.path.join(self.device.folder, 'pool'))
         disk = targets.Disk(self.build, self.work, self.backend_file(name),
                             name)
-        return disk.add_cache(self.daemon, 1024 * MIB)
+        return disk.add_cache(self.daemon, 1024 * MIB, **properties)
 
     def shape(self, mode, depth):
         return Shape(mode, depth, self.data_bytes, self.warm_up, self.seconds)
@@ -351,6 +371,34 @@ def flushes(bench):
             target.stop()
 
 
+def kills(bench):
+    """P12: how long a kill -9 keeps a VM waiting, its VMM's pause aside."""
+    cell = ('P12', 'first I/O after kill -9, dirty cache; qsd raw', 50)
+    started = []
+    try:
+        # Nothing is written back in an hour but what has no room.
+        ours = bench.cached_disk('kills', max_dirty_age='1h').start()
+        started.append(ours)
+        qsd = targets.StorageDaemon(bench.build, bench.work,
+                                    bench.raw_file(), 'qsd-k').start()
+        started.append(qsd)
+        ours.fill(bench.data_bytes)
+        row = StallRow(*cell)
+        row.peer_name = qsd.name
+        dirty = ours.dirty_bytes() // 4096
+        bench.say(f'{row.id} {row.name}')
+        for _ in range(bench.rounds):
+            row.add(ours.stall(), qsd.stall())
+        row.note = (f'{dirty} dirty blocks of 4 KiB; from the kill, another '
+                    'process started at once')
+        return [row]
+    except targets.Missing as missing:
+        return skip([cell], str(missing))
+    finally:
+        for target in started:
+            target.stop()
+
+
 GROUPS = {'P1': read_hits, 'P2': read_hits, 'P3': write_back,
-          'P5': nbd, 'P8': null_filter, 'P18': flushes,
+          'P5': nbd, 'P8': null_filter, 'P12': kills, 'P18': flushes,
           'E1': bare_export}

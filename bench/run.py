@@ -66,6 +66,11 @@ def spread(side):
     return f'{thousands(side["iops_min"])}-{thousands(side["iops_max"])}'
 
 
+def cpu_text(side):
+    value = side['cpu_us_per_io']['target']
+    return '-' if value is None else f'{value:.1f}'
+
+
 COLUMNS = (('id', 4), ('what', 54), ('ours', 8), ('peer', 8), ('ratio', 7),
            ('aim', 6), ('', 4), ('p99 us', 15), ('CPU us/IO', 15),
            ('spread', 25))
@@ -83,16 +88,15 @@ def table_line(row, style):
         return style.dim(line((row.id, row.name)) + '  ' + row.skipped)
     document = row.document()
     ours, peer = document['ours'], document['peer']
-    cost = row.unit == 'ns'
+    cost = row.unit in ('ns', 'ms')
     met = row.met()
-    ratio = f'{row.ratio():.0f} ns' if cost else f'{row.ratio():.2f}x'
+    ratio = f'{row.ratio():.0f} {row.unit}' if cost else f'{row.ratio():.2f}x'
     aim = '' if row.aim is None else f'{"<=" if cost else ">="}{row.aim:g}'
     text = line((
         row.id, row.name[:54], thousands(ours['iops']), thousands(peer['iops']),
         ratio, aim, {True: 'met', False: 'no', None: ''}[met],
         f'{ours["latency_us"]["p99"]:.0f}/{peer["latency_us"]["p99"]:.0f}',
-        f'{ours["cpu_us_per_io"]["target"]:.1f}/'
-        f'{peer["cpu_us_per_io"]["target"]:.1f}',
+        f'{cpu_text(ours)}/{cpu_text(peer)}',
         f'{spread(ours)} / {spread(peer)}'))
     return style.verdict(met, text)
 
@@ -103,8 +107,9 @@ def print_table(results, style):
     for row in results:
         print(table_line(row, style))
     print()
-    print(style.dim('ours and peer: IOPS, medians; pairs: ours/peer; CPU: of '
-                    'the target process'))
+    print(style.dim('ours and peer: IOPS, of P18 flushes a second, of P12 '
+                    'milliseconds; medians; pairs: ours/peer; CPU: of the '
+                    'target process'))
     notes = sorted({f'{row.id}: {row.note}' for row in results if row.note})
     for note in notes:
         print(style.dim(note))

@@ -18,6 +18,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'tests', 'lib'))
 import spawn  # noqa: E402
 
 START_SECONDS = 20
+# How exactly a stall is measured, and for how long it is looked for.
+STALL_RATE = 2000
+STALL_SECONDS = 1.0
 TARGET_CPU = 0
 
 
@@ -125,6 +128,29 @@ class Target:
             words += ['--span', shape.size_bytes]
         return run_json(self.bench(*words), self.name, placement.load_cpu)
 
+    def stall(self):
+        """Kills it under a load and starts another; the load's longest
+        latency is how long nobody was served."""
+        load = subprocess.Popen(
+            [str(word) for word in self.bench(
+                '--read', 100, '--rate', STALL_RATE, '--seconds',
+                STALL_SECONDS, '--reconnect', START_SECONDS)],
+            stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+            preexec_fn=spawn.die_with_parent)
+        try:
+            load.wait(STALL_SECONDS / 2)
+        except subprocess.TimeoutExpired:
+            self.processes.pop().kill()
+            os.unlink(self.socket)
+            self.start()
+        text, _ = load.communicate(timeout=60)
+        if load.returncode != 0:
+            raise RuntimeError(f'{self.name}: the load failed: {text}')
+        report = json.loads(text)
+        if report['reconnects'] != 1:
+            raise RuntimeError(f'{self.name}: the load missed the kill')
+        return report
+
     def fill(self, size_bytes):
         """Writes the first @size_bytes once."""
         run_json(self.bench(*MODES['write'], '--block-size', 65536, '--depth',
@@ -221,11 +247,12 @@ class Disk(Target):
                           'properties': {}, 'daemon_socket': None}] * count
         return self
 
-    def add_cache(self, daemon, limit_bytes):
+    def add_cache(self, daemon, limit_bytes, **properties):
         self.filters.append({
             'name': 'cache',
             'library': find_built(self.build, 'filters/cache/cache.so'),
-            'properties': {'mode': 'write-back', 'limit': limit_bytes},
+            'properties': {'mode': 'write-back', 'limit': limit_bytes,
+                           **properties},
             'daemon_socket': daemon.socket})
         return self
 
@@ -258,6 +285,9 @@ class Disk(Target):
             if 'read_hit_bytes' in status:
                 return status['read_hit_bytes'], status['read_miss_bytes']
         return 0, 0
+
+    def dirty_bytes(self):
+        return self.stats()['filters'][-1]['status']['dirty_bytes']
 
 
 class CacheDaemon:
