@@ -2,23 +2,32 @@
 """Builds the fuzz targets with libFuzzer, ASan and UBSan, and runs each.
 
     fuzz/run.py [--seconds N] [--build FOLDER] [--no-build | --only-build]
-                [NAME...]
+                [--merge] [NAME...]
 
 Without a name: all targets, N seconds each. Starts from the seeds in
 fuzz/corpus/NAME; what a target learns stays in FOLDER/corpus/NAME, so that the
 next run goes on from there. An input that breaks a target is kept in
 FOLDER/found/NAME and makes the exit code 1.
+
+--merge doesn't fuzz: it makes the seeds the smallest that are worth keeping.
+Those with names of their own stay, for each is there for a reason; to them come,
+as found-HASH, the fewest small inputs among what was learned here and the
+found-HASH of old that reach code which the others don't.
 """
 
 import argparse
 import glob
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INPUT_BYTES_MAX = 65536
+MERGED_PREFIX = 'found-'
 
 
 def targets():
@@ -76,12 +85,52 @@ def fuzz(folder, name, seconds):
     return False
 
 
+def run_merge(folder, name, chosen, *sources):
+    """Adds to @chosen what of @sources reaches more edges than it does."""
+    done = subprocess.run(
+        [os.path.join(folder, 'fuzz', f'fuzz_{name}'), '-merge=1',
+         # Edges alone: an input for each count of a loop would be too many.
+         '-use_counters=0', f'-max_len={INPUT_BYTES_MAX}', chosen, *sources],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        errors='replace', check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f'{name}: merging failed:\n{done.stderr[-3000:]}')
+
+
+def merge(folder, name):
+    """Chooses the seeds of one target anew."""
+    learned = os.path.join(folder, 'corpus', name)
+    seeds = os.path.join(TOP, 'fuzz', 'corpus', name)
+    os.makedirs(learned, exist_ok=True)
+    with tempfile.TemporaryDirectory() as work:
+        old, chosen = (os.path.join(work, part) for part in ('old', 'new'))
+        os.mkdir(old)
+        os.mkdir(chosen)
+        named = set()
+        for entry in os.listdir(seeds):
+            found = entry.startswith(MERGED_PREFIX)
+            shutil.copy(os.path.join(seeds, entry), old if found else chosen)
+            if not found:
+                named.add(entry)
+        run_merge(folder, name, chosen, old, learned)
+        for entry in os.listdir(old):
+            os.unlink(os.path.join(seeds, entry))
+        added = set(os.listdir(chosen)) - named
+        for entry in added:
+            path = os.path.join(chosen, entry)
+            with open(path, 'rb') as file:
+                digest = hashlib.sha256(file.read()).hexdigest()[:8]
+            shutil.copy(path, os.path.join(seeds, MERGED_PREFIX + digest))
+    print(f'{name}: {len(named)} seeds with names, {len(added)} found')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seconds', type=int, default=60)
     parser.add_argument('--build', default=os.path.join(TOP, 'build-fuzz'))
     parser.add_argument('--no-build', action='store_true')
     parser.add_argument('--only-build', action='store_true')
+    parser.add_argument('--merge', action='store_true')
     parser.add_argument('names', nargs='*')
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(targets())
@@ -91,6 +140,10 @@ def main():
     if not arguments.no_build:
         build(arguments.build)
     if arguments.only_build:
+        return
+    if arguments.merge:
+        for name in arguments.names or targets():
+            merge(arguments.build, name)
         return
     held = [fuzz(arguments.build, name, arguments.seconds)
             for name in arguments.names or targets()]
