@@ -3,6 +3,11 @@
 
 forebay-disk and forebay-cached run without a supervisor; the test restarts
 them. FOREBAY_KILLS says how often they are killed; FOREBAY_SEED repeats a run.
+
+The load is none of forebay bench's, which sends again what wasn't answered, as
+a VM does, in blocks of one size. Here requests of all sizes share sectors, and
+what was under way at a kill is left at that: each of its sectors holds the old
+or the new from then on, and a flush covers what was answered before it.
 """
 
 import os
