@@ -89,7 +89,7 @@ class NamedDisk(unittest.TestCase):
         self.refused(4, "is closed; 'forebay disk open d1' first")
 
     def test_a_disk_that_is_not_there_is_not_found(self):
-        self.refused(3, 'd1')
+        self.refused(3, 'there is no disk d1')
 
     def test_a_disk_that_would_be_written_to_wants_consent(self):
         self.open()
