@@ -16,14 +16,10 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define BIT(number) (UINT64_C(1) << (number))
 #define PAGE_BYTES ((size_t)4096)
-#define TIMEOUT_MS 10000u
 #define HEADER_BYTES ((size_t)64) /* header and status, on one cache line */
 #define TABLE_BYTES (sizeof(struct vring_desc) * (FRONT_SEGMENTS_MAX + 2u))
 #define DIRECT_DESCRIPTORS 3u
@@ -242,149 +238,6 @@ uint64_t front_guest_address(const struct front *front, const void *address)
 {
 	return FRONT_GUEST_BASE +
 	       (uint64_t)((const uint8_t *)address - front->memory);
-}
-
-static int dial(int fd, const struct sockaddr_un *address)
-{
-	while (connect(fd, (const struct sockaddr *)address, sizeof(*address)) <
-	       0) {
-		if (errno != EINTR)
-			return -errno;
-	}
-	return 0;
-}
-
-int front_dial(struct front *front)
-{
-	unsigned int timeout_ms = front->options.timeout_ms
-					  ? front->options.timeout_ms
-					  : TIMEOUT_MS;
-	struct timeval timeout = {
-		.tv_sec = timeout_ms / 1000,
-		.tv_usec = timeout_ms % 1000 * 1000,
-	};
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd, result;
-
-	if (strlen(front->options.socket_path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, front->options.socket_path,
-	       strlen(front->options.socket_path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	result = setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
-			    sizeof(timeout)) < 0
-			 ? -errno
-			 : dial(fd, &address);
-	if (result < 0) {
-		close(fd);
-		return result;
-	}
-	front_disconnect(front);
-	front->socket = fd;
-	return 0;
-}
-
-int front_send(struct front *front, const struct front_message *message)
-{
-	struct vhost_user_header header = {
-		.type = message->type,
-		.flags = VHOST_USER_VERSION | message->flags,
-		.bytes = message->bytes,
-	};
-	struct iovec iov[2] = {
-		{.iov_base = &header, .iov_len = sizeof(header)},
-		{.iov_base = (void *)message->payload,
-		 .iov_len = message->bytes},
-	};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int) * 16)];
-
-	if (message->fd_count > 0) {
-		size_t bytes = sizeof(int) * message->fd_count;
-		struct cmsghdr *part = (void *)control;
-
-		assert(message->fd_count <= 16);
-		memset(control, 0, sizeof(control));
-		part->cmsg_level = SOL_SOCKET;
-		part->cmsg_type = SCM_RIGHTS;
-		part->cmsg_len = CMSG_LEN(bytes);
-		memcpy(CMSG_DATA(part), message->fds, bytes);
-		msg.msg_control = control;
-		msg.msg_controllen = CMSG_SPACE(bytes);
-	}
-	while (sendmsg(front->socket, &msg, MSG_NOSIGNAL) < 0) {
-		if (errno != EINTR)
-			return -errno;
-	}
-	return 0;
-}
-
-static int receive_all(int fd, void *target, size_t bytes, int *ret_fd)
-{
-	uint8_t *at = target;
-
-	while (bytes > 0) {
-		_Alignas(struct cmsghdr)
-			uint8_t control[CMSG_SPACE(sizeof(int))];
-		struct iovec iov = {.iov_base = at, .iov_len = bytes};
-		struct msghdr msg = {
-			.msg_iov = &iov,
-			.msg_iovlen = 1,
-			.msg_control = control,
-			.msg_controllen = sizeof(control),
-		};
-		ssize_t count = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
-		struct cmsghdr *part;
-
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0)
-			return count < 0 && errno != EAGAIN ? -errno
-			       : count < 0		    ? -ETIMEDOUT
-							    : -EPIPE;
-		part = CMSG_FIRSTHDR(&msg);
-		if (part && ret_fd)
-			memcpy(ret_fd, CMSG_DATA(part), sizeof(int));
-		at += count;
-		bytes -= (size_t)count;
-	}
-	return 0;
-}
-
-int front_receive(struct front *front, uint32_t type,
-		  union vhost_user_payload *ret_payload, uint32_t *ret_bytes,
-		  int *ret_fd)
-{
-	struct vhost_user_header header;
-	int result =
-		receive_all(front->socket, &header, sizeof(header), ret_fd);
-
-	if (result < 0)
-		return result;
-	if (header.type != type || !(header.flags & VHOST_USER_REPLY) ||
-	    header.bytes > sizeof(*ret_payload))
-		return -EPROTO;
-	if (ret_bytes)
-		*ret_bytes = header.bytes;
-	return receive_all(front->socket, ret_payload, header.bytes, ret_fd);
-}
-
-int front_acknowledged(struct front *front, const struct front_message *message)
-{
-	struct front_message asking = *message;
-	union vhost_user_payload answer;
-	int result;
-
-	asking.flags |= VHOST_USER_NEED_REPLY;
-	result = front_send(front, &asking);
-	if (result < 0)
-		return result;
-	result = front_receive(front, message->type, &answer, NULL, NULL);
-	if (result < 0)
-		return result;
-	return answer.number == 0 ? 0 : -EREMOTEIO;
 }
 
 static int get_number(struct front *front, uint32_t type, uint64_t *ret_number)
