@@ -21,8 +21,10 @@
 #include "vhost_handlers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vhost_log.h"
@@ -338,7 +340,26 @@ static int set_vring_enable(struct vhost_device *device,
 	return 0;
 }
 
-/* Returns: the queue that a message about an eventfd is for, or NULL. */
+/*
+ * An eventfd has no type of file. One that was opened by O_PATH alone can't be
+ * waited for, and one that lets its writer wait would stop the disk when its
+ * counter is full.
+ */
+static bool event_prepare(int fd, bool written)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct stat status;
+
+	if (flags < 0 || flags & O_PATH || fstat(fd, &status) < 0 ||
+	    (status.st_mode & S_IFMT) != 0)
+		return false;
+	return !written || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+/*
+ * Returns: the queue that a message about an eventfd is for, or NULL. *ret_fd
+ * is the caller's in either case.
+ */
 static struct vhost_queue *vring_event(struct vhost_device *device,
 				       struct vhost_message *message,
 				       int *ret_fd)
@@ -349,6 +370,10 @@ static struct vhost_queue *vring_event(struct vhost_device *device,
 	if (message->fd_count != has_fd)
 		return NULL;
 	*ret_fd = vhost_message_take_fd(message, 0);
+	if (has_fd &&
+	    !event_prepare(*ret_fd,
+			   message->header.type != VHOST_USER_SET_VRING_KICK))
+		return NULL;
 	return queue_at(device, number & VHOST_USER_VRING_INDEX_MASK);
 }
 

@@ -29,6 +29,7 @@
 struct vhost_kick {
 	struct loop_io io;
 	struct vhost_shared *shared;
+	struct vhost_queue *queue; /* NULL: it has another one now, or none */
 	int fd;
 };
 
@@ -255,6 +256,10 @@ static void kick_event(struct loop_io *io, int result)
 		shared->counters->kicks++;
 		return;
 	}
+	if (kick->queue) { /* nobody has cancelled it */
+		kick->queue->kick = NULL;
+		queue_break(kick->queue, "its kick can't be waited for");
+	}
 	close_fd(&kick->fd);
 	free(kick);
 	shared->kicks--;
@@ -268,6 +273,7 @@ static int kick_start(struct vhost_queue *queue, int fd)
 	if (!kick)
 		return -ENOMEM;
 	kick->shared = queue->shared;
+	kick->queue = queue;
 	kick->fd = fd;
 	kick->io.done = kick_event;
 	kick->io.owner = kick;
@@ -279,8 +285,10 @@ static int kick_start(struct vhost_queue *queue, int fd)
 
 static void kick_stop(struct vhost_queue *queue)
 {
-	if (queue->kick)
+	if (queue->kick) {
+		queue->kick->queue = NULL;
 		loop_cancel(queue->shared->loop, &queue->kick->io);
+	}
 	queue->kick = NULL;
 }
 

@@ -6,6 +6,9 @@
 #include "vhost_server.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -304,6 +307,95 @@ static void a_log_around_the_end_of_numbers_is_refused(void **state)
 	server_stop(*state);
 }
 
+static int set_event(struct front *front, uint32_t type, int fd)
+{
+	const uint64_t queue = 0;
+
+	return front_acknowledged(front, &(struct front_message){
+						 .type = type,
+						 .payload = &queue,
+						 .bytes = sizeof(queue),
+						 .fds = &fd,
+						 .fd_count = 1,
+					 });
+}
+
+/* It can be handed over, and that is all that it can. */
+static int open_path_only(int fd)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_PATH | O_CLOEXEC);
+}
+
+static void what_is_no_eventfd_is_refused(void **state)
+{
+	static const uint32_t types[] = {
+		VHOST_USER_SET_VRING_KICK,
+		VHOST_USER_SET_VRING_CALL,
+		VHOST_USER_SET_VRING_ERR,
+	};
+	struct front *front = plain_front(*state);
+	unsigned int before = server_counts(*state).open_descriptors;
+	int pipe_fds[2];
+	int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int path_only = open_path_only(event);
+
+	assert_true(event >= 0 && path_only >= 0);
+	assert_int_equal(pipe(pipe_fds), 0);
+	for (unsigned int i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		assert_int_equal(set_event(front, types[i], path_only),
+				 -EREMOTEIO);
+		assert_int_equal(set_event(front, types[i], pipe_fds[1]),
+				 -EREMOTEIO);
+		assert_int_equal(set_event(front, types[i], front->memory_fd),
+				 -EREMOTEIO);
+	}
+	assert_int_equal(server_counts(*state).open_descriptors, before);
+	check_works(front);
+	close(path_only);
+	close(event);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	front_destroy(front);
+	server_stop(*state);
+}
+
+static void an_interrupt_that_nobody_takes_stops_nothing(void **state)
+{
+	struct front *front = plain_front(*state);
+	struct front_queue *queue = &front->queues[0];
+	struct front_completion completion;
+	union vhost_user_payload answer;
+	int full = eventfd(0, EFD_CLOEXEC); /* one that lets its writer wait */
+	const struct front_request flush = {.type = VIRTIO_BLK_T_FLUSH};
+	struct front_slot *slot;
+	unsigned int reaped = 0;
+
+	assert_true(full >= 0);
+	assert_int_equal(eventfd_write(full, UINT64_MAX - 1), 0);
+	assert_int_equal(set_event(front, VHOST_USER_SET_VRING_CALL, full), 0);
+	assert_false(front_arm(queue));
+	assert_int_equal(front_submit(front, 0, &flush, &slot), 0);
+	front_kick(queue);
+	for (int i = 0; i < 10000 && reaped == 0; i++) {
+		reaped = front_reap(queue, &completion, 1);
+		usleep(1000);
+	}
+	assert_int_equal(reaped, 1);
+	assert_int_equal(front_send(front,
+				    &(struct front_message){
+					    .type = VHOST_USER_GET_FEATURES}),
+			 0);
+	assert_int_equal(front_receive(front, VHOST_USER_GET_FEATURES, &answer,
+				       NULL, NULL),
+			 0);
+	close(full);
+	front_destroy(front);
+	server_stop(*state);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -314,6 +406,8 @@ int main(void)
 		TEST(an_in_flight_region_must_hold_what_it_says),
 		TEST(a_queue_longer_than_its_in_flight_region_is_refused),
 		TEST(a_log_around_the_end_of_numbers_is_refused),
+		TEST(what_is_no_eventfd_is_refused),
+		TEST(an_interrupt_that_nobody_takes_stops_nothing),
 	};
 
 	return cmocka_run_group_tests_name("vhost_patterns", tests, NULL, NULL);
