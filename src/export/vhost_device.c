@@ -36,22 +36,35 @@ static bool holds(const struct vhost_message *message, unsigned int index)
 	return false;
 }
 
+/*
+ * What a parked device hasn't taken up waits in the in-flight region for the
+ * next start; but a VM that leaves doesn't take that region along.
+ */
+static bool ready_for(const struct vhost_device *device,
+		      const struct vhost_message *message,
+		      const struct vhost_queue *queue)
+{
+	if (!vhost_queue_idle(queue))
+		return false;
+	return !vhost_device_stops(message) || !vhost_device_migrates(device) ||
+	       !vhost_queue_owes(queue);
+}
+
 bool vhost_device_prepare(struct vhost_device *device,
 			  const struct vhost_message *message)
 {
-	bool ready = true;
-
 	for (unsigned int i = 0; i < device->queue_count; i++)
-		if (holds(message, i) && !vhost_queue_pause(&device->queues[i]))
-			ready = false;
-	return ready;
+		if (holds(message, i))
+			vhost_queue_pause(&device->queues[i]);
+	return vhost_device_prepared(device, message);
 }
 
 bool vhost_device_prepared(const struct vhost_device *device,
 			   const struct vhost_message *message)
 {
 	for (unsigned int i = 0; i < device->queue_count; i++)
-		if (holds(message, i) && !vhost_queue_idle(&device->queues[i]))
+		if (holds(message, i) &&
+		    !ready_for(device, message, &device->queues[i]))
 			return false;
 	return true;
 }

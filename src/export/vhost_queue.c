@@ -430,6 +430,12 @@ bool vhost_queue_idle(const struct vhost_queue *queue)
 	       !(queue->replaying && shared_serves(queue->shared));
 }
 
+bool vhost_queue_owes(const struct vhost_queue *queue)
+{
+	return queue->started && queue->enabled && !queue->broken &&
+	       queue->replay_next < queue->replay_count;
+}
+
 bool vhost_queue_pause(struct vhost_queue *queue)
 {
 	queue->paused = true;

@@ -133,6 +133,8 @@ void vhost_queue_give_up(struct vhost_queue *queue);
 /* The memory is mapped elsewhere now. */
 void vhost_queue_find_rings(struct vhost_queue *queue);
 bool vhost_queue_idle(const struct vhost_queue *queue);
+/* Whether it hasn't taken up all that a predecessor began. */
+bool vhost_queue_owes(const struct vhost_queue *queue);
 /* Order: it is idle. Returns: the base to go on from. */
 uint32_t vhost_queue_stop(struct vhost_queue *queue);
 /* The same, and all is as before the first start. */

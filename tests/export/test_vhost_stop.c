@@ -325,25 +325,10 @@ static void nothing_leaks_when_requests_end_late(void **state)
 	server_stop(server);
 }
 
-/* What runs on the other side is this guest: it must get every request. */
-static void a_migration_waits_for_as_long_as_it_takes(void **state)
+static void accept_log_all(struct front *front)
 {
-	struct server *server = *state;
-	struct front *front = connect_front(server, &(struct front_options){0});
-	const struct vhost_user_vring_state stop = {.index = 0};
-	union vhost_user_payload answer;
-	struct front_completion completion;
-	uint64_t features;
+	uint64_t features = front->features | UINT64_C(1) << VHOST_F_LOG_ALL;
 
-	assert_int_equal(front_send(front,
-				    &(struct front_message){
-					    .type = VHOST_USER_GET_FEATURES}),
-			 0);
-	assert_int_equal(front_receive(front, VHOST_USER_GET_FEATURES, &answer,
-				       NULL, NULL),
-			 0);
-	assert_true(answer.number & (UINT64_C(1) << VHOST_F_LOG_ALL));
-	features = front->features | UINT64_C(1) << VHOST_F_LOG_ALL;
 	assert_int_equal(
 		front_acknowledged(front,
 				   &(struct front_message){
@@ -352,7 +337,12 @@ static void a_migration_waits_for_as_long_as_it_takes(void **state)
 					   .bytes = sizeof(features),
 				   }),
 		0);
-	hold(server, front, VIRTIO_BLK_T_OUT, 0, front_data(front));
+}
+
+static void ask_base(struct front *front)
+{
+	const struct vhost_user_vring_state stop = {.index = 0};
+
 	assert_int_equal(front_send(front,
 				    &(struct front_message){
 					    .type = VHOST_USER_GET_VRING_BASE,
@@ -360,12 +350,25 @@ static void a_migration_waits_for_as_long_as_it_takes(void **state)
 					    .bytes = sizeof(stop),
 				    }),
 			 0);
+}
+
+/* Longer than the deadline of a stop that isn't one of a migration. */
+static void expect_no_answer(struct server *server, struct front *front)
+{
+	char byte;
+
 	for (int i = 0; i < 5000 && !server_counts(server).overdue; i++)
 		usleep(1000);
 	assert_true(server_counts(server).overdue);
-	assert_int_equal(
-		recv(front->socket, &answer, 1, MSG_DONTWAIT | MSG_PEEK), -1);
-	release_all(server);
+	assert_int_equal(recv(front->socket, &byte, 1, MSG_DONTWAIT | MSG_PEEK),
+			 -1);
+}
+
+static void expect_answer(struct server *server, struct front *front)
+{
+	union vhost_user_payload answer;
+	struct front_completion completion;
+
 	assert_int_equal(front_receive(front, VHOST_USER_GET_VRING_BASE,
 				       &answer, NULL, NULL),
 			 0);
@@ -373,6 +376,41 @@ static void a_migration_waits_for_as_long_as_it_takes(void **state)
 	assert_int_equal(front_reap(&front->queues[0], &completion, 1), 1);
 	assert_int_equal(completion.status, VIRTIO_BLK_S_OK);
 	assert_int_equal(server_counts(server).pipeline.abandoned, 0);
+}
+
+/* What runs on the other side is this guest: it must get every request. */
+static void a_migration_waits_for_as_long_as_it_takes(void **state)
+{
+	struct server *server = *state;
+	struct front *front = connect_front(server, &(struct front_options){0});
+
+	accept_log_all(front);
+	hold(server, front, VIRTIO_BLK_T_OUT, 0, front_data(front));
+	ask_base(front);
+	expect_no_answer(server, front);
+	release_all(server);
+	expect_answer(server, front);
+	front_destroy(front);
+	server_stop(server);
+}
+
+/* The other host doesn't get the in-flight region. */
+static void a_migration_waits_for_what_a_parked_disk_has_to_replay(void **state)
+{
+	struct server *server = *state;
+	struct front *front = connect_front(server, &(struct front_options){0});
+
+	hold(server, front, VIRTIO_BLK_T_OUT, 0, front_data(front));
+	server_kill(server);
+	server->parked = true;
+	server_start(server);
+	assert_int_equal(front_connect(front), 0);
+	accept_log_all(front);
+	ask_base(front);
+	expect_no_answer(server, front);
+	server_unpark(server);
+	expect_answer(server, front);
+	assert_int_equal(server_counts(server).replayed, 1);
 	front_destroy(front);
 	server_stop(server);
 }
@@ -391,6 +429,7 @@ int main(void)
 		TEST(a_front_end_that_hangs_up_is_let_go_and_may_come_back),
 		TEST(nothing_leaks_when_requests_end_late),
 		TEST(a_migration_waits_for_as_long_as_it_takes),
+		TEST(a_migration_waits_for_what_a_parked_disk_has_to_replay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,7 @@ enum command_type {
 	COMMAND_COUNTS,
 	COMMAND_DURABLE,
 	COMMAND_LET_GO,
+	COMMAND_UNPARK,
 	COMMAND_STOP
 };
 
@@ -181,6 +182,9 @@ static void child_obey(struct child *child, const struct command *command)
 	case COMMAND_LET_GO:
 		vhost_user_export_park(child->export, child_parked, child);
 		break;
+	case COMMAND_UNPARK:
+		vhost_user_export_unpark(child->export, child->pipeline);
+		break;
 	case COMMAND_STOP:
 		child_stop(child);
 		break;
@@ -213,6 +217,8 @@ static void child_run(const struct server *server, int control)
 		.wanted = server->follows ? child_wanted : NULL,
 		.hand_over = server->follows ? child_hand_over : NULL,
 		.owner = &child,
+		.size_bytes = SERVER_DISK_BYTES,
+		.read_only = server->read_only,
 	};
 	struct error error = {0};
 
@@ -226,8 +232,9 @@ static void child_run(const struct server *server, int control)
 		abort();
 	child.pipeline = memory_pipeline_create(child.loop, SERVER_DISK_BYTES,
 						server->read_only);
-	if (vhost_user_export_create(child.loop, child.pipeline, &options,
-				     &child.export, &error) < 0) {
+	if (vhost_user_export_create(child.loop,
+				     server->parked ? NULL : child.pipeline,
+				     &options, &child.export, &error) < 0) {
 		fprintf(stderr, "%s\n", error.message);
 		abort();
 	}
@@ -375,6 +382,13 @@ void server_let_go(struct server *server)
 	union answer answer;
 
 	ask(server, &(struct command){.type = COMMAND_LET_GO}, &answer);
+}
+
+void server_unpark(struct server *server)
+{
+	union answer answer;
+
+	ask(server, &(struct command){.type = COMMAND_UNPARK}, &answer);
 }
 
 void server_durable(struct server *server, uint64_t offset, void *ret_bytes,

@@ -31,6 +31,7 @@ struct server {
 	bool read_only;
 	bool packed; /* the fronts that are connected to it */
 	bool follows; /* its disk goes with the VM: server_let_go() */
+	bool parked; /* it starts without its pipeline */
 	unsigned int revision; /* 0: the newest */
 	unsigned int stop_deadline_ms; /* 0: the default */
 	char directory[32];
@@ -70,6 +71,8 @@ unsigned int server_release(struct server *server, unsigned int count);
 struct server_counts server_counts(struct server *server);
 /* The disk is parked, and the VM may run elsewhere. Order: it follows. */
 void server_let_go(struct server *server);
+/* Gives a server that started parked its pipeline. */
+void server_unpark(struct server *server);
 /* What of the disk would survive a power loss. */
 void server_durable(struct server *server, uint64_t offset, void *ret_bytes,
 		    unsigned int count);
