@@ -76,7 +76,9 @@ static void durability_decide(struct vhost_device *device)
 
 /*
  * After each change of what it depends on. What we write and don't mark is
- * lost in a migration, so a log has to reach over all that we may write.
+ * lost in a migration, so a log has to reach over all that we may write. One
+ * that doesn't is refused, and marked as far as it reaches: a VMM may go on
+ * after a refusal.
  * Returns: 0, or -EINVAL if it doesn't.
  */
 static int logging_decide(struct vhost_device *device)
@@ -84,8 +86,8 @@ static int logging_decide(struct vhost_device *device)
 	struct vhost_shared *shared = &device->shared;
 	struct dirty_log *log = &shared->log;
 
-	log->active = false;
-	if (!log->bits || !(shared->features & BIT(VHOST_F_LOG_ALL)))
+	log->active = log->bits && shared->features & BIT(VHOST_F_LOG_ALL);
+	if (!log->active)
 		return 0;
 	for (unsigned int i = 0; i < shared->memory.count; i++) {
 		const struct guest_region *region = &shared->memory.regions[i];
@@ -97,7 +99,6 @@ static int logging_decide(struct vhost_device *device)
 	for (unsigned int i = 0; i < device->queue_count; i++)
 		if (!vhost_log_covers_ring(&device->queues[i]))
 			return -EINVAL;
-	log->active = true;
 	return 0;
 }
 
@@ -212,14 +213,20 @@ static int set_mem_table(struct vhost_device *device,
 static int add_mem_reg(struct vhost_device *device,
 		       struct vhost_message *message)
 {
+	const struct vhost_user_region *region =
+		&message->payload.memory_slot.region;
+	struct guest_memory *memory = &device->shared.memory;
 	int result;
 
 	if (message->fd_count != 1)
 		return -EINVAL;
-	result = guest_memory_add(&device->shared.memory,
-				  &message->payload.memory_slot.region,
-				  message->fds[0]);
-	return result < 0 ? result : logging_decide(device);
+	result = guest_memory_add(memory, region, message->fds[0]);
+	if (result < 0)
+		return result;
+	result = logging_decide(device);
+	if (result < 0)
+		guest_memory_remove(memory, region);
+	return result;
 }
 
 static int rem_mem_reg(struct vhost_device *device,

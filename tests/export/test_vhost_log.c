@@ -431,6 +431,16 @@ static void memory_beyond_the_log_is_refused(void **state)
 					   .fd_count = 1,
 				   }),
 		-EREMOTEIO);
+	/* It isn't there, and what is there is logged as before. */
+	assert_int_equal(
+		front_acknowledged(front,
+				   &(struct front_message){
+					   .type = VHOST_USER_REM_MEM_REG,
+					   .payload = &slot,
+					   .bytes = sizeof(slot),
+				   }),
+		-EREMOTEIO);
+	run_case(*state, front, &cases[0], true);
 	front_destroy(front);
 	server_stop(*state);
 }
