@@ -17,6 +17,9 @@
 #include "log.h"
 #include "vhost_connection.h"
 
+/* After an accept() that failed for want of descriptors or memory. */
+#define ACCEPT_RETRY_NS (100 * NS_PER_MS)
+
 struct vhost_user_export {
 	struct vhost_device_setup setup;
 	struct vhost_counters counters;
@@ -29,6 +32,7 @@ struct vhost_user_export {
 	bool stopping;
 	bool stopped;
 	struct loop_io accept;
+	struct loop_timer accept_retry;
 	struct loop_deferred stop;
 	void (*stop_done)(void *context);
 	void *stop_context;
@@ -145,12 +149,20 @@ static void accept_done(struct loop_io *io, int result)
 		loop_defer(export->setup.loop, &export->stop);
 		return;
 	}
-	if (result >= 0)
+	if (result >= 0) {
 		accepted(export, result);
-	else
-		log_warning("disk %s: vhost-user accept: %s", export->name,
-			    strerror(-result));
-	accept_next(export);
+		accept_next(export);
+		return;
+	}
+	log_warning("disk %s: vhost-user accept: %s", export->name,
+		    strerror(-result));
+	loop_timer_arm(export->setup.loop, &export->accept_retry,
+		       ACCEPT_RETRY_NS);
+}
+
+static void accept_retry_expired(struct loop_timer *timer)
+{
+	accept_next(timer->owner);
 }
 
 static void stop_advance(struct loop_deferred *deferred)
@@ -176,6 +188,7 @@ void vhost_user_export_stop(struct vhost_user_export *export,
 	if (export->waiting_fd >= 0)
 		close(export->waiting_fd);
 	export->waiting_fd = -1;
+	loop_timer_cancel(export->setup.loop, &export->accept_retry);
 	if (export->accepting)
 		loop_cancel(export->setup.loop, &export->accept);
 	if (export->connection)
@@ -378,6 +391,8 @@ int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
 	export->park.owner = export;
 	export->accept.done = accept_done;
 	export->accept.owner = export;
+	export->accept_retry.expired = accept_retry_expired;
+	export->accept_retry.owner = export;
 	export->stop.run = stop_advance;
 	export->stop.owner = export;
 	accept_next(export);

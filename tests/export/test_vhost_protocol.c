@@ -6,8 +6,11 @@
 #include "vhost_server.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -412,6 +415,71 @@ static void a_second_front_end_is_refused(void **state)
 	server_stop(*state);
 }
 
+/* The server's log goes there from its next start on. Returns: the file. */
+static int log_to_file(struct server *server)
+{
+	int log = memfd_create("log", MFD_CLOEXEC);
+	int own = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+
+	assert_true(log >= 0 && own >= 0);
+	server_kill(server);
+	dup2(log, STDERR_FILENO);
+	server_start(server);
+	dup2(own, STDERR_FILENO);
+	close(own);
+	return log;
+}
+
+static unsigned int count_lines(int log, const char *words)
+{
+	static char text[1 << 20];
+	ssize_t bytes = pread(log, text, sizeof(text) - 1, 0);
+	unsigned int count = 0;
+
+	assert_true(bytes >= 0);
+	text[bytes] = '\0';
+	for (const char *at = text; (at = strstr(at, words)); at++)
+		count++;
+	return count;
+}
+
+static void set_descriptors_max(const struct server *server, rlim_t count)
+{
+	struct rlimit limit;
+
+	assert_int_equal(prlimit(server->pid, RLIMIT_NOFILE, NULL, &limit), 0);
+	limit.rlim_cur = count;
+	assert_int_equal(prlimit(server->pid, RLIMIT_NOFILE, &limit, NULL), 0);
+}
+
+static void a_server_out_of_descriptors_tries_again_now_and_then(void **state)
+{
+	struct server *server = *state;
+	int log = log_to_file(server);
+	struct front *front = plain_front(server);
+	struct front *second = NULL;
+	struct front_options options = front->options;
+
+	assert_int_equal(front_create(&options, &second), 0);
+	set_descriptors_max(server, 3);
+	/* Its place was kept; after it there is none. */
+	assert_true(front_connect(second) < 0);
+	for (int i = 0; i < 5000 && count_lines(log, "accept: ") == 0; i++)
+		usleep(1000);
+	for (int i = 0; i < 500; i++)
+		server_counts(server); /* a turn of its loop */
+	assert_in_range(count_lines(log, "accept: "), 1, 250);
+	expect_works(front);
+	front_disconnect(front);
+	set_descriptors_max(server, 256);
+	assert_int_equal(front_connect(second), 0);
+	expect_works(second);
+	front_destroy(front);
+	front_destroy(second);
+	close(log);
+	server_stop(server);
+}
+
 static void a_server_that_stops_returns_what_it_took(void **state)
 {
 	struct front *front = plain_front(*state);
@@ -537,6 +605,7 @@ int main(void)
 		TEST(too_many_descriptors_are_closed),
 		TEST(a_message_may_come_in_pieces),
 		TEST(a_second_front_end_is_refused),
+		TEST(a_server_out_of_descriptors_tries_again_now_and_then),
 		TEST(a_server_that_stops_returns_what_it_took),
 		TEST(the_socket_is_for_owner_and_group),
 		TEST(a_config_space_ends_where_it_ends),
