@@ -139,7 +139,33 @@ static int confine(struct disk *disk, struct error *error)
 	return doors_close(disk->config, &disk->sandbox, error);
 }
 
+static void answer_close(struct disk *disk, int status)
+{
+	void (*closed)(void *context, int status) = disk->closed;
+
+	disk->closed = NULL;
+	if (closed)
+		closed(disk->closed_context, status);
+}
+
 static void exports_gone(struct disk *disk);
+
+/*
+ * The vhost-user-blk export has parted from what hangs below by now; the NBD
+ * export can't, and waits on.
+ */
+static void stop_overdue(struct loop_timer *timer)
+{
+	struct disk *disk = timer->owner;
+
+	disk_set_reason(disk, "requests of NBD clients don't end");
+	log_error("disk %s can't be closed in order: %s", disk->config->name,
+		  disk->reason);
+	if (!disk->hurry)
+		return;
+	answer_close(disk, -EBUSY);
+	disk_end(disk, 1);
+}
 
 static void on_export_stopped(void *context)
 {
@@ -152,7 +178,16 @@ static void on_export_stopped(void *context)
 /* Goes on in exports_gone(). */
 static void stop_exports(struct disk *disk)
 {
+	uint64_t deadline_ms = disk->config->stop_deadline_ms
+				       ? disk->config->stop_deadline_ms
+				       : VHOST_USER_STOP_DEADLINE_MS;
+
 	disk_enter(disk, DISK_STOPPING);
+	disk->stop_deadline.expired = stop_overdue;
+	disk->stop_deadline.owner = disk;
+	/* Twice, because the vhost-user-blk export takes it once. */
+	loop_timer_arm(disk->loop, &disk->stop_deadline,
+		       2 * deadline_ms * NS_PER_MS);
 	/* One more than there are, so that the last one is known. */
 	disk->exports_stopping = 1;
 	if (disk->vhost_user) {
@@ -168,15 +203,6 @@ static void stop_exports(struct disk *disk)
 }
 
 /* Closing. */
-
-static void answer_close(struct disk *disk, int status)
-{
-	void (*closed)(void *context, int status) = disk->closed;
-
-	disk->closed = NULL;
-	if (closed)
-		closed(disk->closed_context, status);
-}
 
 static void on_closed(void *context, int status)
 {
@@ -291,6 +317,7 @@ static void quiet(struct disk *disk)
 
 static void exports_gone(struct disk *disk)
 {
+	loop_timer_cancel(disk->loop, &disk->stop_deadline);
 	vhost_user_export_destroy(disk->vhost_user);
 	nbd_export_destroy(disk->nbd);
 	disk->vhost_user = NULL;
@@ -371,6 +398,8 @@ void disk_terminate(struct disk *disk)
 		disk->drain = false;
 		if (disk->exports_stopping == 0)
 			disk_end(disk, 0);
+		else if (!disk->stop_deadline.armed)
+			stop_overdue(&disk->stop_deadline);
 		return;
 	case DISK_CLOSING:
 	case DISK_ENDED:

@@ -76,6 +76,7 @@ struct disk {
 	struct sandbox sandbox;
 	bool unconfined;
 	unsigned int exports_stopping;
+	struct loop_timer stop_deadline; /* armed: it may be kept yet */
 	unsigned int actions; /* under way in the filters */
 	/* Called once when there are none. */
 	void (*quiet)(struct disk *disk);

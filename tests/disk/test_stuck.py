@@ -10,8 +10,10 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import unittest
 
+import nbd
 import spawn
 import tap
 from disk_process import LOAD, MIB, SECONDS, Disk, Refused
@@ -141,6 +143,40 @@ class Stuck(unittest.TestCase):
         with self.assertRaisesRegex(Refused, 'stuck in its backend'):
             self.disk.call('close')
         load.kill()
+
+    def leave_nbd_client(self):
+        """An NBD client's write hangs. Returns: the client."""
+        client = self.disk.nbd()
+        self.halt()
+        client.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(4096)), 0)
+        while client.aio_get_direction() & nbd.AIO_DIRECTION_WRITE:
+            client.poll(100)
+        self.wait_stats(lambda stats: stats['in_flight'] == 1, 'the write')
+        return client
+
+    def test_an_nbd_client_does_not_keep_the_process(self):
+        client = self.leave_nbd_client()
+        self.disk.process.popen.terminate()
+        spawn.wait_until(
+            lambda: "NBD clients don't end" in self.disk.process.output(),
+            SECONDS, 'the end')
+        self.go_on()
+        self.assertEqual(self.disk.process.wait(SECONDS), 1)
+        del client
+
+    def test_a_close_that_waits_for_an_nbd_client_says_so_and_ends(self):
+        client = self.leave_nbd_client()
+        closing = threading.Thread(target=self.disk.call, args=('close',))
+        closing.start()
+        spawn.wait_until(
+            lambda: 'NBD' in self.disk.call('status', self.link)['reason'],
+            SECONDS, 'the reason')
+        self.assertEqual(self.disk.call('status', self.link)['state'],
+                         'stopping')
+        self.go_on()
+        self.assertEqual(self.disk.process.wait(SECONDS), 0)
+        closing.join()
+        del client
 
     def test_the_process_ends_when_it_is_told_to(self):
         self.leave_stuck_requests()
