@@ -260,6 +260,12 @@ static void ignore(void *owner)
 	(void)owner;
 }
 
+static void ignore_migration(void *owner, bool migrating)
+{
+	(void)owner;
+	(void)migrating;
+}
+
 /* There is nobody to hand it over to. */
 static void hand_over(void *owner)
 {
@@ -284,6 +290,7 @@ static void serve(struct pipeline *pipeline, struct front *front, int socket)
 		.progressed = ignore,
 		.wanted = ignore,
 		.hand_over = hand_over,
+		.migrating = ignore_migration,
 		.owner = &connection,
 	};
 
