@@ -185,6 +185,20 @@ static const struct log_segment_head *head_of(struct scene *scene,
 			      SCENE_SEGMENT_BLOCKS * LOG_BLOCK_BYTES);
 }
 
+static void end_all_but(struct scene *scene, const struct engine_io *held)
+{
+	uint32_t at = 0;
+
+	while (at < scene->waiting_count) {
+		if (scene->waiting[at] == held) {
+			at++;
+			continue;
+		}
+		scene_end_io(scene, scene->waiting[at], 0);
+		at = 0;
+	}
+}
+
 static void a_segment_is_not_used_again_below_its_summary(void **state)
 {
 	struct scene *scene = *state;
@@ -200,16 +214,7 @@ static void a_segment_is_not_used_again_below_its_summary(void **state)
 		scene_poll(scene);
 		if (!held && (held = waiting_summary(scene)))
 			first = head_of(scene, held)->first_sequence;
-		for (uint32_t at = 0; at < scene->waiting_count;) {
-			struct engine_io *io = scene->waiting[at];
-
-			if (io == held) {
-				at++;
-				continue;
-			}
-			scene_end_io(scene, io, 0);
-			at = 0;
-		}
+		end_all_but(scene, held);
 		stalled = !write->done;
 		if (stalled)
 			break;
