@@ -28,6 +28,7 @@ import tempfile
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INPUT_BYTES_MAX = 65536
 MERGED_PREFIX = 'found-'
+MERGED_BYTES_MAX = 1024
 
 
 def targets():
@@ -85,12 +86,12 @@ def fuzz(folder, name, seconds):
     return False
 
 
-def run_merge(folder, name, chosen, *sources):
-    """Adds to @chosen what of @sources reaches more edges than it does."""
+def run_merge(folder, name, chosen, source):
+    """Adds to @chosen what of @source reaches more edges than it does."""
     done = subprocess.run(
-        [os.path.join(folder, 'fuzz', f'fuzz_{name}'), '-merge=1',
+        [os.path.join(folder, 'fuzz', f'fuzz_{name}'), '-set_cover_merge=1',
          # Edges alone: an input for each count of a loop would be too many.
-         '-use_counters=0', f'-max_len={INPUT_BYTES_MAX}', chosen, *sources],
+         '-use_counters=0', f'-max_len={INPUT_BYTES_MAX}', chosen, source],
         stdin=subprocess.DEVNULL, capture_output=True, text=True,
         errors='replace', check=False)
     if done.returncode != 0:
@@ -103,18 +104,23 @@ def merge(folder, name):
     seeds = os.path.join(TOP, 'fuzz', 'corpus', name)
     os.makedirs(learned, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
-        old, chosen = (os.path.join(work, part) for part in ('old', 'new'))
-        os.mkdir(old)
+        source, chosen = (os.path.join(work, part) for part in ('a', 'b'))
+        os.mkdir(source)
         os.mkdir(chosen)
-        named = set()
-        for entry in os.listdir(seeds):
-            found = entry.startswith(MERGED_PREFIX)
-            shutil.copy(os.path.join(seeds, entry), old if found else chosen)
-            if not found:
-                named.add(entry)
-        run_merge(folder, name, chosen, old, learned)
-        for entry in os.listdir(old):
-            os.unlink(os.path.join(seeds, entry))
+        named, old = set(), []
+        for entry in os.scandir(seeds):
+            if entry.name.startswith(MERGED_PREFIX):
+                old.append(entry.path)
+                shutil.copy(entry.path, source)
+            else:
+                named.add(entry.name)
+                shutil.copy(entry.path, chosen)
+        for entry in os.scandir(learned):
+            if entry.stat().st_size <= MERGED_BYTES_MAX:
+                shutil.copy(entry.path, source)
+        run_merge(folder, name, chosen, source)
+        for path in old:
+            os.unlink(path)
         added = set(os.listdir(chosen)) - named
         for entry in added:
             path = os.path.join(chosen, entry)
