@@ -144,7 +144,7 @@ class Bench:
         self.quick = quick
         # Cache file, write log and the raw file of the peers share it.
         self.device = devices.open_device(os.path.join(work, 'fast'),
-                                          4096 * MIB)
+                                          4608 * MIB)
         self.backend = None
         self.daemon = None
         try:
@@ -173,7 +173,7 @@ class Bench:
             devices.make_file(path, self.data_bytes)
         return path
 
-    def cached_disk(self, name, **properties):
+    def cached_disk(self, name, limit_bytes=1024 * MIB, **properties):
         """A disk with a write-back cache on the fast device."""
         if not self.daemon:
             self.daemon = targets.CacheDaemon(
@@ -181,7 +181,7 @@ class Bench:
                 os.path.join(self.device.folder, 'pool'))
         disk = targets.Disk(self.build, self.work, self.backend_file(name),
                             name)
-        return disk.add_cache(self.daemon, 1024 * MIB, **properties)
+        return disk.add_cache(self.daemon, limit_bytes, **properties)
 
     def shape(self, mode, depth):
         return Shape(mode, depth, self.data_bytes, self.warm_up, self.seconds)
@@ -352,7 +352,8 @@ def flushes(bench):
     words = (('--flush', 100), ('--flush-every', 1))
     started = []
     try:
-        ours = bench.cached_disk('flushes').start()
+        # Small: the other rows' cache files are still on the device.
+        ours = bench.cached_disk('flushes', 256 * MIB).start()
         started.append(ours)
         qsd = targets.StorageDaemon(bench.build, bench.work,
                                     bench.raw_file(), 'qsd-f').start()
