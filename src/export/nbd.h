@@ -10,8 +10,8 @@
  * knows no connections. Requests must be aligned to 512 bytes, which is
  * published.
  *
- * An export may be parked: it has no pipeline, negotiates with who connects, and
- * lets requests wait until it gets one. A client keeps the size that it was
+ * An export may be parked: it has no pipeline, negotiates with who connects,
+ * and lets requests wait until it gets one. A client keeps the size that it was
  * told when it connected, whatever the disk grows to: the protocol has no word
  * to tell it of another.
  *
