@@ -36,6 +36,11 @@ class Scene(unittest.TestCase):
         self.client.pwrite(DATA, DATA_OFFSET)
         self.client.flush()
 
+    def call(self, method, **params):
+        """On a connection of its own: there may be few at a time."""
+        with self.disk.connect() as link:
+            return self.disk.call(method, link, **params)
+
     def ask(self):
         """Asks for a resize; answer() has what comes of it."""
         link = self.disk.connect()
@@ -50,7 +55,7 @@ class Scene(unittest.TestCase):
 
     def wait_reason(self, words):
         def says():
-            status = self.disk.call('status')
+            status = self.call('status')
             return status['state'] == 'resizing' and words in status['reason']
         spawn.wait_until(says, SECONDS, f'it waits because of {words!r}')
 
@@ -73,8 +78,8 @@ class Scene(unittest.TestCase):
         while not self.client.aio_command_completed(cookie):
             self.client.poll(1000)
         self.assertEqual(self.client.pread(len(DATA), DATA_OFFSET), DATA)
-        self.assertEqual(self.disk.call('status')['state'], 'ready')
-        self.assertEqual(self.disk.call('stats')['size_bytes'], size)
+        self.assertEqual(self.call('status')['state'], 'ready')
+        self.assertEqual(self.call('stats')['size_bytes'], size)
         other = self.disk.nbd()
         self.assertEqual(other.get_size(), size)
         other.pwrite(b'e' * 512, size - 512)
@@ -129,7 +134,7 @@ class Image(Scene):
         self.addCleanup(load.kill)
 
         def writes():
-            return self.disk.call('stats')['requests']['write']['count']
+            return self.call('stats')['requests']['write']['count']
 
         spawn.wait_until(lambda: writes() > 100, SECONDS, 'writes')
         with open(self.disk.image, 'rb') as other:
@@ -148,7 +153,7 @@ class Image(Scene):
         self.ask()
         self.wait_reason('is empty')
         with self.assertRaisesRegex(Refused, 'db1 is resizing'):
-            self.disk.call('close', drain=True)
+            self.call('close', drain=True)
         self.assertEqual(self.disk.process.stop(SECONDS), 0)
         self.bring_back()
         self.disk.start_ready()
@@ -265,7 +270,7 @@ class Server(Scene):
     def test_a_server_that_is_away_is_waited_for(self):
         self.server.kill()
         link = self.ask()
-        spawn.wait_until(lambda: self.disk.call('status')['state'] ==
+        spawn.wait_until(lambda: self.call('status')['state'] ==
                          'resizing', SECONDS, 'it resizes')
         cookie = self.begin_read()
         self.resize_data(LARGER)
