@@ -13,6 +13,7 @@
  * End of input or SIGTERM stops it in good order.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -157,6 +158,10 @@ static void input_ready(struct loop_io *io, int events)
 	if (events < 0)
 		return;
 	count = read(STDIN_FILENO, server->input, sizeof(server->input));
+	if (count < 0 && errno == EAGAIN) {
+		watch_input(server);
+		return;
+	}
 	if (count <= 0) {
 		stop(server);
 		return;
@@ -253,6 +258,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	watch_signals(&server);
+	/* See loop_poll(). */
+	fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
 	watch_input(&server);
 	printf("ready\n");
 	fflush(stdout);

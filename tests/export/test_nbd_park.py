@@ -61,6 +61,7 @@ class Park(unittest.TestCase):
         client.request(READ, 1, 0, 512)
         server.wait_in_flight(1)
         server.tell('park')
+        server.counts()  # is answered when it has heard that
         # What comes now isn't in flight: it waits for the next pipeline.
         client.request(READ, 2, 512, 512)
         self.assert_silent(client)
