@@ -72,8 +72,8 @@ static void write_identity(int lock_fd, pid_t pid)
 	file_write_all(lock_fd, text, strlen(text));
 }
 
-static int run(const struct child_spec *spec, bool parked, const int fds[2],
-	       int log_fd, struct child *ret_child)
+static int run(const struct child_spec *spec, enum child_duty duty,
+	       const int fds[2], int log_fd, struct child *ret_child)
 {
 	const char *arguments[CHILD_ARGUMENTS_MAX + 4];
 	char status_fd[16];
@@ -93,16 +93,21 @@ static int run(const struct child_spec *spec, bool parked, const int fds[2],
 	snprintf(status_fd, sizeof(status_fd), "%d", PROCESS_FIRST_FD);
 	arguments[count++] = "--status-fd";
 	arguments[count++] = status_fd;
-	if (parked)
-		arguments[count++] = "--incoming";
+	if (duty != CHILD_SERVES)
+		arguments[count++] =
+			duty == CHILD_EXPECTS ? "--incoming" : "--handed-over";
 	arguments[count] = NULL;
 	return process_start(&process, &ret_child->pid, &ret_child->pidfd);
 }
 
-int child_start(const struct child_spec *spec, bool parked,
+int child_start(const struct child_spec *spec, enum child_duty duty,
 		struct child *ret_child, struct error *error)
 {
-	static const char parking[] = "{\"state\":\"parking\"}\n";
+	static const char *const duties[] = {
+		[CHILD_SERVES] = "",
+		[CHILD_EXPECTS] = "{\"state\":\"parking\"}\n",
+		[CHILD_HAS_LEFT] = "{\"state\":\"parking\",\"left\":true}\n",
+	};
 	_cleanup_fd_ int lock_fd = -1, status_fd = -1, log_fd = -1;
 	struct child child;
 	int result;
@@ -119,14 +124,13 @@ int child_start(const struct child_spec *spec, bool parked,
 		return error_set(error, status_fd, "%s/status: %s",
 				 spec->folder, strerror(-status_fd));
 	/* Even if it dies at once, who comes next must not take the locks. */
-	if (parked)
-		file_write_all(status_fd, parking, strlen(parking));
+	file_write_all(status_fd, duties[duty], strlen(duties[duty]));
 	log_fd = open(spec->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
 		      0640);
 	if (log_fd < 0)
 		return error_set(error, -errno, "log file %s: %s",
 				 spec->log_path, strerror(errno));
-	result = run(spec, parked, (const int[]){status_fd, lock_fd}, log_fd,
+	result = run(spec, duty, (const int[]){status_fd, lock_fd}, log_fd,
 		     &child);
 	if (result < 0)
 		return error_set(error, result, "%s can't be run: %s",
@@ -255,11 +259,13 @@ static void parse_report(const char *line, struct child_report *ret_report)
 {
 	json_auto_t *root = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
 	const char *text = json_string_value(json_object_get(root, "message"));
+	const char *state = json_string_value(json_object_get(root, "state"));
 
 	if (!text)
 		text = json_string_value(json_object_get(root, "reason"));
-	ret_report->state =
-		parse_state(json_string_value(json_object_get(root, "state")));
+	ret_report->state = parse_state(state);
+	ret_report->left = json_is_true(json_object_get(root, "left")) ||
+			   (state && strcmp(state, "handed-over") == 0);
 	snprintf(ret_report->message, sizeof(ret_report->message), "%s",
 		 text ? text : "");
 }

@@ -49,15 +49,23 @@ enum child_report_state {
 
 struct child_report {
 	enum child_report_state state;
+	bool left; /* parked: its disk's VM was here and went */
 	char message[UNIT_REASON_BYTES]; /* or the reason; may be empty */
 };
 
+/* What a disk's process begins with. */
+enum child_duty {
+	CHILD_SERVES,
+	CHILD_EXPECTS, /* the disk's VM: it gets --incoming */
+	CHILD_HAS_LEFT, /* as its predecessor had: it gets --handed-over */
+};
+
 /*
- * @parked: it gets --incoming, and the status file says so from the start.
+ * What it doesn't serve the status file says from the start.
  * Returns: 0; -EBUSY if a process has the folder's lock (adopt it); or why it
  * could not be started.
  */
-int child_start(const struct child_spec *spec, bool parked,
+int child_start(const struct child_spec *spec, enum child_duty duty,
 		struct child *ret_child, struct error *error);
 /* Whether the disk's VM was elsewhere when it was last heard of. */
 bool child_report_is_parked(const struct child_report *report);

@@ -55,7 +55,7 @@ void unit_want_up(struct unit *unit, bool probation, uint64_t now_ns)
 void unit_want_incoming(struct unit *unit, uint64_t now_ns)
 {
 	if (unit->state == UNIT_DOWN || unit->state == UNIT_GAVE_UP)
-		unit->parked = true;
+		unit_parked(unit, true, false);
 	unit_want_up(unit, true, now_ns);
 }
 
@@ -182,9 +182,10 @@ void unit_ready(struct unit *unit, uint64_t now_ns)
 	say(unit, "");
 }
 
-void unit_parked(struct unit *unit, bool parked)
+void unit_parked(struct unit *unit, bool parked, bool left)
 {
 	unit->parked = parked;
+	unit->left = left;
 }
 
 /* It isn't there although it should be. */

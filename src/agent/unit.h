@@ -64,6 +64,7 @@ struct unit {
 	bool probation;
 	bool clean; /* the last process closed without a failure */
 	bool parked; /* its disk's VM is elsewhere: starts without serving */
+	bool left; /* parked because the VM was here and went */
 	bool restart; /* asked for, and not begun yet */
 	uint64_t restart_ns; /* when it was asked for; 0 = none under way */
 	uint64_t stall_ns; /* of the last restart: asked for until ready */
@@ -105,8 +106,9 @@ void unit_started(struct unit *unit, pid_t pid);
 void unit_start_failed(struct unit *unit, const char *message, uint64_t now_ns);
 void unit_opening(struct unit *unit, const char *reason);
 void unit_ready(struct unit *unit, uint64_t now_ns);
-/* Whether the process serves, or has left that to another host. */
-void unit_parked(struct unit *unit, bool parked);
+/* Whether the process serves, or leaves that to another host; @left: as its VM
+ * was here and went. */
+void unit_parked(struct unit *unit, bool parked, bool left);
 /* A process of ours that an earlier forebayd started. */
 void unit_adopted(struct unit *unit, pid_t pid);
 /*

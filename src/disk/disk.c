@@ -489,8 +489,9 @@ static void start_parked(struct disk *disk)
 		give_up_start(disk, &error);
 		return;
 	}
-	disk_enter(disk, DISK_INCOMING);
-	log_info("disk %s is incoming", disk->config->name);
+	disk_enter(disk, disk->parked_as);
+	log_info("disk %s is %s", disk->config->name,
+		 disk_state_name(disk->state));
 	status_pipe_parked(disk->status_fd, disk_state_name(disk->state));
 }
 
@@ -507,13 +508,15 @@ void disk_start(struct disk *disk, struct loop *loop,
 		.size_bytes = config->size_bytes,
 		.status_fd = options->status_fd,
 		.unconfined = options->unconfined,
+		.parked_as =
+			options->handed_over ? DISK_HANDED_OVER : DISK_INCOMING,
 	};
 	status = control_server_create(loop, config->control_socket,
 				       disk_methods, disk, &disk->control,
 				       &error);
 	if (status < 0)
 		fail(disk, &error);
-	else if (options->incoming)
+	else if (options->incoming || options->handed_over)
 		start_parked(disk);
 	else
 		disk_open_pipeline(disk, config->grow, on_opened);

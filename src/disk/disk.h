@@ -54,6 +54,7 @@ enum disk_state {
 /* How the disk begins. */
 struct disk_start_options {
 	bool incoming; /* parked, until its VM runs here */
+	bool handed_over; /* parked, for its VM has left a predecessor */
 	bool unconfined; /* no sandbox: for debuggers */
 	int status_fd; /* negative: none */
 };
@@ -85,6 +86,8 @@ struct disk {
 	/* handover.c's */
 	enum disk_state parked_as; /* before TAKING_OVER */
 	bool hand_over_due; /* as soon as it is READY */
+	uint64_t
+		left_with; /* the connection of the VMM that left; 0: unknown */
 	bool migrating; /* the VMM logs written pages */
 	struct loop_timer handover_retry;
 

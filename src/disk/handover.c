@@ -77,12 +77,35 @@ static void on_taken_over(struct pipeline_open_request *request, int status,
 	disk_ready(disk);
 }
 
+/*
+ * The VMM that left and comes back has only given its migration up. Another one
+ * brings a VM that may have run elsewhere, and written there: what filters have
+ * kept of the disk since it left is then out of date, and nothing would tell
+ * them.
+ */
+static bool may_return(const struct disk *disk)
+{
+	return disk->config->filter_count == 0 ||
+	       (disk->left_with != 0 &&
+		disk->left_with ==
+			vhost_user_export_connections(disk->vhost_user));
+}
+
 void handover_wanted(void *owner)
 {
 	struct disk *disk = owner;
 
 	if (disk->state != DISK_INCOMING && disk->state != DISK_HANDED_OVER)
 		return; /* it opens already, or will end */
+	if (disk->state == DISK_HANDED_OVER && !may_return(disk)) {
+		disk_set_reason(disk,
+				"its VM was elsewhere, so its cache may be "
+				"out of date: close it, and open it with "
+				"--incoming");
+		log_error("disk %s: its VM waits: %s", disk->config->name,
+			  disk->reason);
+		return;
+	}
 	loop_timer_cancel(disk->loop, &disk->handover_retry);
 	disk->parked_as = disk->state;
 	disk_enter(disk, DISK_TAKING_OVER);
@@ -135,6 +158,7 @@ static void on_closed(void *context, int status)
 		log_error("disk %s closed with an error: %s",
 			  disk->config->name, strerror(-status));
 	disk_enter(disk, DISK_HANDED_OVER);
+	disk->left_with = vhost_user_export_connections(disk->vhost_user);
 	log_info("disk %s is handed over", disk->config->name);
 	status_pipe_parked(disk->status_fd, disk_state_name(disk->state));
 	vhost_user_export_handed_over(disk->vhost_user);

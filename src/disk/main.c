@@ -47,7 +47,8 @@ struct signals {
 };
 
 static const char usage[] =
-	"usage: forebay-disk --config FILE [--status-fd N] [--incoming]\n"
+	"usage: forebay-disk --config FILE [--status-fd N]\n"
+	"                    [--incoming | --handed-over]\n"
 	"       forebay-disk --describe-filter FILE.so\n"
 	"       forebay-disk --help | --version\n"
 	"\n"
@@ -57,6 +58,7 @@ static const char usage[] =
 	"  --status-fd N          tell how the start goes, a JSON object a "
 	"line\n"
 	"  --incoming             serve nothing until the disk's VM runs here\n"
+	"  --handed-over          the same, after the VM has left from here\n"
 	"  --no-sandbox           keep all rights, so that a debugger can "
 	"look\n"
 	"  --describe-filter SO   print what a filter library says of itself\n"
@@ -86,6 +88,7 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 		{"config", required_argument, NULL, 'c'},
 		{"status-fd", required_argument, NULL, 's'},
 		{"incoming", no_argument, NULL, 'i'},
+		{"handed-over", no_argument, NULL, 'l'},
 		{"no-sandbox", no_argument, NULL, 'n'},
 		{"describe-filter", required_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
@@ -114,6 +117,8 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 			ret->describe_path = optarg;
 		if (option == 'i')
 			ret->start.incoming = true;
+		if (option == 'l')
+			ret->start.handed_over = true;
 		if (option == 's' &&
 		    parse_fd(optarg, &ret->start.status_fd) < 0) {
 			fprintf(stderr,

@@ -273,6 +273,11 @@ void vhost_user_export_destroy(struct vhost_user_export *export)
 	export_free(export);
 }
 
+uint64_t vhost_user_export_connections(const struct vhost_user_export *export)
+{
+	return export->counters.connections;
+}
+
 json_t *vhost_user_export_stats(const struct vhost_user_export *export)
 {
 	const struct vhost_counters *counters = &export->counters;

@@ -91,6 +91,8 @@ void vhost_user_export_stop(struct vhost_user_export *export,
 /* Order: after stop's done(), from inside it too. NULL is fine. */
 void vhost_user_export_destroy(struct vhost_user_export *export);
 
+/* How many front-ends have connected so far: the same number, the same one. */
+uint64_t vhost_user_export_connections(const struct vhost_user_export *export);
 /* Owns: the caller. Returns: NULL without memory. */
 json_t *vhost_user_export_stats(const struct vhost_user_export *export);
 
