@@ -118,9 +118,9 @@ void loop_send(struct loop *loop, struct loop_io *io, int fd,
 /* One connection: done() gets its descriptor (close-on-exec). */
 void loop_accept(struct loop *loop, struct loop_io *io, int fd);
 /*
- * @events: POLLIN ...; done() gets the events that happened. One may be late and
- * already be dealt with: a pipe's writer wakes its reader after the data are
- * there. So whoever reads or writes @fd then has made it non-blocking.
+ * @events: POLLIN ...; done() gets the events that happened. One may be late
+ * and already be dealt with: a pipe's writer wakes its reader after the data
+ * are there. So whoever reads or writes @fd then has made it non-blocking.
  */
 void loop_poll(struct loop *loop, struct loop_io *io, int fd,
 	       unsigned int events);
