@@ -86,9 +86,8 @@ struct disk {
 	/* handover.c's */
 	enum disk_state parked_as; /* before TAKING_OVER */
 	bool hand_over_due; /* as soon as it is READY */
-	uint64_t
-		left_with; /* the connection of the VMM that left; 0: unknown */
 	bool migrating; /* the VMM logs written pages */
+	uint64_t left_with; /* connection of the VMM that left; 0: unknown */
 	struct loop_timer handover_retry;
 
 	/* resize.c's */
