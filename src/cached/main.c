@@ -17,10 +17,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "acceptor.h"
 #include "cached.h"
 #include "channel.h"
 #include "client.h"
-#include "clock.h"
 #include "config.h"
 #include "control.h"
 #include "fd.h"
@@ -29,7 +29,6 @@
 
 /* Disks have users of their own: client.c looks who it is. */
 #define SOCKET_MODE 0666
-#define ACCEPT_PAUSE_NS (100 * NS_PER_MS)
 
 struct options {
 	const char *config;
@@ -42,8 +41,7 @@ struct daemon {
 	struct cached cached;
 	struct control_server *control;
 	int listen_fd;
-	struct loop_io accept_io;
-	struct loop_timer accept_again;
+	struct acceptor acceptor;
 	int signal_fd;
 	struct loop_io signal_io;
 };
@@ -110,33 +108,13 @@ static void report(const struct options *options, const char *state,
 	json_decref(line);
 }
 
-static void accept_next(struct daemon *daemon)
+static void accepted(struct acceptor *acceptor, int fd)
 {
-	loop_accept(daemon->cached.loop, &daemon->accept_io, daemon->listen_fd);
-}
+	struct daemon *daemon = acceptor->owner;
+	int status = fd >= 0 ? client_accept(&daemon->cached, fd) : fd;
 
-static void accept_again(struct loop_timer *timer)
-{
-	accept_next(timer->owner);
-}
-
-static void accept_done(struct loop_io *io, int result)
-{
-	struct daemon *daemon = io->owner;
-	int status = result;
-
-	if (result == -ECANCELED)
-		return;
-	if (result >= 0)
-		status = client_accept(&daemon->cached, result);
 	if (status < 0)
 		log_warning("a disk couldn't connect: %s", strerror(-status));
-	/* Out of descriptors, say: the next try would fail at once, too. */
-	if (result < 0)
-		loop_timer_arm(daemon->cached.loop, &daemon->accept_again,
-			       ACCEPT_PAUSE_NS);
-	else
-		accept_next(daemon);
 }
 
 static void signal_done(struct loop_io *io, int result)
@@ -190,11 +168,10 @@ static int sockets_open(struct daemon *daemon, const struct options *options,
 		return error_set(error, daemon->listen_fd,
 				 "socket %s can't be made: %s", options->socket,
 				 strerror(-daemon->listen_fd));
-	daemon->accept_io.done = accept_done;
-	daemon->accept_io.owner = daemon;
-	daemon->accept_again.expired = accept_again;
-	daemon->accept_again.owner = daemon;
-	accept_next(daemon);
+	daemon->acceptor.accepted = accepted;
+	daemon->acceptor.owner = daemon;
+	acceptor_start(&daemon->acceptor, daemon->cached.loop,
+		       daemon->listen_fd);
 	status = control_server_create(
 		daemon->cached.loop, options->control_socket, methods,
 		&daemon->cached, &daemon->control, error);

@@ -27,14 +27,10 @@
 #define HANDSHAKE_TIMEOUT_NS UINT64_C(30000000000)
 #define LINGER_TIMEOUT_NS UINT64_C(5000000000)
 #define COMPLAINT_PAUSE_NS UINT64_C(1000000000)
-/* After an accept() that failed for want of descriptors or memory. */
-#define ACCEPT_RETRY_NS UINT64_C(100000000)
 
 static_assert(NBD_EXPORT_NAME_BYTES_MAX + sizeof(NBD_READ_ONLY_SUFFIX) - 1 <=
 		      NBD_NAME_BYTES_MAX,
 	      "both names fit");
-
-static void accept_next(struct nbd_export *export);
 
 /* The pipeline takes all of it on every chain. */
 static uint16_t offered_flags(bool read_only)
@@ -75,7 +71,7 @@ static void park_advance(struct loop_deferred *deferred)
 /* Ends the stop when nothing is left to wait for. */
 static void check_stopped(struct nbd_export *export)
 {
-	if (export->stopping && !export->accepting &&
+	if (export->stopping && !export->acceptor.waiting &&
 	    export->connection_count == 0)
 		loop_defer(export->loop, &export->stopped);
 }
@@ -128,37 +124,20 @@ static void admit(struct nbd_export *export, int fd)
 		export->connection_count++;
 }
 
-static void accepted(struct loop_io *io, int result)
+static void accepted(struct acceptor *acceptor, int fd)
 {
-	struct nbd_export *export = io->owner;
+	struct nbd_export *export = acceptor->owner;
 
-	export->accepting = false;
-	if (export->stopping) {
-		fd_close(result);
-		check_stopped(export);
-		return;
-	}
-	if (result >= 0) {
-		admit(export, result);
-		accept_next(export);
-		return;
-	}
-	log_warning("nbd %s: can't accept a client: %s", export->socket_path,
-		    strerror(-result));
-	loop_timer_arm(export->loop, &export->accept_retry, ACCEPT_RETRY_NS);
+	if (fd < 0)
+		log_warning("nbd %s: can't accept a client: %s",
+			    export->socket_path, strerror(-fd));
+	else
+		admit(export, fd);
 }
 
-static void accept_next(struct nbd_export *export)
+static void accepts_no_more(struct acceptor *acceptor)
 {
-	export->accept_io.done = accepted;
-	export->accept_io.owner = export;
-	export->accepting = true;
-	loop_accept(export->loop, &export->accept_io, export->listen_fd);
-}
-
-static void accept_retry_expired(struct loop_timer *timer)
-{
-	accept_next(timer->owner);
+	check_stopped(acceptor->owner);
 }
 
 static int check_options(const struct nbd_options *options, struct error *error)
@@ -231,8 +210,11 @@ int nbd_export_create(struct loop *loop, struct pipeline *pipeline,
 	export->loop = loop;
 	export->pipeline = pipeline;
 	list_init(&export->connections);
-	export->accept_retry.expired = accept_retry_expired;
-	export->accept_retry.owner = export;
+	export->acceptor = (struct acceptor){
+		.accepted = accepted,
+		.stopped = accepts_no_more,
+		.owner = export,
+	};
 	export->park.run = park_advance;
 	export->park.owner = export;
 	export->stopped.run = stop_ended;
@@ -249,7 +231,7 @@ int nbd_export_create(struct loop *loop, struct pipeline *pipeline,
 		free(export);
 		return result;
 	}
-	accept_next(export);
+	acceptor_start(&export->acceptor, loop, export->listen_fd);
 	*ret_export = export;
 	return 0;
 }
@@ -285,9 +267,7 @@ void nbd_export_stop(struct nbd_export *export, void (*done)(void *context),
 	unlink(export->socket_path);
 	/* What it waits for are the same requests. */
 	export->parking = false;
-	loop_timer_cancel(export->loop, &export->accept_retry);
-	if (export->accepting)
-		loop_cancel(export->loop, &export->accept_io);
+	acceptor_stop(&export->acceptor);
 	list_for_each (node, &export->connections)
 		nbd_connection_finish(
 			list_entry(node, struct nbd_connection, node));

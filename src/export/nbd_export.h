@@ -6,6 +6,7 @@
 #ifndef FOREBAY_EXPORT_NBD_EXPORT_H
 #define FOREBAY_EXPORT_NBD_EXPORT_H
 
+#include "acceptor.h"
 #include "list.h"
 #include "nbd.h"
 #include "nbd_protocol.h"
@@ -34,11 +35,9 @@ struct nbd_export {
 	uint64_t linger_timeout_ns;
 
 	int listen_fd;
-	bool accepting;
 	bool parking;
 	bool stopping;
-	struct loop_io accept_io;
-	struct loop_timer accept_retry;
+	struct acceptor acceptor;
 	struct list connections;
 	unsigned int connection_count;
 	struct nbd_counts counts;

@@ -12,13 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "acceptor.h"
 #include "clock.h"
 #include "listen_socket.h"
 #include "log.h"
 #include "vhost_connection.h"
-
-/* After an accept() that failed for want of descriptors or memory. */
-#define ACCEPT_RETRY_NS (100 * NS_PER_MS)
 
 struct vhost_user_export {
 	struct vhost_device_setup setup;
@@ -28,11 +26,9 @@ struct vhost_user_export {
 	char *socket_path;
 	int listen_fd;
 	int waiting_fd; /* a front-end, until the one before is done */
-	bool accepting;
 	bool stopping;
 	bool stopped;
-	struct loop_io accept;
-	struct loop_timer accept_retry;
+	struct acceptor acceptor;
 	struct loop_deferred stop;
 	void (*stop_done)(void *context);
 	void *stop_context;
@@ -116,7 +112,7 @@ static void connect_waiting(struct vhost_user_export *export)
 	export->waiting_fd = -1;
 }
 
-static void accepted(struct vhost_user_export *export, int fd)
+static void admit(struct vhost_user_export *export, int fd)
 {
 	if (export->waiting_fd >= 0 ||
 	    (export->connection &&
@@ -132,44 +128,29 @@ static void accepted(struct vhost_user_export *export, int fd)
 		connect_waiting(export);
 }
 
-static void accept_next(struct vhost_user_export *export)
+static void accepted(struct acceptor *acceptor, int fd)
 {
-	export->accepting = true;
-	loop_accept(export->setup.loop, &export->accept, export->listen_fd);
+	struct vhost_user_export *export = acceptor->owner;
+
+	if (fd < 0)
+		log_warning("disk %s: vhost-user accept: %s", export->name,
+			    strerror(-fd));
+	else
+		admit(export, fd);
 }
 
-static void accept_done(struct loop_io *io, int result)
+static void accepts_no_more(struct acceptor *acceptor)
 {
-	struct vhost_user_export *export = io->owner;
+	struct vhost_user_export *export = acceptor->owner;
 
-	export->accepting = false;
-	if (export->stopping) {
-		if (result >= 0)
-			close(result);
-		loop_defer(export->setup.loop, &export->stop);
-		return;
-	}
-	if (result >= 0) {
-		accepted(export, result);
-		accept_next(export);
-		return;
-	}
-	log_warning("disk %s: vhost-user accept: %s", export->name,
-		    strerror(-result));
-	loop_timer_arm(export->setup.loop, &export->accept_retry,
-		       ACCEPT_RETRY_NS);
-}
-
-static void accept_retry_expired(struct loop_timer *timer)
-{
-	accept_next(timer->owner);
+	loop_defer(export->setup.loop, &export->stop);
 }
 
 static void stop_advance(struct loop_deferred *deferred)
 {
 	struct vhost_user_export *export = deferred->owner;
 
-	if (export->accepting || export->connection || export->stopped)
+	if (export->acceptor.waiting || export->connection || export->stopped)
 		return;
 	export->stopped = true;
 	export->stop_done(export->stop_context);
@@ -188,9 +169,7 @@ void vhost_user_export_stop(struct vhost_user_export *export,
 	if (export->waiting_fd >= 0)
 		close(export->waiting_fd);
 	export->waiting_fd = -1;
-	loop_timer_cancel(export->setup.loop, &export->accept_retry);
-	if (export->accepting)
-		loop_cancel(export->setup.loop, &export->accept);
+	acceptor_stop(&export->acceptor);
 	if (export->connection)
 		vhost_connection_close(export->connection);
 	loop_defer(export->setup.loop, &export->stop);
@@ -394,13 +373,14 @@ int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
 	export_learn(export, pipeline, options);
 	export->park.run = park_advance;
 	export->park.owner = export;
-	export->accept.done = accept_done;
-	export->accept.owner = export;
-	export->accept_retry.expired = accept_retry_expired;
-	export->accept_retry.owner = export;
+	export->acceptor = (struct acceptor){
+		.accepted = accepted,
+		.stopped = accepts_no_more,
+		.owner = export,
+	};
 	export->stop.run = stop_advance;
 	export->stop.owner = export;
-	accept_next(export);
+	acceptor_start(&export->acceptor, loop, export->listen_fd);
 	*ret_export = export;
 	return 0;
 }

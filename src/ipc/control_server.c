@@ -15,16 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "acceptor.h"
 #include "channel.h"
-#include "clock.h"
 #include "fd.h"
 #include "list.h"
 #include "log.h"
 #include "unix_address.h"
 
 #define SOCKET_MODE 0600
-/* Pause before accepting again when descriptors have run out. */
-#define ACCEPT_RETRY_NS (100 * NS_PER_MS)
 
 struct peer {
 	struct list node;
@@ -45,10 +43,7 @@ struct control_server {
 	const struct control_method *methods;
 	void *owner;
 	int fd;
-	struct loop_io accept_io;
-	bool accepting;
-	bool destroyed;
-	struct loop_timer accept_retry;
+	struct acceptor acceptor;
 	struct list peers;
 	unsigned int peer_count;
 	char path[UNIX_PATH_LENGTH_MAX + 1];
@@ -226,45 +221,26 @@ static void add_peer(struct control_server *server, int fd)
 	server->peer_count++;
 }
 
-static void start_accept(struct control_server *server)
-{
-	server->accepting = true;
-	loop_accept(server->loop, &server->accept_io, server->fd);
-}
-
-static void retry_accept(struct loop_timer *timer)
-{
-	start_accept(timer->owner);
-}
-
 static void server_free(struct control_server *server)
 {
 	fd_close(server->fd);
 	free(server);
 }
 
-static void accepted(struct loop_io *io, int result)
+static void accepted(struct acceptor *acceptor, int fd)
 {
-	struct control_server *server = io->owner;
+	struct control_server *server = acceptor->owner;
 
-	server->accepting = false;
-	if (server->destroyed) {
-		if (result >= 0)
-			fd_close(result);
-		server_free(server);
-		return;
-	}
-	if (result == -ECANCELED)
-		return;
-	if (result < 0) {
+	if (fd < 0)
 		log_warning("control %s: accept: %s", server->path,
-			    strerror(-result));
-		loop_timer_arm(server->loop, &server->accept_retry,
-			       ACCEPT_RETRY_NS);
-		return;
-	}
-	add_peer(server, result);
-	start_accept(server);
+			    strerror(-fd));
+	else
+		add_peer(server, fd);
+}
+
+static void stopped(struct acceptor *acceptor)
+{
+	server_free(acceptor->owner);
 }
 
 int control_server_create(struct loop *loop, const char *path,
@@ -288,13 +264,14 @@ int control_server_create(struct loop *loop, const char *path,
 	server->methods = methods;
 	server->owner = owner;
 	server->fd = fd;
-	server->accept_io.done = accepted;
-	server->accept_io.owner = server;
-	server->accept_retry.expired = retry_accept;
-	server->accept_retry.owner = server;
+	server->acceptor = (struct acceptor){
+		.accepted = accepted,
+		.stopped = stopped,
+		.owner = server,
+	};
 	list_init(&server->peers);
 	snprintf(server->path, sizeof(server->path), "%s", path);
-	start_accept(server);
+	acceptor_start(&server->acceptor, loop, fd);
 	*ret_server = server;
 	return 0;
 }
@@ -306,10 +283,6 @@ void control_server_destroy(struct control_server *server)
 	unlink(server->path);
 	list_for_each_safe (node, &server->peers)
 		peer_destroy(list_entry(node, struct peer, node));
-	loop_timer_cancel(server->loop, &server->accept_retry);
-	server->destroyed = true;
-	if (server->accepting)
-		loop_cancel(server->loop, &server->accept_io);
-	else
+	if (acceptor_stop(&server->acceptor))
 		server_free(server);
 }
