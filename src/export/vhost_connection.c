@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "passed_fds.h"
 #include "vhost_wreck.h"
 
 enum phase {
@@ -53,8 +54,8 @@ struct vhost_connection {
 	struct loop_deferred advance;
 	struct msghdr header;
 	struct iovec iov[2];
-	_Alignas(struct cmsghdr) uint8_t
-		control[CMSG_SPACE(sizeof(int) * VHOST_MESSAGE_FDS_MAX)];
+	_Alignas(struct cmsghdr)
+		uint8_t control[PASSED_FDS_BYTES(VHOST_MESSAGE_FDS_MAX)];
 	const struct vhost_connection_events *events;
 };
 
@@ -122,18 +123,8 @@ static void answer(struct vhost_connection *connection)
 		.msg_iov = connection->iov,
 		.msg_iovlen = 2,
 	};
-	if (message->fd_count > 0) {
-		size_t bytes = sizeof(int) * message->fd_count;
-		struct cmsghdr *control = (void *)connection->control;
-
-		memset(connection->control, 0, sizeof(connection->control));
-		control->cmsg_level = SOL_SOCKET;
-		control->cmsg_type = SCM_RIGHTS;
-		control->cmsg_len = CMSG_LEN(bytes);
-		memcpy(CMSG_DATA(control), message->fds, bytes);
-		header->msg_control = control;
-		header->msg_controllen = CMSG_SPACE(bytes);
-	}
+	passed_fds_put(header, connection->control, message->fds,
+		       message->fd_count);
 	connection->busy = true;
 	loop_sendmsg(connection->loop, &connection->io, connection->fd, header,
 		     MSG_NOSIGNAL | MSG_WAITALL);
@@ -165,13 +156,11 @@ static void handle(struct vhost_connection *connection)
 	loop_timer_cancel(connection->loop, &connection->deadline);
 	connection->overdue = false;
 	if (vhost_device_handle(connection->device, &connection->message,
-				&wants_answer) < 0)
+				&wants_answer) < 0) {
 		connection_fail(connection, "a message was refused");
-	else
-		tell_migrating(connection,
-			       vhost_device_migrates(connection->device));
-	if (connection->phase == PHASE_CLOSING)
 		return;
+	}
+	tell_migrating(connection, vhost_device_migrates(connection->device));
 	if (vhost_device_hands_over(connection->device, &connection->message)) {
 		connection->phase = PHASE_HAND_OVER;
 		connection->events->hand_over(connection->events->owner);
@@ -299,42 +288,16 @@ static void wanted(void *owner)
 	connection->events->wanted(connection->events->owner);
 }
 
-/* Returns: false, and the descriptor is closed, when there is no room. */
-static bool keep_descriptor(struct vhost_message *message, int fd)
-{
-	if (message->fd_count == VHOST_MESSAGE_FDS_MAX) {
-		close(fd);
-		return false;
-	}
-	message->fds[message->fd_count++] = fd;
-	return true;
-}
-
 /* Moves received descriptors into the message. Returns: false if too many. */
 static bool take_descriptors(struct vhost_connection *connection)
 {
 	struct vhost_message *message = &connection->message;
-	struct msghdr *header = &connection->header;
-	bool fits = !(header->msg_flags & MSG_CTRUNC);
+	unsigned int room = VHOST_MESSAGE_FDS_MAX - message->fd_count;
+	unsigned int count = passed_fds_take(
+		&connection->header, &message->fds[message->fd_count], room);
 
-	for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control;
-	     control = CMSG_NXTHDR(header, control)) {
-		unsigned int count =
-			(unsigned int)((control->cmsg_len - CMSG_LEN(0)) /
-				       sizeof(int));
-
-		if (control->cmsg_level != SOL_SOCKET ||
-		    control->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (unsigned int i = 0; i < count; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(control) + sizeof(int) * i,
-			       sizeof(int));
-			fits = keep_descriptor(message, fd) && fits;
-		}
-	}
-	return fits;
+	message->fd_count += count < room ? count : room;
+	return count <= room && !(connection->header.msg_flags & MSG_CTRUNC);
 }
 
 static void header_received(struct vhost_connection *connection)

@@ -18,8 +18,9 @@
 
 #include "fd.h"
 #include "list.h"
+#include "passed_fds.h"
 
-#define CONTROL_BYTES CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))
+#define CONTROL_BYTES PASSED_FDS_BYTES(CHANNEL_FDS_MAX)
 
 enum channel_state {
 	CHANNEL_OPEN,
@@ -110,25 +111,6 @@ static void report_end(struct channel *channel, int reason)
 	channel->handler.closed(channel->handler.owner, reason);
 }
 
-/* Takes the descriptors out of the packet that arrived. Returns: how many. */
-static uint32_t take_received_fds(struct msghdr *header,
-				  int ret_fds[CHANNEL_FDS_MAX])
-{
-	uint32_t count = 0;
-
-	for (struct cmsghdr *at = CMSG_FIRSTHDR(header); at;
-	     at = CMSG_NXTHDR(header, at)) {
-		size_t bytes = at->cmsg_len - CMSG_LEN(0);
-
-		if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS)
-			continue;
-		assert(bytes / sizeof(int) <= CHANNEL_FDS_MAX - count);
-		memcpy(&ret_fds[count], CMSG_DATA(at), bytes);
-		count += (uint32_t)(bytes / sizeof(int));
-	}
-	return count;
-}
-
 static void receive_done(struct loop_io *io, int result)
 {
 	struct channel *channel = io->owner;
@@ -138,7 +120,8 @@ static void receive_done(struct loop_io *io, int result)
 
 	channel->receiving = false;
 	if (result >= 0)
-		fd_count = take_received_fds(&channel->receive_header, fds);
+		fd_count = passed_fds_take(&channel->receive_header, fds,
+					   CHANNEL_FDS_MAX);
 	truncated =
 		channel->receive_header.msg_flags & (MSG_TRUNC | MSG_CTRUNC);
 	if (result <= 0 || truncated || channel->state == CHANNEL_DESTROYED) {
@@ -256,21 +239,11 @@ static int packet_take_copies(struct packet *packet, const int *fds,
 
 static void packet_fill_header(struct packet *packet, size_t count)
 {
-	struct cmsghdr *control;
-
 	packet->iov = (struct iovec){packet->bytes, count};
 	packet->header =
 		(struct msghdr){.msg_iov = &packet->iov, .msg_iovlen = 1};
-	if (packet->fd_count == 0)
-		return;
-	packet->header.msg_control = packet->control;
-	packet->header.msg_controllen =
-		CMSG_SPACE(packet->fd_count * sizeof(int));
-	control = CMSG_FIRSTHDR(&packet->header);
-	control->cmsg_level = SOL_SOCKET;
-	control->cmsg_type = SCM_RIGHTS;
-	control->cmsg_len = CMSG_LEN(packet->fd_count * sizeof(int));
-	memcpy(CMSG_DATA(control), packet->fds, packet->fd_count * sizeof(int));
+	passed_fds_put(&packet->header, packet->control, packet->fds,
+		       packet->fd_count);
 }
 
 int channel_send(struct channel *channel, const void *bytes, size_t count,

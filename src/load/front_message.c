@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 #include "front.h"
+#include "passed_fds.h"
 
 #define TIMEOUT_MS 10000u
+#define FDS_MAX 16u
 
 static int dial(int fd, const struct sockaddr_un *address)
 {
@@ -71,21 +73,10 @@ int front_send(struct front *front, const struct front_message *message)
 		 .iov_len = message->bytes},
 	};
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int) * 16)];
+	_Alignas(struct cmsghdr) uint8_t control[PASSED_FDS_BYTES(FDS_MAX)];
 
-	if (message->fd_count > 0) {
-		size_t bytes = sizeof(int) * message->fd_count;
-		struct cmsghdr *part = (void *)control;
-
-		assert(message->fd_count <= 16);
-		memset(control, 0, sizeof(control));
-		part->cmsg_level = SOL_SOCKET;
-		part->cmsg_type = SCM_RIGHTS;
-		part->cmsg_len = CMSG_LEN(bytes);
-		memcpy(CMSG_DATA(part), message->fds, bytes);
-		msg.msg_control = control;
-		msg.msg_controllen = CMSG_SPACE(bytes);
-	}
+	assert(message->fd_count <= FDS_MAX);
+	passed_fds_put(&msg, control, message->fds, message->fd_count);
 	while (sendmsg(front->socket, &msg, MSG_NOSIGNAL) < 0) {
 		if (errno != EINTR)
 			return -errno;
@@ -98,8 +89,7 @@ static int receive_all(int fd, void *target, size_t bytes, int *ret_fd)
 	uint8_t *at = target;
 
 	while (bytes > 0) {
-		_Alignas(struct cmsghdr)
-			uint8_t control[CMSG_SPACE(sizeof(int))];
+		_Alignas(struct cmsghdr) uint8_t control[PASSED_FDS_BYTES(1)];
 		struct iovec iov = {.iov_base = at, .iov_len = bytes};
 		struct msghdr msg = {
 			.msg_iov = &iov,
@@ -108,7 +98,6 @@ static int receive_all(int fd, void *target, size_t bytes, int *ret_fd)
 			.msg_controllen = sizeof(control),
 		};
 		ssize_t count = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
-		struct cmsghdr *part;
 
 		if (count < 0 && errno == EINTR)
 			continue;
@@ -116,9 +105,7 @@ static int receive_all(int fd, void *target, size_t bytes, int *ret_fd)
 			return count < 0 && errno != EAGAIN ? -errno
 			       : count < 0		    ? -ETIMEDOUT
 							    : -EPIPE;
-		part = CMSG_FIRSTHDR(&msg);
-		if (part && ret_fd)
-			memcpy(ret_fd, CMSG_DATA(part), sizeof(int));
+		passed_fds_take(&msg, ret_fd, ret_fd ? 1 : 0);
 		at += count;
 		bytes -= (size_t)count;
 	}
