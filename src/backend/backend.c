@@ -63,6 +63,20 @@ static void answer_refused(struct loop_deferred *deferred)
 	request->done(request, request->error.code, NULL, &request->error);
 }
 
+void backend_clear(const struct backend_io *io, uint64_t first)
+{
+	for (unsigned int i = 0; i < io->iov_count; i++) {
+		size_t bytes = io->iov[i].iov_len;
+
+		if (first >= bytes) {
+			first -= bytes;
+			continue;
+		}
+		memset((char *)io->iov[i].iov_base + first, 0, bytes - first);
+		first = 0;
+	}
+}
+
 void backend_refuse(struct loop *loop, struct backend_open_request *request)
 {
 	request->answer = (struct loop_deferred){

@@ -44,6 +44,9 @@ struct backend_driver {
 /* Answers an open that has failed with request->error, a turn later. */
 void backend_refuse(struct loop *loop, struct backend_open_request *request);
 
+/* Zeros in the caller's memory from byte @first of the operation on. */
+void backend_clear(const struct backend_io *io, uint64_t first);
+
 extern const struct backend_driver file_driver;
 extern const struct backend_driver nbd_driver; /* nbd://HOST:PORT/EXPORT */
 extern const struct backend_driver nbd_unix_driver; /* nbd+unix:///... */

@@ -153,21 +153,6 @@ static void transfer(struct backend_io *io)
 	move(io, io->rest, 1);
 }
 
-/* Fills the memory from byte @first of the operation on. */
-static void clear_memory(const struct backend_io *io, uint64_t first)
-{
-	for (unsigned int i = 0; i < io->iov_count; i++) {
-		size_t bytes = io->iov[i].iov_len;
-
-		if (first >= bytes) {
-			first -= bytes;
-			continue;
-		}
-		memset((char *)io->iov[i].iov_base + first, 0, bytes - first);
-		first = 0;
-	}
-}
-
 static void transferred(struct backend_io *io, int result)
 {
 	const struct progress *progress = progress_of(io);
@@ -183,7 +168,7 @@ static void transferred(struct backend_io *io, int result)
 		return;
 	}
 	if (io->operation == BACKEND_READ && progress->goal_bytes < io->length)
-		clear_memory(io, progress->goal_bytes);
+		backend_clear(io, progress->goal_bytes);
 	file_finish(io, 0);
 }
 
@@ -194,7 +179,7 @@ static void read_or_write(struct backend_io *io)
 		return;
 	}
 	if (io->operation == BACKEND_READ)
-		clear_memory(io, 0);
+		backend_clear(io, 0);
 	answer_later(io, 0);
 }
 

@@ -237,20 +237,6 @@ static void copy(const struct nbd_task *task, char *buffer, uint64_t bytes,
 	}
 }
 
-static void clear_beyond(const struct backend_io *io, uint64_t first)
-{
-	for (unsigned int i = 0; i < io->iov_count; i++) {
-		size_t bytes = io->iov[i].iov_len;
-
-		if (first >= bytes) {
-			first -= bytes;
-			continue;
-		}
-		memset((char *)io->iov[i].iov_base + first, 0, bytes - first);
-		first = 0;
-	}
-}
-
 /* The caller's memory, neighbours joined. */
 struct pieces {
 	unsigned int count;
@@ -502,7 +488,7 @@ bool nbd_command_goes_on(struct nbd_task *task)
 	if (task->bounce)
 		copy(task, task->bounce, bytes, true);
 	if (bytes < task->io->length)
-		clear_beyond(task->io, bytes);
+		backend_clear(task->io, bytes);
 	return false;
 }
 

@@ -18,6 +18,7 @@
 
 #include "fd.h"
 #include "nbd_dialer_wire.h"
+#include "passed_fds.h"
 
 #define GONE_REASON                                                        \
 	"the process that connects this disk to its server is gone; make " \
@@ -36,7 +37,7 @@ struct nbd_dialer {
 	struct nbd_dialer_answer answer;
 	struct iovec part;
 	struct msghdr message;
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	_Alignas(struct cmsghdr) char control[PASSED_FDS_BYTES(1)];
 	char uri[];
 };
 
@@ -76,28 +77,16 @@ static void lose(struct nbd_dialer *dialer)
 	loop_defer(dialer->loop, &dialer->gone_told);
 }
 
-/* Returns: the descriptor that came with the answer, or -1. */
-static int received_fd(const struct nbd_dialer *dialer)
-{
-	struct msghdr message = dialer->message;
-	const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	int fd = -1;
-
-	if (header && header->cmsg_level == SOL_SOCKET &&
-	    header->cmsg_type == SCM_RIGHTS &&
-	    header->cmsg_len == CMSG_LEN(sizeof(fd)))
-		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-	return fd;
-}
-
 static void ask(struct nbd_dialer *dialer);
 
 static void on_answer(struct loop_io *io, int result)
 {
 	struct nbd_dialer *dialer = io->owner;
 	struct nbd_dialer_answer *answer = &dialer->answer;
-	int fd = result > 0 ? received_fd(dialer) : -1;
+	int fd = -1;
 
+	if (result > 0)
+		passed_fds_take(&dialer->message, &fd, 1);
 	dialer->receiving = false;
 	dialer->asked = false;
 	if (dialer->ended) {

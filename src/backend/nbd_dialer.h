@@ -21,10 +21,7 @@
 
 #include "list.h"
 #include "loop.h"
-#include "nbd_uri.h"
-
-/* How long a server may take to accept a connection. */
-#define NBD_DIAL_TIMEOUT_MS 10000
+#include "nbd_dial.h"
 
 struct nbd_dialer;
 

@@ -6,12 +6,10 @@
 #ifndef FOREBAY_BACKEND_NBD_DIALER_WIRE_H
 #define FOREBAY_BACKEND_NBD_DIALER_WIRE_H
 
-#include "nbd_uri.h"
-
-#define NBD_DIALER_REASON_BYTES 256u
+#include "nbd_dial.h"
 
 struct nbd_dialer_answer {
-	char reason[NBD_DIALER_REASON_BYTES]; /* "" if it is connected */
+	char reason[NBD_DIAL_REASON_BYTES]; /* "" if it is connected */
 };
 
 /* The process itself, on its end of the pair of sockets. */

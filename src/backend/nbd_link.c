@@ -16,21 +16,14 @@
 
 #include "fd.h"
 
-struct nbd_handle *nbd_link_make_handle(void)
+struct nbd_handle *nbd_link_make_handle(const char *export_name)
 {
 	struct nbd_handle *handle = nbd_create();
 
-	if (!handle)
-		return NULL;
-	/*
-	 * We check bounds and sizes ourselves. Not relied upon: a wish that
-	 * fails only means that less is known.
-	 */
-	if (nbd_add_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) < 0 ||
-	    nbd_set_uri_allow_local_file(handle, true) < 0 ||
-	    nbd_set_uri_allow_transports(
-		    handle, LIBNBD_ALLOW_TRANSPORT_TCP |
-				    LIBNBD_ALLOW_TRANSPORT_UNIX) < 0) {
+	/* We check bounds and sizes ourselves. */
+	if (handle &&
+	    (nbd_add_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) < 0 ||
+	     nbd_set_export_name(handle, export_name) < 0)) {
 		nbd_close(handle);
 		return NULL;
 	}
@@ -158,11 +151,8 @@ static void notify(struct nbd_link *link, unsigned int direction)
 	look(&link->look);
 }
 
-static void on_read_poll(struct loop_io *io, int result)
+static void polled(struct nbd_link *link, unsigned int direction, int result)
 {
-	struct nbd_link *link = io->owner;
-
-	link->read_polled = false;
 	if (link->ended)
 		free_if_unused(link);
 	else if (link->state == NBD_LINK_LOST)
@@ -170,7 +160,15 @@ static void on_read_poll(struct loop_io *io, int result)
 	else if (result < 0)
 		nbd_link_break(link, strerror(-result));
 	else
-		notify(link, LIBNBD_AIO_DIRECTION_READ);
+		notify(link, direction);
+}
+
+static void on_read_poll(struct loop_io *io, int result)
+{
+	struct nbd_link *link = io->owner;
+
+	link->read_polled = false;
+	polled(link, LIBNBD_AIO_DIRECTION_READ, result);
 }
 
 static void on_write_poll(struct loop_io *io, int result)
@@ -178,14 +176,7 @@ static void on_write_poll(struct loop_io *io, int result)
 	struct nbd_link *link = io->owner;
 
 	link->write_polled = false;
-	if (link->ended)
-		free_if_unused(link);
-	else if (link->state == NBD_LINK_LOST)
-		return;
-	else if (result < 0)
-		nbd_link_break(link, strerror(-result));
-	else
-		notify(link, LIBNBD_AIO_DIRECTION_WRITE);
+	polled(link, LIBNBD_AIO_DIRECTION_WRITE, result);
 }
 
 static void on_deadline(struct loop_timer *timer)
@@ -220,11 +211,8 @@ static struct nbd_link *make(struct loop *loop, const char *export_name,
 	struct nbd_link *link = calloc(1, sizeof(*link));
 
 	if (link)
-		link->handle = nbd_link_make_handle();
-	if (!link || !link->handle ||
-	    nbd_set_export_name(link->handle, export_name) < 0) {
-		if (link)
-			nbd_close(link->handle);
+		link->handle = nbd_link_make_handle(export_name);
+	if (!link || !link->handle) {
 		free(link);
 		return NULL;
 	}

@@ -73,7 +73,8 @@ void nbd_link_break(struct nbd_link *link, const char *reason);
  */
 void nbd_link_end(struct nbd_link *link);
 
-/* A handle with what all our connections have in common, or NULL. */
-struct nbd_handle *nbd_link_make_handle(void);
+/* A handle with what all our connections have in common, or NULL without
+ * memory. */
+struct nbd_handle *nbd_link_make_handle(const char *export_name);
 
 #endif
