@@ -36,7 +36,16 @@ class Server:
         self.process.kill()
 
     def freeze(self):
+        """Returns when each of its threads stands still."""
         os.kill(self.process.pid, signal.SIGSTOP)
+        spawn.wait_until(lambda: set(self.thread_states()) == {'T'}, SECONDS,
+                         'the server stands still')
+
+    def thread_states(self):
+        folder = f'/proc/{self.process.pid}/task'
+        for thread in os.listdir(folder):
+            with open(f'{folder}/{thread}/stat', encoding='utf-8') as file:
+                yield file.read().rsplit(')', 1)[1].split()[0]
 
     def thaw(self):
         os.kill(self.process.pid, signal.SIGCONT)
