@@ -72,7 +72,7 @@ static void write_identity(int lock_fd, pid_t pid)
 	file_write_all(lock_fd, text, strlen(text));
 }
 
-static int run(const struct child_spec *spec, enum child_duty duty,
+static int run(const struct child_spec *spec, enum unit_duty duty,
 	       const int fds[2], int log_fd, struct child *ret_child)
 {
 	const char *arguments[CHILD_ARGUMENTS_MAX + 4];
@@ -93,20 +93,20 @@ static int run(const struct child_spec *spec, enum child_duty duty,
 	snprintf(status_fd, sizeof(status_fd), "%d", PROCESS_FIRST_FD);
 	arguments[count++] = "--status-fd";
 	arguments[count++] = status_fd;
-	if (duty != CHILD_SERVES)
+	if (duty != UNIT_SERVES)
 		arguments[count++] =
-			duty == CHILD_EXPECTS ? "--incoming" : "--handed-over";
+			duty == UNIT_EXPECTS ? "--incoming" : "--handed-over";
 	arguments[count] = NULL;
 	return process_start(&process, &ret_child->pid, &ret_child->pidfd);
 }
 
-int child_start(const struct child_spec *spec, enum child_duty duty,
+int child_start(const struct child_spec *spec, enum unit_duty duty,
 		struct child *ret_child, struct error *error)
 {
 	static const char *const duties[] = {
-		[CHILD_SERVES] = "",
-		[CHILD_EXPECTS] = "{\"state\":\"parking\"}\n",
-		[CHILD_HAS_LEFT] = "{\"state\":\"parking\",\"left\":true}\n",
+		[UNIT_SERVES] = "",
+		[UNIT_EXPECTS] = "{\"state\":\"parking\"}\n",
+		[UNIT_HAS_LEFT] = "{\"state\":\"parking\",\"left\":true}\n",
 	};
 	_cleanup_fd_ int lock_fd = -1, status_fd = -1, log_fd = -1;
 	struct child child;
@@ -264,8 +264,13 @@ static void parse_report(const char *line, struct child_report *ret_report)
 	if (!text)
 		text = json_string_value(json_object_get(root, "reason"));
 	ret_report->state = parse_state(state);
-	ret_report->left = json_is_true(json_object_get(root, "left")) ||
-			   (state && strcmp(state, "handed-over") == 0);
+	if (ret_report->state == CHILD_REPORT_PARKING ||
+	    ret_report->state == CHILD_REPORT_PARKED)
+		ret_report->duty =
+			json_is_true(json_object_get(root, "left")) ||
+					strcmp(state, "handed-over") == 0
+				? UNIT_HAS_LEFT
+				: UNIT_EXPECTS;
 	snprintf(ret_report->message, sizeof(ret_report->message), "%s",
 		 text ? text : "");
 }
@@ -295,10 +300,4 @@ void child_read_report(const struct child_spec *spec,
 	*end = '\0';
 	line = strrchr(bytes, '\n');
 	parse_report(line ? line + 1 : bytes, ret_report);
-}
-
-bool child_report_is_parked(const struct child_report *report)
-{
-	return report->state == CHILD_REPORT_PARKING ||
-	       report->state == CHILD_REPORT_PARKED;
 }

@@ -49,26 +49,18 @@ enum child_report_state {
 
 struct child_report {
 	enum child_report_state state;
-	bool left; /* parked: its disk's VM was here and went */
+	enum unit_duty duty; /* serves, unless it says otherwise */
 	char message[UNIT_REASON_BYTES]; /* or the reason; may be empty */
 };
 
-/* What a disk's process begins with. */
-enum child_duty {
-	CHILD_SERVES,
-	CHILD_EXPECTS, /* the disk's VM: it gets --incoming */
-	CHILD_HAS_LEFT, /* as its predecessor had: it gets --handed-over */
-};
-
 /*
- * What it doesn't serve the status file says from the start.
+ * @duty: it gets --incoming or --handed-over, and the status file says so from
+ * the start.
  * Returns: 0; -EBUSY if a process has the folder's lock (adopt it); or why it
  * could not be started.
  */
-int child_start(const struct child_spec *spec, enum child_duty duty,
+int child_start(const struct child_spec *spec, enum unit_duty duty,
 		struct child *ret_child, struct error *error);
-/* Whether the disk's VM was elsewhere when it was last heard of. */
-bool child_report_is_parked(const struct child_report *report);
 /*
  * Finds the process that an earlier forebayd started.
  * Returns: 0; -ENOENT if none runs; -EAGAIN if one runs that can't be named

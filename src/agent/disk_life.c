@@ -143,7 +143,8 @@ static int begin_open(struct agent *agent, struct disk *disk, bool incoming,
 
 	if (incoming && open) {
 		supervisor_look(agent->supervisor, disk->id, &unit);
-		return unit.parked ? 0 : refuse_served(problem, disk);
+		return unit.duty != UNIT_SERVES ? 0
+						: refuse_served(problem, disk);
 	}
 	if (incoming)
 		result = prepare_incoming(agent, disk, problem);
@@ -186,7 +187,7 @@ int disk_open(struct agent *agent, const char *reference, bool incoming,
 	if (result == 0 && unit.state == UNIT_DOWN)
 		return refuse_busy(problem, &disk);
 	*ret_done = result == 0 && unit.state == UNIT_UP;
-	if (*ret_done && disk.grows && !unit.parked)
+	if (*ret_done && disk.grows && unit.duty == UNIT_SERVES)
 		settle_growth(agent, &disk);
 	return 0;
 }

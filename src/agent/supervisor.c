@@ -119,12 +119,8 @@ static void adopt(struct watched *watched, uint64_t now_ns)
 static void start(struct watched *watched, uint64_t now_ns)
 {
 	struct error error = {0};
-	enum child_duty duty = CHILD_SERVES;
-	int result;
-
-	if (watched->unit.parked)
-		duty = watched->unit.left ? CHILD_HAS_LEFT : CHILD_EXPECTS;
-	result = child_start(&watched->spec, duty, &watched->child, &error);
+	int result = child_start(&watched->spec, watched->unit.duty,
+				 &watched->child, &error);
 
 	if (result == 0)
 		unit_started(&watched->unit, watched->child.pid);
@@ -181,8 +177,7 @@ static void read_status(struct watched *watched, uint64_t now_ns)
 		break;
 	case CHILD_REPORT_READY:
 	case CHILD_REPORT_PARKED:
-		unit_parked(&watched->unit, child_report_is_parked(&report),
-			    report.left);
+		unit_set_duty(&watched->unit, report.duty);
 		unit_ready(&watched->unit, now_ns);
 		break;
 	case CHILD_REPORT_PARKING:
@@ -230,10 +225,8 @@ static void take_end(struct supervisor *supervisor, struct watched *watched,
 		message = report.message;
 	end.closed = report.state == CHILD_REPORT_CLOSED;
 	/* As it was, if it has said nothing of that. */
-	if (child_report_is_parked(&report))
-		unit_parked(&watched->unit, true, report.left);
-	else if (report.state == CHILD_REPORT_READY)
-		unit_parked(&watched->unit, false, false);
+	if (report.duty != UNIT_SERVES || report.state == CHILD_REPORT_READY)
+		unit_set_duty(&watched->unit, report.duty);
 	unit_exited(&watched->unit, end, message, now_ns);
 	supervisor->hooks.ended(supervisor->hooks.owner, watched->name,
 				watched->unit.clean);
@@ -409,8 +402,7 @@ static void catch_up(struct supervisor *supervisor, struct watched *watched)
 	if (watched->child.pid > 0 || watched->adopt_ns)
 		return;
 	child_read_report(&watched->spec, &report);
-	unit_parked(&watched->unit, child_report_is_parked(&report),
-		    report.left);
+	unit_set_duty(&watched->unit, report.duty);
 	if (report.state == CHILD_REPORT_CLOSED)
 		supervisor->hooks.ended(supervisor->hooks.owner, watched->name,
 					true);
@@ -485,7 +477,7 @@ static int apply(struct unit *unit, enum want want)
 	case WANT_UP_ON_PROBATION:
 		/* Who opens it here says that its VM isn't elsewhere. */
 		if (unit->state == UNIT_DOWN || unit->state == UNIT_GAVE_UP)
-			unit_parked(unit, false, false);
+			unit_set_duty(unit, UNIT_SERVES);
 		unit_want_up(unit, want == WANT_UP_ON_PROBATION, now_ns);
 		return 0;
 	case WANT_INCOMING:

@@ -55,7 +55,7 @@ void unit_want_up(struct unit *unit, bool probation, uint64_t now_ns)
 void unit_want_incoming(struct unit *unit, uint64_t now_ns)
 {
 	if (unit->state == UNIT_DOWN || unit->state == UNIT_GAVE_UP)
-		unit_parked(unit, true, false);
+		unit_set_duty(unit, UNIT_EXPECTS);
 	unit_want_up(unit, true, now_ns);
 }
 
@@ -182,10 +182,9 @@ void unit_ready(struct unit *unit, uint64_t now_ns)
 	say(unit, "");
 }
 
-void unit_parked(struct unit *unit, bool parked, bool left)
+void unit_set_duty(struct unit *unit, enum unit_duty duty)
 {
-	unit->parked = parked;
-	unit->left = left;
+	unit->duty = duty;
 }
 
 /* It isn't there although it should be. */

@@ -56,6 +56,13 @@ enum unit_action {
 	UNIT_KILL,
 };
 
+/* Whether a disk's process serves, or leaves that to another host. */
+enum unit_duty {
+	UNIT_SERVES,
+	UNIT_EXPECTS, /* its VM, which is yet to come */
+	UNIT_HAS_LEFT, /* its VM was here and went */
+};
+
 struct unit {
 	enum unit_state state;
 	bool wanted;
@@ -63,8 +70,7 @@ struct unit {
 	/* Asked for by somebody who waits: the first failure is the answer. */
 	bool probation;
 	bool clean; /* the last process closed without a failure */
-	bool parked; /* its disk's VM is elsewhere: starts without serving */
-	bool left; /* parked because the VM was here and went */
+	enum unit_duty duty; /* what it starts with */
 	bool restart; /* asked for, and not begun yet */
 	uint64_t restart_ns; /* when it was asked for; 0 = none under way */
 	uint64_t stall_ns; /* of the last restart: asked for until ready */
@@ -106,9 +112,8 @@ void unit_started(struct unit *unit, pid_t pid);
 void unit_start_failed(struct unit *unit, const char *message, uint64_t now_ns);
 void unit_opening(struct unit *unit, const char *reason);
 void unit_ready(struct unit *unit, uint64_t now_ns);
-/* Whether the process serves, or leaves that to another host; @left: as its VM
- * was here and went. */
-void unit_parked(struct unit *unit, bool parked, bool left);
+/* Its process says, or shall begin with. */
+void unit_set_duty(struct unit *unit, enum unit_duty duty);
 /* A process of ours that an earlier forebayd started. */
 void unit_adopted(struct unit *unit, pid_t pid);
 /*

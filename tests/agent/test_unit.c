@@ -440,12 +440,12 @@ static void who_was_parked_is_parked_when_it_comes_back(void **state)
 	unit_init(&unit, true);
 	unit_want_incoming(&unit, now);
 	assert_int_equal(decide(&unit), UNIT_START);
-	assert_true(unit.parked);
+	assert_int_equal(unit.duty, UNIT_EXPECTS);
 	unit_started(&unit, 7);
 	unit_ready(&unit, now);
 	unit_exited(&unit, unknown, NULL, now);
 	start_again(&unit);
-	assert_true(unit.parked);
+	assert_int_equal(unit.duty, UNIT_EXPECTS);
 }
 
 static void what_serves_already_is_not_parked(void **state)
@@ -455,7 +455,7 @@ static void what_serves_already_is_not_parked(void **state)
 	(void)state;
 	bring_up(&unit, true);
 	unit_want_incoming(&unit, now);
-	assert_false(unit.parked);
+	assert_int_equal(unit.duty, UNIT_SERVES);
 	assert_int_equal(decide(&unit), UNIT_NOTHING);
 }
 
