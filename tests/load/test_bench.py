@@ -459,6 +459,9 @@ class Verify(unittest.TestCase):
         self.assertGreater(result['verify']['read_back_blocks'], 0)
 
     def test_a_killed_bench_leaves_a_journal_that_is_right(self):
+        # With several threads nbdkit 1.32 may abort when a client is killed:
+        # one closes the socket under another (raw_send_socket: sock >= 0).
+        self.server = Nbdkit(self, '--threads', '1')
         for _ in range(3):
             load = subprocess.Popen(
                 [FOREBAY, 'bench', *self.server.target, '--depth', '8',
