@@ -8,6 +8,10 @@
  * sector is kept in memory, so a read tells a lost, an old, a torn and a
  * misplaced write apart. Sectors never written must read as zeros.
  *
+ * It is kept twice, in pages of their own: a witness whose memory went back in
+ * time, as an emulator's faulty migration can make it, says so and accuses
+ * nobody.
+ *
  * Each thread owns every THREADS-th chunk of the region and nobody else writes
  * there: a thread's own order of requests is the only order there is. Requests
  * stay inside a chunk, are O_DIRECT, and are mostly but not always whole 4 KiB
@@ -15,8 +19,8 @@
  *
  *   guest-verify PATH OFFSET LENGTH SECONDS SEED THREADS
  *
- * Prints one line: "VERIFY ok KEY=VALUE..." or "VERIFY failed ...". Exit
- * status 0 or 1.
+ * Prints one line: "VERIFY ok KEY=VALUE...", "VERIFY failed ..." or "VERIFY
+ * void ...". Exit status 0, 1 or 2.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,6 +50,7 @@ struct region {
 	uint64_t end_ns;
 	unsigned int thread_count;
 	uint32_t *generations; /* of each sector; 0 = never written */
+	uint32_t *complements; /* of these; 0 = never written */
 };
 
 struct worker {
@@ -58,6 +63,7 @@ struct worker {
 	uint64_t written_bytes;
 	uint64_t longest_ns;
 	char trouble[200]; /* empty = all held */
+	bool is_void; /* the trouble is with our own memory */
 };
 
 static uint64_t now_ns(void)
@@ -121,6 +127,26 @@ static void describe(struct worker *worker, uint64_t sector, uint32_t wanted,
 			 sector, found[2], found[1], wanted);
 }
 
+/* Once something is wrong: is it what we know of the sector? */
+static bool knows(const struct region *region, uint64_t sector)
+{
+	uint32_t generation = region->generations[sector];
+
+	return region->complements[sector] == (generation ? ~generation : 0);
+}
+
+static void describe_memory(struct worker *worker, uint64_t sector)
+{
+	const struct region *region = worker->region;
+
+	worker->is_void = true;
+	snprintf(worker->trouble, sizeof(worker->trouble),
+		 "memory: sector %" PRIu64 " has generation %u here and %u "
+		 "there",
+		 sector, region->generations[sector],
+		 ~region->complements[sector]);
+}
+
 static bool check(struct worker *worker, uint64_t first, uint64_t count)
 {
 	const struct region *region = worker->region;
@@ -132,7 +158,10 @@ static bool check(struct worker *worker, uint64_t first, uint64_t count)
 
 		stamp(wanted, region->seed, first + i, generation);
 		if (memcmp(found, wanted, SECTOR_BYTES) != 0) {
-			describe(worker, first + i, generation, found);
+			if (knows(region, first + i))
+				describe(worker, first + i, generation, found);
+			else
+				describe_memory(worker, first + i);
 			return false;
 		}
 	}
@@ -174,9 +203,13 @@ static bool do_write(struct worker *worker, uint64_t first, uint64_t count)
 	uint64_t start_ns;
 	ssize_t put;
 
-	for (uint64_t i = 0; i < count; i++)
+	for (uint64_t i = 0; i < count; i++) {
+		uint32_t generation = ++region->generations[first + i];
+
+		region->complements[first + i] = ~generation;
 		stamp(worker->buffer + i * SECTOR_WORDS, region->seed,
-		      first + i, ++region->generations[first + i]);
+		      first + i, generation);
+	}
 	start_ns = now_ns();
 	put = pwrite(worker->fd, worker->buffer, length, (off_t)offset);
 	worker->write_count++;
@@ -247,17 +280,35 @@ static bool worker_open(struct worker *worker, struct region *region,
 	return true;
 }
 
+/* Returns: the exit status, or -1 if all held. */
+static int report_trouble(const struct worker *workers, unsigned int count)
+{
+	const struct worker *void_one = NULL;
+
+	for (unsigned int i = 0; i < count; i++) {
+		if (workers[i].is_void) {
+			void_one = &workers[i];
+		} else if (workers[i].trouble[0]) {
+			printf("VERIFY failed %s\n", workers[i].trouble);
+			return 1;
+		}
+	}
+	if (!void_one)
+		return -1;
+	printf("VERIFY void %s\n", void_one->trouble);
+	return 2;
+}
+
 /* Adds up the workers and prints the one line; returns the exit status. */
 static int report(const struct worker *workers, unsigned int count,
 		  uint64_t start_ns)
 {
 	struct worker sum = {0};
+	int status = report_trouble(workers, count);
 
+	if (status >= 0)
+		return status;
 	for (unsigned int i = 0; i < count; i++) {
-		if (workers[i].trouble[0]) {
-			printf("VERIFY failed %s\n", workers[i].trouble);
-			return 1;
-		}
 		sum.read_count += workers[i].read_count;
 		sum.write_count += workers[i].write_count;
 		sum.flush_count += workers[i].flush_count;
@@ -331,9 +382,12 @@ int main(int argc, char **argv)
 	}
 	region.generations = calloc(region.chunk_count * CHUNK_SECTORS,
 				    sizeof(*region.generations));
-	if (!region.generations)
+	region.complements = calloc(region.chunk_count * CHUNK_SECTORS,
+				    sizeof(*region.complements));
+	if (!region.generations || !region.complements)
 		abort();
 	status = run(&region);
 	free(region.generations);
+	free(region.complements);
 	return status;
 }

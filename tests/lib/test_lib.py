@@ -18,12 +18,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 class TapTest(unittest.TestCase):
 
-    def start(self, body):
+    def start(self, body, decorator=''):
         """Starts a test file with @body as its class's body."""
         work = folder(self)
         path = os.path.join(work, 'inner.py')
         with open(path, 'w', encoding='utf-8') as file:
-            file.write('import time, unittest, tap\n'
+            file.write('import time, unittest, tap, witness\n'
+                       f'{decorator}\n'
                        'class Inner(unittest.TestCase):\n'
                        + textwrap.indent(textwrap.dedent(body), '    ')
                        + '\ntap.main()\n')
@@ -32,8 +33,8 @@ class TapTest(unittest.TestCase):
             stderr=subprocess.DEVNULL, text=True,
             env=dict(os.environ, PYTHONPATH=HERE))
 
-    def run_body(self, body):
-        process = self.start(body)
+    def run_body(self, body, decorator=''):
+        process = self.start(body, decorator)
         output, _ = process.communicate(timeout=30)
         return process.returncode, [line for line in output.split('\n')
                                     if not line.startswith('#')]
@@ -54,6 +55,24 @@ class TapTest(unittest.TestCase):
             'TAP version 13', '1..4', 'ok 1 - a_passes', 'not ok 2 - b_fails',
             'ok 3 - c_is_skipped # SKIP a reason',
             'not ok 4 - d_has_a_bad_part', ''])
+
+    def test_a_void_witness_is_heard_again_and_a_wrong_disk_is_not(self):
+        code, lines = self.run_body('''
+            said = []
+            def setUp(self): self.said.append(0)
+            def hear(self, *words):
+                from witness import assert_verified
+                assert_verified(self, words[len(self.said) - 1])
+            def tearDown(self): self.said.clear()
+            def test_a(self): self.hear("VERIFY void x", "VERIFY ok x")
+            def test_b(self): self.hear("VERIFY failed x", "VERIFY ok x")
+            def test_c(self): self.hear(*3 * ["VERIFY void x"], "VERIFY ok")
+            def test_d(self): self.hear("VERIFY void x", "VERIFY failed x")
+        ''', '@witness.again_if_void')
+        self.assertEqual(code, 1)
+        self.assertEqual(lines, ['TAP version 13', '1..4', 'ok 1 - a',
+                                 'not ok 2 - b', 'not ok 3 - c',
+                                 'not ok 4 - d', ''])
 
     def test_a_class_that_cannot_be_set_up_fails(self):
         code, lines = self.run_body('''

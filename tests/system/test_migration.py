@@ -14,6 +14,7 @@ import tap
 from forebay import Host
 from guest import Guest
 from spawn import folder, wait_until
+from witness import again_if_void, assert_verified
 
 MIB = 1 << 20
 SIZE_MIB = 256
@@ -69,6 +70,7 @@ class Place:
                    self.host.stats('d1')['requests'].values())
 
 
+@again_if_void
 class Migration(unittest.TestCase):
 
     disk_options = ''
@@ -117,7 +119,7 @@ class Migration(unittest.TestCase):
 
     def end_workload(self, place):
         _, output = place.guest.finish(60)
-        self.assertIn('VERIFY ok', output)
+        assert_verified(self, output)
         self.assertEqual(place.guest.errors(), [])
 
     def begin_migration(self, source, target, **parameters):
