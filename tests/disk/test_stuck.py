@@ -140,6 +140,9 @@ class Stuck(unittest.TestCase):
         load = self.load('--seconds', '60')
         self.wait_stats(lambda stats: stats['in_flight'] > 0, 'writes')
         self.halt()
+        # Those of before may have ended, and the next ones aren't there yet.
+        self.wait_stats(lambda stats: stats['in_flight'] == 4,
+                        'all requests to hang')
         with self.assertRaisesRegex(Refused, 'stuck in its backend'):
             self.disk.call('close')
         load.kill()
