@@ -37,8 +37,9 @@ struct host {
 	uint8_t disk[DISK_BYTES];
 	uint8_t data[DISK_BYTES];
 	struct engine *engine;
-	void *memory;
+	struct engine_memory memory;
 	size_t memory_bytes;
+	size_t kept_bytes;
 	uint64_t now_ns;
 	bool completed;
 };
@@ -130,14 +131,18 @@ static void open_file(bool may_format)
 	};
 	struct error error = {0};
 
-	if (!host.memory) {
+	if (!host.memory.own) {
 		host.memory_bytes = engine_memory_bytes(&config);
-		host.memory = aligned_alloc(LOG_BLOCK_BYTES, host.memory_bytes);
-		assert(host.memory);
+		host.memory.own =
+			aligned_alloc(LOG_BLOCK_BYTES, host.memory_bytes);
+		host.kept_bytes = engine_kept_bytes(&config);
+		host.memory.kept =
+			aligned_alloc(LOG_BLOCK_BYTES, host.kept_bytes);
+		assert(host.memory.own && host.memory.kept);
 	}
-	memset(host.memory, 0, host.memory_bytes);
-	must(engine_create(&config, host.memory, host.memory_bytes,
-			   &host.engine, &error));
+	memset(host.memory.own, 0, host.memory_bytes);
+	memset(host.memory.kept, 0, host.kept_bytes);
+	must(engine_create(&config, &host.memory, &host.engine, &error));
 	engine_start(host.engine);
 	host.completed = false;
 	run(false);
@@ -324,7 +329,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
 	size_t took;
 
-	if (!host.memory)
+	if (!host.memory.own)
 		for (uint32_t i = 0; i < BASES; i++)
 			make_base(i);
 	if (count == 0)

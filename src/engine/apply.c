@@ -4,7 +4,10 @@
  *
  * Used when a record retires and when recovery reads it again: one piece of
  * code, so that a recovered index is the index there was. Records are applied
- * in the order of their sequence; the newest copy wins.
+ * in the order of their sequence; the newest copy wins. A record that was
+ * applied in part may be applied again: the result is the same.
+ *
+ * What is done to one block is committed as one change of the kept memory.
  */
 #include "core.h"
 
@@ -19,21 +22,26 @@ static struct segment *segment_at(struct engine *engine, uint32_t location)
 			.segments[segments_of(&engine->segments, location)];
 }
 
+static struct undo *undo_of(struct engine *engine)
+{
+	return engine->index.memory.undo;
+}
+
 /* The copy at @block stops to count where it stands. */
 static void uncount(struct engine *engine, const struct index_copy *copy)
 {
 	struct segment *segment = segment_at(engine, copy->location);
 
 	assert(segment->live > 0);
-	segment->live--;
+	UNDO_SET(undo_of(engine), segment->live, segment->live - 1);
 	engine->cached_blocks--;
 	if (copy->dirty) {
 		assert(segment->dirty > 0 && engine->dirty_blocks > 0);
-		segment->dirty--;
+		UNDO_SET(undo_of(engine), segment->dirty, segment->dirty - 1);
 		engine->dirty_blocks--;
 	}
 	if (copy->lost) {
-		segment->lost--;
+		UNDO_SET(undo_of(engine), segment->lost, segment->lost - 1);
 		engine->lost_blocks--;
 	}
 }
@@ -47,12 +55,13 @@ static void map(struct engine *engine, uint64_t block,
 	if (old.location != 0)
 		uncount(engine, &old);
 	index_set(&engine->index, block, copy);
-	segment->live++;
+	UNDO_SET(undo_of(engine), segment->live, segment->live + 1);
 	engine->cached_blocks++;
 	if (copy->dirty) {
-		segment->dirty++;
+		UNDO_SET(undo_of(engine), segment->dirty, segment->dirty + 1);
 		engine->dirty_blocks++;
 	}
+	undo_commit(undo_of(engine));
 }
 
 void apply_forget(struct engine *engine, uint64_t block)
@@ -63,13 +72,17 @@ void apply_forget(struct engine *engine, uint64_t block)
 		return;
 	uncount(engine, &old);
 	index_unmap(&engine->index, block);
+	undo_commit(undo_of(engine));
 }
 
 static void mark_lost(struct engine *engine, uint64_t block, uint32_t location)
 {
+	struct segment *segment = segment_at(engine, location);
+
 	index_set_lost(&engine->index, block);
-	segment_at(engine, location)->lost++;
+	UNDO_SET(undo_of(engine), segment->lost, segment->lost + 1);
 	engine->lost_blocks++;
+	undo_commit(undo_of(engine));
 }
 
 void apply_lost(struct engine *engine, uint64_t block)
@@ -126,8 +139,9 @@ void apply_clean(struct engine *engine, const struct log_entry *entry)
 			continue;
 		segment = segment_at(engine, copy.location);
 		index_set_clean(&engine->index, block);
-		segment->dirty--;
+		UNDO_SET(undo_of(engine), segment->dirty, segment->dirty - 1);
 		engine->dirty_blocks--;
+		undo_commit(undo_of(engine));
 	}
 }
 

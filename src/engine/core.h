@@ -14,6 +14,7 @@
  *   destage    dirty blocks go below; the tail moves on
  *   zero_ahead segments that were never written get zeros first
  *   summary    a full segment's headers once more, at its end
+ *   kept       what outlives the process; warm: a start that believes it
  *   closing    leaves the log so that the next start has little to read
  *   superblock the two copies; recovery reads the log and closes its last row
  *
@@ -27,6 +28,7 @@
 #include "ghost.h"
 #include "hazard.h"
 #include "index.h"
+#include "kept.h"
 #include "log_codec.h"
 #include "segments.h"
 
@@ -322,6 +324,10 @@ struct summary_read {
 
 struct recovery {
 	enum recovery_state state;
+	bool warm; /* kept memory is believed */
+	uint32_t warm_held; /* segments from the tail to the last applied one */
+	uint32_t head_first; /* which segments' heads are read */
+	uint32_t head_count;
 	struct engine_io io;
 	struct iovec iov;
 	struct survey *surveys; /* by segment, then in order of sequence */
@@ -421,6 +427,7 @@ struct engine {
 	uint64_t tail_guard; /* what must be durable before that tail may be */
 	bool carrying_lost; /* a lost block's re-append is under way */
 	bool progress; /* something changed: look again */
+	struct kept *kept;
 	struct index index;
 	struct segment_table segments;
 	struct hazards *hazards;
@@ -621,9 +628,27 @@ void superblock_write(struct engine *engine, uint64_t tail,
  */
 bool superblock_note_below(struct engine *engine);
 
+/* warm.c */
+/*
+ * Whether the kept memory is good to start from. Then recovery looks at the
+ * log's end only.
+ */
+bool warm_begin(struct engine *engine);
+/* May a segment with that head hold records that weren't applied? */
+bool warm_wants(const struct engine *engine, uint32_t segment,
+		uint64_t first_sequence);
+/* Orders the surveys and finds the cut. Returns: false if they don't fit. */
+bool warm_chain(struct engine *engine);
+/* The circle of segments as it is then. Returns: false if it doesn't fit. */
+bool warm_circle(struct engine *engine);
+
 /* recovery.c */
 void recovery_start(struct engine *engine);
 void recovery_advance(struct engine *engine);
+/* Of segments that have records, in the order of their sequences. */
+void recovery_order(struct recovery *recovery);
+/* Does the log go on from one segment to the other? */
+bool recovery_follows(const struct survey *older, const struct survey *newer);
 
 /* recovery_read.c */
 /*

@@ -163,6 +163,7 @@ static void select_block(struct engine *engine, uint64_t block,
 		      destage->buffer + (size_t)offset * LOG_BLOCK_BYTES) !=
 	    copy.check) {
 		engine->stats.bad_blocks++;
+		kept_doubt(engine);
 		apply_lost(engine, block);
 		return;
 	}
@@ -224,6 +225,7 @@ static void select_swept(struct engine *engine, uint32_t from)
 	uint64_t block = 0;
 
 	engine->stats.bad_blocks++;
+	kept_doubt(engine);
 	while (index_next(&engine->index, &block)) {
 		uint32_t location = index_get(&engine->index, block).location;
 

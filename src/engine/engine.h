@@ -17,9 +17,9 @@
  * these calls; there is no clock, thread, allocation or randomness inside.
  * All calls come from one thread. I/O may be done in any order.
  *
- * Memory: one region that the host gives and takes back; it holds the index,
- * the tables and the buffers of the engine's own I/O. Data of requests is read
- * and written where it is.
+ * Memory: two regions that the host gives and takes back. One holds the tables
+ * and buffers of what is under way; the other the index, and may outlive the
+ * process. Data of requests is read and written where it is.
  *
  * What a host must promise: SSD reads and writes hit exactly the given range;
  * an SSD flush that ends with 0 makes durable every SSD write that ended before
@@ -55,6 +55,11 @@ struct engine_config {
 	uint32_t records_in_flight_max; /* 1..ENGINE_RECORDS_MAX; 4 is good */
 	uint32_t dirty_limit_percent; /* of the data blocks; 70 */
 	bool summaries; /* write them; they are read in any case */
+	/*
+	 * What kept memory says may be believed: whoever wrote it was killed or
+	 * closed, and didn't die of an error of its own.
+	 */
+	bool warm;
 	bool may_format; /* the file is new: a blank one is not an error */
 	/* Planted bug, 0 = none. Ignored unless built with them. */
 	uint32_t planted_bug;
@@ -138,16 +143,31 @@ struct engine_io {
 	void *owner;
 };
 
-/* Bytes of memory that engine_create() needs. 0: the configuration is wrong. */
-size_t engine_memory_bytes(const struct engine_config *config);
 /*
- * @memory: zeroed, aligned to 4096, at least engine_memory_bytes(). Freed by
- * the host when the engine is done with; there is no engine_destroy(). Returns:
- * 0 or -EINVAL with words in @error.
+ * Bytes that engine_create() needs of either memory. 0: the configuration is
+ * wrong.
  */
-int engine_create(const struct engine_config *config, void *memory,
-		  size_t memory_bytes, struct engine **ret_engine,
-		  struct error *error);
+size_t engine_memory_bytes(const struct engine_config *config);
+size_t engine_kept_bytes(const struct engine_config *config);
+
+/*
+ * Aligned to 4096, and the host's: it frees them when the engine is done with;
+ * there is no engine_destroy().
+ */
+struct engine_memory {
+	void *own; /* engine_memory_bytes(), zeroed */
+	/*
+	 * engine_kept_bytes(), zeroed or as an engine of this disk left it,
+	 * wherever it was mapped: a start on that reads the end of the log
+	 * only. Nobody else may write it.
+	 */
+	void *kept;
+};
+
+/* Returns: 0 or -EINVAL with words in @error. */
+int engine_create(const struct engine_config *config,
+		  const struct engine_memory *memory,
+		  struct engine **ret_engine, struct error *error);
 
 enum engine_state {
 	ENGINE_STARTING, /* reading superblock and log */
@@ -243,6 +263,7 @@ struct engine_stats {
 	uint64_t durable_sequence;
 	uint64_t tail_sequence;
 	uint64_t recovered_records;
+	bool warm; /* the start believed the kept memory */
 	uint64_t recovery_read_bytes; /* what the start read of the SSD */
 	uint64_t recovery_checked_records; /* of these: with their data */
 	uint64_t recovery_summaries; /* segments known by these alone */

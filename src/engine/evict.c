@@ -84,17 +84,26 @@ static void forget_swept(struct engine *engine, uint32_t segment)
 	}
 }
 
+/* Where the log begins without its oldest segment. */
+static uint64_t next_tail(const struct engine *engine)
+{
+	const struct segment_table *table = &engine->segments;
+
+	return segments_held(table) > 1
+		       ? table->segments[segments_after(table, table->tail)]
+				 .first_sequence
+		       : engine->append.next_sequence;
+}
+
 static void pass_tail(struct engine *engine)
 {
 	struct segment_table *table = &engine->segments;
+	uint64_t tail = next_tail(engine);
 
 	if (engine->destage.oldest == table->tail)
 		engine->destage.oldest = segments_after(table, table->tail);
 	segments_pass_tail(table);
-	engine_set_tail(engine,
-			segments_held(table) > 0
-				? table->segments[table->tail].first_sequence
-				: engine->append.next_sequence);
+	engine_set_tail(engine, tail);
 	engine->progress = true;
 }
 
@@ -106,6 +115,12 @@ void evict_segment_there(struct engine *engine)
 
 	assert(destage->segment == table->tail);
 	destage->state = DESTAGE_IDLE;
+	/*
+	 * First: a successor must not find some of the copies forgotten and the
+	 * segment a part of the log, or they could come back (rule 7).
+	 */
+	kept_tail(engine, segments_after(table, table->tail),
+		  next_tail(engine));
 	if (!destage->failed)
 		forget_walked(engine, destage->segment);
 	if (segment->live > 0)

@@ -4,6 +4,8 @@
  */
 #include "ghost.h"
 
+#include <string.h>
+
 #define ENTRIES_MIN 64u
 #define ENTRIES_MAX (1u << 24)
 
@@ -20,6 +22,12 @@ void ghost_init(struct ghosts *ghosts, uint32_t entries, uint16_t *fingerprints)
 {
 	ghosts->fingerprints = fingerprints;
 	ghosts->mask = entries - 1;
+}
+
+void ghost_clear(struct ghosts *ghosts)
+{
+	memset(ghosts->fingerprints, 0,
+	       (ghosts->mask + UINT64_C(1)) * sizeof(*ghosts->fingerprints));
 }
 
 bool ghost_missed_again(struct ghosts *ghosts, uint64_t block)

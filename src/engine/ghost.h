@@ -21,6 +21,7 @@ struct ghosts {
 uint32_t ghost_entries(uint64_t cache_blocks);
 void ghost_init(struct ghosts *ghosts, uint32_t entries,
 		uint16_t *fingerprints);
+void ghost_clear(struct ghosts *ghosts);
 /* Returns: true if @block was missed before (and forgets it), else notes it. */
 bool ghost_missed_again(struct ghosts *ghosts, uint64_t block);
 

@@ -19,15 +19,21 @@ uint64_t index_leaves_needed(uint64_t disk_blocks, uint64_t cache_blocks)
 }
 
 void index_init(struct index *index, uint64_t disk_blocks, uint32_t pool_count,
-		uint32_t *directory, struct index_leaf *leaves)
+		const struct index_memory *memory)
 {
 	*index = (struct index){
-		.directory = directory,
-		.leaves = leaves,
+		.memory = *memory,
 		.leaf_count = (disk_blocks + INDEX_LEAF_BLOCKS - 1) /
 			      INDEX_LEAF_BLOCKS,
 		.pool_count = pool_count,
 	};
+}
+
+void index_clear(struct index *index)
+{
+	*index->memory.root = (struct index_root){0};
+	memset(index->memory.directory, 0,
+	       index->leaf_count * sizeof(*index->memory.directory));
 }
 
 static struct index_leaf *leaf_of(const struct index *index, uint64_t block)
@@ -35,36 +41,59 @@ static struct index_leaf *leaf_of(const struct index *index, uint64_t block)
 	uint64_t number = block / INDEX_LEAF_BLOCKS;
 
 	assert(number < index->leaf_count);
-	if (index->directory[number] == 0)
+	if (index->memory.directory[number] == 0)
 		return NULL;
-	return &index->leaves[index->directory[number] - 1];
+	return &index->memory.leaves[index->memory.directory[number] - 1];
 }
 
 static struct index_leaf *leaf_take(struct index *index, uint64_t block)
 {
-	uint64_t number = block / INDEX_LEAF_BLOCKS;
-	uint32_t leaf = index->free_head;
+	const struct index_memory *memory = &index->memory;
+	struct index_root *root = memory->root;
+	uint32_t number = root->free_head;
+	struct index_leaf *leaf;
 
-	if (leaf != 0) {
-		index->free_head = index->leaves[leaf - 1].next_free;
-		memset(&index->leaves[leaf - 1], 0, sizeof(struct index_leaf));
+	if (number != 0) {
+		leaf = &memory->leaves[number - 1];
+		UNDO_SET(memory->undo, root->free_head, leaf->next_free);
+		UNDO_SET(memory->undo, leaf->next_free, 0);
 	} else {
 		/* The pool holds a leaf for each block that can be cached. */
-		assert(index->pool_used < index->pool_count);
-		leaf = ++index->pool_used;
+		assert(root->pool_used < index->pool_count);
+		number = root->pool_used + 1;
+		leaf = &memory->leaves[number - 1];
+		/* Nobody's until it is in the directory. */
+		memset(leaf, 0, sizeof(*leaf));
+		UNDO_SET(memory->undo, root->pool_used, number);
 	}
-	index->directory[number] = leaf;
-	return &index->leaves[leaf - 1];
+	UNDO_SET(memory->undo, memory->directory[block / INDEX_LEAF_BLOCKS],
+		 number);
+	return leaf;
 }
 
 static void leaf_give_back(struct index *index, uint64_t block)
 {
-	uint64_t number = block / INDEX_LEAF_BLOCKS;
-	uint32_t leaf = index->directory[number];
+	const struct index_memory *memory = &index->memory;
+	uint32_t *entry = &memory->directory[block / INDEX_LEAF_BLOCKS];
+	uint32_t number = *entry;
 
-	index->leaves[leaf - 1].next_free = index->free_head;
-	index->free_head = leaf;
-	index->directory[number] = 0;
+	UNDO_SET(memory->undo, memory->leaves[number - 1].next_free,
+		 memory->root->free_head);
+	UNDO_SET(memory->undo, memory->root->free_head, number);
+	UNDO_SET(memory->undo, *entry, 0);
+}
+
+static void set_bit(struct undo *undo, uint64_t *words, uint32_t bit,
+		    bool value)
+{
+	if (bitmap_test(words, bit) == value)
+		return;
+	undo_save(undo, &words[bit / BITMAP_WORD_BITS]);
+	if (value)
+		bitmap_set(words, bit);
+	else
+		bitmap_clear(words, bit);
+	undo_stored();
 }
 
 struct index_copy index_get(const struct index *index, uint64_t block)
@@ -86,6 +115,7 @@ struct index_copy index_get(const struct index *index, uint64_t block)
 void index_set(struct index *index, uint64_t block,
 	       const struct index_copy *copy)
 {
+	struct undo *undo = index->memory.undo;
 	struct index_leaf *leaf = leaf_of(index, block);
 	uint32_t i = (uint32_t)(block % INDEX_LEAF_BLOCKS);
 
@@ -93,27 +123,28 @@ void index_set(struct index *index, uint64_t block,
 	if (!leaf)
 		leaf = leaf_take(index, block);
 	if (leaf->slots[i].location == 0)
-		leaf->used++;
-	leaf->slots[i].location = copy->location;
-	leaf->slots[i].check = copy->check;
-	leaf->masks[i] = copy->mask;
-	bitmap_clear(leaf->lost, i);
-	if (copy->dirty)
-		bitmap_set(leaf->dirty, i);
-	else
-		bitmap_clear(leaf->dirty, i);
+		UNDO_SET(undo, leaf->used, leaf->used + 1);
+	UNDO_SET(undo, leaf->slots[i].location, copy->location);
+	UNDO_SET(undo, leaf->slots[i].check, copy->check);
+	UNDO_SET(undo, leaf->masks[i], copy->mask);
+	set_bit(undo, leaf->lost, i, false);
+	set_bit(undo, leaf->dirty, i, copy->dirty);
 }
 
 void index_unmap(struct index *index, uint64_t block)
 {
+	struct undo *undo = index->memory.undo;
 	struct index_leaf *leaf = leaf_of(index, block);
 	uint32_t i = (uint32_t)(block % INDEX_LEAF_BLOCKS);
 
 	assert(leaf && leaf->slots[i].location != 0);
-	leaf->slots[i] = (struct index_slot){0};
-	bitmap_clear(leaf->dirty, i);
-	bitmap_clear(leaf->lost, i);
-	if (--leaf->used == 0)
+	UNDO_SET(undo, leaf->slots[i].location, 0);
+	UNDO_SET(undo, leaf->slots[i].check, 0);
+	UNDO_SET(undo, leaf->masks[i], 0);
+	set_bit(undo, leaf->dirty, i, false);
+	set_bit(undo, leaf->lost, i, false);
+	UNDO_SET(undo, leaf->used, leaf->used - 1);
+	if (leaf->used == 0)
 		leaf_give_back(index, block);
 }
 
@@ -122,15 +153,17 @@ void index_set_clean(struct index *index, uint64_t block)
 	struct index_leaf *leaf = leaf_of(index, block);
 
 	assert(leaf);
-	bitmap_clear(leaf->dirty, block % INDEX_LEAF_BLOCKS);
+	set_bit(index->memory.undo, leaf->dirty,
+		(uint32_t)(block % INDEX_LEAF_BLOCKS), false);
 }
 
 void index_set_lost(struct index *index, uint64_t block)
 {
 	struct index_leaf *leaf = leaf_of(index, block);
+	uint32_t i = (uint32_t)(block % INDEX_LEAF_BLOCKS);
 
-	assert(leaf && bitmap_test(leaf->dirty, block % INDEX_LEAF_BLOCKS));
-	bitmap_set(leaf->lost, block % INDEX_LEAF_BLOCKS);
+	assert(leaf && bitmap_test(leaf->dirty, i));
+	set_bit(index->memory.undo, leaf->lost, i, true);
 }
 
 bool index_next(const struct index *index, uint64_t *block)

@@ -3,15 +3,20 @@
  * index.h - block number -> where its newest copy is, and how it is.
  *
  * A radix of two levels: a directory with one number a 2 MiB leaf of the disk,
- * and leaves of 512 slots. Leaves come from a pool in the engine's memory and
- * go back when their last slot is unmapped. The index changes in the order of
- * the log's sequence only (rule 3), by apply.c and eviction.
+ * and leaves of 512 slots. Leaves come from a pool and go back, all zeros, when
+ * their last slot is unmapped. The index changes in the order of the log's
+ * sequence only (rule 3), by apply.c and eviction.
+ *
+ * Its memory outlives the process: each store can be undone, and the caller
+ * says with undo_commit() which belong together.
  */
 #ifndef FOREBAY_ENGINE_INDEX_H
 #define FOREBAY_ENGINE_INDEX_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "undo.h"
 
 #define INDEX_LEAF_BLOCKS 512u
 
@@ -30,13 +35,23 @@ struct index_leaf {
 	uint32_t next_free; /* number of the next leaf in the free list */
 };
 
-struct index {
-	uint32_t *directory; /* leaf number + 1, 0 = none */
-	struct index_leaf *leaves;
-	uint64_t leaf_count; /* of the disk */
-	uint32_t pool_count;
+struct index_root {
 	uint32_t pool_used; /* leaves that were ever taken */
 	uint32_t free_head; /* leaf number + 1 */
+};
+
+/* What outlives the process. The caller's, as long as the index. */
+struct index_memory {
+	struct index_root *root;
+	uint32_t *directory; /* leaf number + 1, 0 = none */
+	struct index_leaf *leaves;
+	struct undo *undo;
+};
+
+struct index {
+	struct index_memory memory;
+	uint64_t leaf_count; /* of the disk */
+	uint32_t pool_count;
 };
 
 /* What stands at a block. */
@@ -50,8 +65,11 @@ struct index_copy {
 
 /* Leaves that a disk and a cache of these sizes can need at once. */
 uint64_t index_leaves_needed(uint64_t disk_blocks, uint64_t cache_blocks);
+/* On memory as an index left it, or as index_clear() does. */
 void index_init(struct index *index, uint64_t disk_blocks, uint32_t pool_count,
-		uint32_t *directory, struct index_leaf *leaves);
+		const struct index_memory *memory);
+/* Nothing is cached. Whatever the memory held is gone; not to be undone. */
+void index_clear(struct index *index);
 
 struct index_copy index_get(const struct index *index, uint64_t block);
 /* Replaces whatever stands there. */

@@ -123,6 +123,7 @@ static bool copy_good(const struct engine *engine, const struct io_slot *slot)
 static void copy_bad(struct engine *engine, struct io_slot *slot, bool wrong)
 {
 	engine->stats.bad_blocks++;
+	kept_doubt(engine);
 	if (index_get(&engine->index, block_of(slot)).dirty) {
 		/* A read that failed may succeed another time. */
 		if (wrong)

@@ -2,7 +2,9 @@
 /*
  * recovery.c - from the bytes of a cache file to a running engine.
  *
- *   superblocks  the better copy; a blank file is formatted if that is allowed
+ *   superblocks  the better copy; a blank file is formatted if that is allowed;
+ *                kept memory may say that the log's end is all there is to read
+ *                (warm.c), and then the passes are over a few segments
  *   heads        first block of every segment: which of them count
  *   survey       the records in each: where it ends, what was durable; by its
  *                summary if it has one
@@ -60,7 +62,8 @@ static void head_take(struct engine *engine, uint32_t segment,
 	const struct log_row *row;
 
 	/* Reads as zeros: it may be an extent that was never written. */
-	engine->segments.segments[segment].written = head->magic != 0;
+	if (!recovery->warm)
+		engine->segments.segments[segment].written = head->magic != 0;
 	if (!log_segment_head_valid(head, engine->config.uuid))
 		return;
 	if (head->incarnation > engine->superblock.image->generation) {
@@ -70,7 +73,8 @@ static void head_take(struct engine *engine, uint32_t segment,
 		return;
 	}
 	row = row_of(engine, head);
-	if (!row)
+	if (!row || (recovery->warm &&
+		     !warm_wants(engine, segment, head->first_sequence)))
 		return;
 	recovery->surveys[recovery->survey_count++] = (struct survey){
 		.first_sequence = head->first_sequence,
@@ -79,6 +83,8 @@ static void head_take(struct engine *engine, uint32_t segment,
 		.incarnation = head->incarnation,
 		.row_first = head->first_sequence == row->first_sequence,
 		.segment = segment,
+		/* Summaries know of records that never got there. */
+		.whole = recovery->warm,
 	};
 }
 
@@ -221,8 +227,7 @@ static void survey_take(struct recovery *recovery, struct survey *survey,
 	}
 }
 
-/* Does the log go on from one segment to the other? */
-static bool follows(const struct survey *older, const struct survey *newer)
+bool recovery_follows(const struct survey *older, const struct survey *newer)
 {
 	return older->last_sequence + 1 == newer->first_sequence &&
 	       newer->first_previous_crc ==
@@ -254,8 +259,7 @@ static void settle_durable(struct engine *engine)
 		recovery->durable = image->tail_sequence - 1;
 }
 
-/* Drops segments without a record, and orders the rest. */
-static void order_surveys(struct recovery *recovery)
+void recovery_order(struct recovery *recovery)
 {
 	uint32_t kept = 0;
 
@@ -293,12 +297,12 @@ static bool find_start(struct recovery *recovery, uint64_t sequence)
  * With neither, the log is empty, which is right if the superblock's tail has
  * passed all that is known to be durable.
  */
-static void find_chain(struct engine *engine)
+static void cold_chain(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
 	const struct log_superblock *image = engine->superblock.image;
 
-	order_surveys(recovery);
+	recovery_order(recovery);
 	if (!find_start(recovery, recovery->durable) &&
 	    (recovery->tail_seen <= recovery->durable ||
 	     !find_start(recovery, recovery->tail_seen - 1))) {
@@ -313,13 +317,42 @@ static void find_chain(struct engine *engine)
 	recovery->end = recovery->start;
 	while (recovery->end < recovery->survey_count &&
 	       (recovery->end == recovery->start ||
-		follows(&recovery->surveys[recovery->end - 1],
-			&recovery->surveys[recovery->end])))
+		recovery_follows(&recovery->surveys[recovery->end - 1],
+				 &recovery->surveys[recovery->end])))
 		recovery->end++;
 	recovery->cut =
 		recovery->end > recovery->start
 			? recovery->surveys[recovery->end - 1].last_sequence
 			: image->tail_sequence - 1;
+}
+
+/* From the beginning, by what the SSD says alone. */
+static void start_cold(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+
+	kept_format(engine);
+	recovery->warm = false;
+	recovery->survey_count = 0;
+	recovery->suspect_count = 0;
+	recovery->durable = 0;
+	recovery->tail_seen = 0;
+	recovery->head_first = 0;
+	recovery->head_count = engine->segments.count;
+	recovery->at = 0;
+	recovery->state = RECOVERY_HEADS;
+}
+
+static void find_chain(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+
+	if (!recovery->warm) {
+		cold_chain(engine);
+	} else if (!warm_chain(engine)) {
+		start_cold(engine);
+		return;
+	}
 	recovery->at = recovery->start;
 	recovery->state = RECOVERY_VERIFY;
 }
@@ -432,9 +465,16 @@ static void verify_advance(struct engine *engine)
 	       recovery->surveys[recovery->end - 1].first_sequence >
 		       recovery->cut)
 		recovery->end--;
-	recovery->tail = engine->superblock.image->tail_sequence;
 	recovery->ahead = 0;
-	recovery->state = RECOVERY_TAIL;
+	if (recovery->warm) {
+		recovery->tail = engine->kept->tail_sequence;
+		recovery->first = 0;
+		recovery->at = 0;
+		recovery->state = RECOVERY_APPLY;
+	} else {
+		recovery->tail = engine->superblock.image->tail_sequence;
+		recovery->state = RECOVERY_TAIL;
+	}
 }
 
 /* Goes down from the cut's segment to the tail's. */
@@ -446,8 +486,8 @@ static void find_first(struct engine *engine)
 	while (first > 0 &&
 	       recovery->surveys[first - 1].last_sequence >= recovery->tail) {
 		if (first < recovery->end &&
-		    !follows(&recovery->surveys[first - 1],
-			     &recovery->surveys[first]))
+		    !recovery_follows(&recovery->surveys[first - 1],
+				      &recovery->surveys[first]))
 			break;
 		first--;
 	}
@@ -491,12 +531,13 @@ static void apply_segment(struct engine *engine, const struct survey *survey,
 	struct recovery *recovery = &engine->recovery;
 	struct segment *segment = &engine->segments.segments[survey->segment];
 
-	*segment = (struct segment){
-		.first_sequence = survey->first_sequence,
-		.opened_ns = engine->now_ns,
-		.state = SEGMENT_SEALED,
-		.written = true,
-	};
+	/* Copies in it that are mapped already stay so. */
+	memset(segment->starts, 0, sizeof(segment->starts));
+	if (segment->first_sequence != survey->first_sequence)
+		segment->opened_ns = engine->now_ns;
+	segment->first_sequence = survey->first_sequence;
+	segment->state = SEGMENT_SEALED;
+	segment->written = true;
 	if (walk.last_sequence > recovery->cut)
 		walk.last_sequence = recovery->cut;
 	while (segment_walk_next(&walk)) {
@@ -513,9 +554,12 @@ static void apply_segment(struct engine *engine, const struct survey *survey,
 		segment->used_blocks =
 			walk.block + 1 + walk.header->data_blocks;
 		segment->retired_blocks = segment->used_blocks;
+		if (walk.sequence <= engine->kept->sequence)
+			continue;
 		log_entries_start(&cursor, walk.header);
 		while (log_entries_next(&cursor))
 			apply_entry(engine, &apply, &cursor);
+		kept_applied(engine, walk.sequence);
 		engine->stats.recovered_records++;
 	}
 	engine->stats.recovery_summaries += !survey->whole;
@@ -554,18 +598,28 @@ static bool circle_closed(const struct engine *engine)
 	return true;
 }
 
+static bool begin_circle(struct engine *engine)
+{
+	if (!engine->recovery.warm && circle_closed(engine)) {
+		place_circle(engine);
+	} else if (!engine->recovery.warm) {
+		engine_fail(engine, -EUCLEAN,
+			    "the segments of its log are out of order");
+		return false;
+	} else if (!circle_closed(engine) || !warm_circle(engine)) {
+		start_cold(engine);
+		return false;
+	}
+	return true;
+}
+
 static void apply_advance(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
 	struct segment_walk walk;
 
-	if (!circle_closed(engine)) {
-		engine_fail(engine, -EUCLEAN,
-			    "the segments of its log are out of order");
+	if (recovery->at == recovery->first && !begin_circle(engine))
 		return;
-	}
-	if (recovery->at == recovery->first)
-		place_circle(engine);
 	while (recovery->at < recovery->end) {
 		if (!have_walk(engine, recovery->at, recovery->end, &walk))
 			return;
@@ -601,6 +655,7 @@ static void running(struct engine *engine)
 	engine->mode_barrier = cut;
 	engine->recovery.state = RECOVERY_OFF;
 	engine->state = ENGINE_RUNNING;
+	kept_begin(engine, cut);
 }
 
 static void accepted_durable(struct engine *engine, struct engine_io *io,
@@ -638,18 +693,24 @@ static void superblocks_advance(struct engine *engine)
 		engine_fail(engine, error.code, "%s", error.message);
 		return;
 	}
-	engine->recovery.state = RECOVERY_HEADS;
+	if (!warm_begin(engine)) {
+		start_cold(engine);
+		return;
+	}
+	engine->recovery.warm = true;
 	engine->recovery.at = 0;
+	engine->recovery.state = RECOVERY_HEADS;
 }
 
 static void heads_advance(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
 
-	while (recovery->at < engine->segments.count &&
+	while (recovery->at < recovery->head_count &&
 	       recovery->heads_busy < RECOVERY_HEADS_IN_FLIGHT)
-		read_head(engine, recovery->at++);
-	if (recovery->at < engine->segments.count || recovery->heads_busy > 0)
+		read_head(engine, (recovery->head_first + recovery->at++) %
+					  engine->segments.count);
+	if (recovery->at < recovery->head_count || recovery->heads_busy > 0)
 		return;
 	recovery->at = 0;
 	recovery->ahead = 0;

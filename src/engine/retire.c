@@ -134,6 +134,7 @@ static void apply_record(struct engine *engine, struct record *record)
 	table->segments[segments_of(table, record->location)].retired_blocks =
 		offset + 1 + record->header->data_blocks;
 	append->completed_sequence = record->sequence;
+	kept_applied(engine, record->sequence);
 	append->completed_tail = record->header->tail_sequence;
 	if (append->unflushed_bytes == 0)
 		append->unflushed_since_ns = engine->now_ns;

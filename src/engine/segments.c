@@ -21,6 +21,15 @@ void segments_init(struct segment_table *table, uint32_t count,
 	};
 }
 
+void segments_clear(struct segment_table *table)
+{
+	memset(table->segments, 0, table->count * sizeof(*table->segments));
+	table->free = table->count;
+	table->limbo = 0;
+	table->tail = 0;
+	table->next = 0;
+}
+
 uint64_t segments_sequence(const struct segment_table *table, uint32_t location)
 {
 	const struct segment *segment =

@@ -9,6 +9,11 @@
  * Segments are used strictly in the order of their position, and given back in
  * the same order. `starts` has a bit for the header of each record, so that the
  * sequence of any location is a count of bits: the index need not store it.
+ *
+ * The segments' memory outlives the process (kept.h). What is written of one
+ * while records are placed in it is final when the last of them is applied, and
+ * made anew until then; `live`, `dirty` and `lost` can be undone; the rest is
+ * this process's own.
  */
 #ifndef FOREBAY_ENGINE_SEGMENTS_H
 #define FOREBAY_ENGINE_SEGMENTS_H
@@ -53,6 +58,9 @@ struct segment_table {
 
 void segments_init(struct segment_table *table, uint32_t count,
 		   uint32_t segment_blocks, struct segment *segments);
+
+/* All of them are free, and nothing is known of them. */
+void segments_clear(struct segment_table *table);
 
 static inline uint32_t segments_of(const struct segment_table *table,
 				   uint32_t location)

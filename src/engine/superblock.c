@@ -122,11 +122,13 @@ static void flushed(struct engine *engine, struct engine_io *io, int status)
 	(void)io;
 	engine->progress = true;
 	superblock->state = SUPERBLOCK_IDLE;
-	if (status < 0)
+	if (status < 0) {
 		engine_fail(engine, status,
 			    "flushing the cache file's superblock failed");
-	else
-		superblock->done(engine);
+		return;
+	}
+	kept_superblock(engine, true);
+	superblock->done(engine);
 }
 
 static void written(struct engine *engine, struct engine_io *io, int status)
@@ -211,6 +213,7 @@ void superblock_write(struct engine *engine, uint64_t tail,
 	image->tail_sequence = tail;
 	prune_rows(image);
 	log_superblock_seal(image);
+	kept_superblock(engine, false);
 	superblock->done = done;
 	superblock->state = SUPERBLOCK_WRITING;
 	superblock->iov = (struct iovec){image, COPY_BYTES};

@@ -134,6 +134,7 @@ static void rest_read(struct engine *engine, struct engine_io *io, int status)
 	hazard_unblock(engine->hazards, item->block);
 	if (!good) {
 		engine->stats.bad_blocks++;
+		kept_doubt(engine);
 		if (index_get(&engine->index, item->block).dirty) {
 			/* A read that failed may succeed another time. */
 			if (status == 0)

@@ -28,8 +28,9 @@ struct runner_slot {
 
 struct runner {
 	struct engine *engine;
-	void *memory;
+	struct engine_memory memory;
 	size_t memory_bytes;
+	size_t kept_bytes; /* 0: the host's */
 	int file;
 
 	const struct runner_host *host;
@@ -255,34 +256,53 @@ static void timer_expired(struct forebay_timer *timer)
 	pump_soon(runner);
 }
 
-static int memory_map(struct runner *runner, const struct engine_config *config)
+static int memory_map(size_t bytes, void **ret_memory)
 {
-	size_t bytes = engine_memory_bytes(config);
-	void *memory;
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (bytes == 0)
-		return -EINVAL;
-	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return -errno;
-	runner->memory = memory;
-	runner->memory_bytes = bytes;
+	*ret_memory = memory;
 	return 0;
 }
 
-static int engine_make(struct runner *runner,
-		       const struct engine_config *config, struct error *error)
+static int memories_map(struct runner *runner, const struct runner_setup *setup)
 {
-	int status = memory_map(runner, config);
+	size_t bytes = engine_memory_bytes(&setup->config);
+	size_t kept_bytes = engine_kept_bytes(&setup->config);
+	int status;
 
 	/* Let engine_create() find the words for a wrong configuration. */
-	if (status < 0 && status != -EINVAL)
+	if (bytes == 0)
+		return 0;
+	status = memory_map(bytes, &runner->memory.own);
+	if (status < 0)
+		return status;
+	runner->memory_bytes = bytes;
+	if (setup->kept) {
+		runner->memory.kept = setup->kept;
+		return 0;
+	}
+	status = memory_map(kept_bytes, &runner->memory.kept);
+	if (status < 0)
+		return status;
+	runner->kept_bytes = kept_bytes;
+	return 0;
+}
+
+static int engine_make(struct runner *runner, const struct runner_setup *setup,
+		       struct error *error)
+{
+	struct engine_config config = setup->config;
+	int status = memories_map(runner, setup);
+
+	if (status < 0)
 		return error_set(error, status,
 				 "no memory for the cache's index: %s",
 				 strerror(-status));
-	return engine_create(config, runner->memory, runner->memory_bytes,
-			     &runner->engine, error);
+	config.warm = setup->kept && config.warm;
+	return engine_create(&config, &runner->memory, &runner->engine, error);
 }
 
 static void lists_init(struct runner *runner)
@@ -313,7 +333,7 @@ int runner_create(const struct runner_setup *setup, struct runner **ret_runner,
 	runner->pump.owner = runner;
 	runner->timer.expired = timer_expired;
 	runner->timer.owner = runner;
-	status = engine_make(runner, &setup->config, error);
+	status = engine_make(runner, setup, error);
 	if (status < 0) {
 		runner_destroy(runner);
 		return status;
@@ -327,8 +347,10 @@ void runner_destroy(struct runner *runner)
 {
 	if (!runner)
 		return;
-	if (runner->memory)
-		munmap(runner->memory, runner->memory_bytes);
+	if (runner->memory_bytes > 0)
+		munmap(runner->memory.own, runner->memory_bytes);
+	if (runner->kept_bytes > 0)
+		munmap(runner->memory.kept, runner->kept_bytes);
 	free(runner);
 }
 

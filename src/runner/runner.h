@@ -46,6 +46,12 @@ struct runner_setup {
 	/* O_DIRECT, exclusively locked. The host's, until the runner is gone.
 	 */
 	int file;
+	/*
+	 * engine_kept_bytes(), for engine_memory.kept, if there is memory that
+	 * outlives the process; else NULL, and config.warm says nothing. The
+	 * host's, until the runner is gone.
+	 */
+	void *kept;
 	const struct runner_host *host;
 	void *context; /* the host's */
 	/*

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "damage.h"
+#include "kill.h"
 
 #define RECOVERY_CRASHES_MAX 3u
 /* Events between two looks, on average. */
@@ -20,6 +21,8 @@
 /* Crowds and faults need time to do harm, and the log to go around. */
 #define EVENTS_PER_LOOK_LONG 80u
 #define LOOKS_PER_BOUNDARY 3u
+/* To the kept memory, between two kills of the living process, at most. */
+#define STORES_PER_KILL 300u
 #define REAL_CRASH_PERCENT 2u
 #define RESTART_PERCENT 3u
 /* Half of the restarts are broken off before so many steps. */
@@ -92,6 +95,50 @@ static void look_at_crash(struct explorer *explorer)
 		world_check_backend(left);
 	explorer->result->crash_states++;
 	report(explorer, left, "crash");
+}
+
+/*
+ * The process was killed between two stores. Now and then so is the next one,
+ * while it starts. What it knows at last is what the log alone says.
+ */
+static void look_at_kill(struct explorer *explorer, uint64_t time)
+{
+	struct world *left = &explorer->left;
+	struct world *again = &explorer->again;
+	struct engine_stats stats;
+
+	for (uint32_t kills = 0;
+	     kills < RECOVERY_CRASHES_MAX && random_percent(&left->random, 40);
+	     kills++) {
+		uint64_t ignored;
+
+		again->random.state = random_next(&left->random);
+		kill_arm(left, again, random_below(&left->random, 150));
+		world_boot_warm(left);
+		world_started(left);
+		if (!kill_happened(&ignored))
+			break;
+		medium_copy(&left->ssd, &again->ssd);
+		medium_copy(&left->below, &again->below);
+		memcpy(left->memory.kept, again->memory.kept,
+		       again->kept_bytes);
+	}
+	kill_disarm();
+	world_boot_warm(left);
+	if (world_recover(left)) {
+		engine_stats(left->engine, &stats);
+		explorer->result->warm_starts += stats.warm;
+		medium_copy(&again->ssd, &left->ssd);
+		medium_copy(&again->below, &left->below);
+		again->failure[0] = 0;
+		world_boot(again, true);
+		if (world_recover(again))
+			kill_compare(left, again);
+		report(explorer, again, "rebuilt after a kill");
+		world_check_all(left, WORLD_PROCESS_KILLED, time, false);
+	}
+	explorer->result->crash_states++;
+	report(explorer, left, "warm start");
 }
 
 /* The engine must not start, or read what is right, or fail the read. */
@@ -226,10 +273,21 @@ static void drain_at_last(struct explorer *explorer)
 		world_check_backend(lives);
 }
 
+static void arm(struct explorer *explorer)
+{
+	struct random *random = &explorer->lives.random;
+
+	explorer->left.random.state = random_next(random);
+	kill_arm(&explorer->lives, &explorer->left,
+		 random_below(random, STORES_PER_KILL));
+}
+
 static void live(struct explorer *explorer, uint64_t crash_states)
 {
 	struct world *lives = &explorer->lives;
 	struct explore_result *result = explorer->result;
+
+	uint64_t time;
 
 	set_faults(lives, true);
 	while (result->crash_states < crash_states && !result->failure[0]) {
@@ -239,10 +297,17 @@ static void live(struct explorer *explorer, uint64_t crash_states)
 		uint64_t events =
 			1 + random_below(&lives->random, 2 * per_look);
 
+		arm(explorer);
 		for (uint64_t i = 0; i < events; i++, result->events++) {
 			if (!world_step(lives) && !lives->failure[0])
 				world_fail(lives, "nothing goes on");
+			if (kill_happened(&time)) {
+				kill_disarm();
+				look_at_kill(explorer, time);
+				arm(explorer);
+			}
 		}
+		kill_disarm();
 		go_on_after_failure(explorer);
 		report(explorer, lives, "life");
 		for (uint32_t i = 0;

@@ -15,6 +15,7 @@
 struct explore_result {
 	uint64_t crash_states; /* recovered and read whole */
 	uint64_t restarts; /* in order */
+	uint64_t warm_starts; /* after a kill between two stores */
 	uint64_t events;
 	uint32_t trace;
 	char failure[320]; /* "" if all held */

@@ -102,6 +102,7 @@ int main(int argc, char **argv)
 	struct arguments arguments = {.first = 1, .seeds = 100, .states = 100};
 	uint64_t states = 0;
 	uint64_t restarts = 0;
+	uint64_t warm_starts = 0;
 	uint64_t events = 0;
 	uint64_t failures = 0;
 	uint32_t trace = 0;
@@ -128,6 +129,7 @@ int main(int argc, char **argv)
 			&result);
 		states += result.crash_states;
 		restarts += result.restarts;
+		warm_starts += result.warm_starts;
 		events += result.events;
 		trace = crc32c(trace, &result.trace, sizeof(result.trace));
 		if (!result.failure[0])
@@ -138,9 +140,9 @@ int main(int argc, char **argv)
 	}
 	took = seconds() - begin;
 	printf("%" PRIu64 " crash states of %" PRIu64 " seeds, %" PRIu64
-	       " restarts, %" PRIu64
+	       " restarts, %" PRIu64 " warm starts, %" PRIu64
 	       " events, trace %08x, %.0f states/s, %" PRIu64 " seeds failed\n",
-	       states, arguments.seeds, restarts, events, trace,
+	       states, arguments.seeds, restarts, warm_starts, events, trace,
 	       took > 0 ? (double)states / took : 0.0, failures);
 	return failures ? 1 : 0;
 }

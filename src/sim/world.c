@@ -153,9 +153,12 @@ static void allocate(struct world *world)
 	medium_init(&world->ssd, world->options.file_bytes);
 	medium_init(&world->below, world->options.disk_bytes);
 	world->memory_bytes = engine_memory_bytes(&config);
-	world->memory = aligned_alloc(LOG_BLOCK_BYTES, world->memory_bytes);
+	world->memory.own = aligned_alloc(LOG_BLOCK_BYTES, world->memory_bytes);
+	world->kept_bytes = engine_kept_bytes(&config);
+	world->memory.kept = aligned_alloc(LOG_BLOCK_BYTES, world->kept_bytes);
 	world->request_memory = calloc(WORLD_REQUESTS_MAX, request_bytes);
-	assert(world->memory && world->request_memory);
+	assert(world->memory.own && world->memory.kept &&
+	       world->request_memory);
 	for (uint32_t i = 0; i < WORLD_REQUESTS_MAX; i++)
 		world->requests[i].bytes =
 			world->request_memory + i * request_bytes;
@@ -187,24 +190,39 @@ void world_free(struct world *world)
 {
 	medium_free(&world->ssd);
 	medium_free(&world->below);
-	free(world->memory);
+	free(world->memory.own);
+	free(world->memory.kept);
 	free(world->request_memory);
+}
+
+static void boot(struct world *world, const struct engine_config *config)
+{
+	struct error error = {0};
+
+	memset(world->memory.own, 0, world->memory_bytes);
+	world->io_count = 0;
+	for (uint32_t i = 0; i < WORLD_REQUESTS_MAX; i++)
+		world->requests[i].busy = false;
+	if (engine_create(config, &world->memory, &world->engine, &error) < 0)
+		world_fail(world, "engine_create: %s", error.message);
+	else
+		engine_start(world->engine);
 }
 
 void world_boot(struct world *world, bool may_format)
 {
 	struct engine_config config = config_of(world, may_format);
-	struct error error = {0};
 
-	memset(world->memory, 0, world->memory_bytes);
-	world->io_count = 0;
-	for (uint32_t i = 0; i < WORLD_REQUESTS_MAX; i++)
-		world->requests[i].busy = false;
-	if (engine_create(&config, world->memory, world->memory_bytes,
-			  &world->engine, &error) < 0)
-		world_fail(world, "engine_create: %s", error.message);
-	else
-		engine_start(world->engine);
+	memset(world->memory.kept, 0, world->kept_bytes);
+	boot(world, &config);
+}
+
+void world_boot_warm(struct world *world)
+{
+	struct engine_config config = config_of(world, true);
+
+	config.warm = true;
+	boot(world, &config);
 }
 
 void world_pump(struct world *world)

@@ -84,8 +84,9 @@ struct world {
 	struct medium below;
 	struct oracle *oracle;
 	struct engine *engine;
-	void *memory;
+	struct engine_memory memory;
 	size_t memory_bytes;
+	size_t kept_bytes;
 	uint8_t *request_memory;
 	struct world_request requests[WORLD_REQUESTS_MAX];
 	struct world_io ios[WORLD_IOS_MAX];
@@ -111,6 +112,8 @@ void world_free(struct world *world);
 
 /* A fresh engine on what the media hold. */
 void world_boot(struct world *world, bool may_format);
+/* And on what is in its kept memory. */
+void world_boot_warm(struct world *world);
 /* One event. Returns: false if there was nothing to do. */
 bool world_step(struct world *world);
 /* Steps until the engine runs or has failed. */

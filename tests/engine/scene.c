@@ -260,28 +260,46 @@ int scene_read_now(struct scene *scene, uint64_t block)
 	return guest->bytes[0];
 }
 
-void scene_boot(struct scene *scene)
+static void boot_on_kept(struct scene *scene)
 {
 	struct error error = {0};
 
-	memset(scene->memory, 0, scene->memory_bytes);
+	memset(scene->memory.own, 0, scene->memory_bytes);
 	scene->waiting_count = 0;
 	scene->guest_count = 0;
-	assert_int_equal(engine_create(&scene->config, scene->memory,
-				       scene->memory_bytes, &scene->engine,
-				       &error),
+	assert_int_equal(engine_create(&scene->config, &scene->memory,
+				       &scene->engine, &error),
 			 0);
 	engine_start(scene->engine);
 	scene_poll(scene);
 }
 
-void scene_restart(struct scene *scene)
+void scene_boot(struct scene *scene)
 {
-	scene_boot(scene);
+	memset(scene->memory.kept, 0, scene->kept_bytes);
+	boot_on_kept(scene);
+}
+
+static void recover(struct scene *scene)
+{
 	scene_end_all(scene);
 	if (engine_state(scene->engine) == ENGINE_FAILED)
 		print_message("# %s\n", engine_failure(scene->engine)->message);
 	assert_int_not_equal(engine_state(scene->engine), ENGINE_STARTING);
+}
+
+void scene_restart(struct scene *scene)
+{
+	scene_boot(scene);
+	recover(scene);
+}
+
+void scene_restart_warm(struct scene *scene)
+{
+	scene->config.warm = true;
+	boot_on_kept(scene);
+	recover(scene);
+	scene->config.warm = false;
 }
 
 int scene_set_up(void **state)
@@ -304,8 +322,11 @@ int scene_set_up(void **state)
 	scene->now_ns = 1000 * SCENE_SECOND_NS;
 	scene->memory_bytes = engine_memory_bytes(&scene->config);
 	assert_int_not_equal(scene->memory_bytes, 0);
-	scene->memory = aligned_alloc(LOG_BLOCK_BYTES, scene->memory_bytes);
-	assert_non_null(scene->memory);
+	scene->memory.own = aligned_alloc(LOG_BLOCK_BYTES, scene->memory_bytes);
+	scene->kept_bytes = engine_kept_bytes(&scene->config);
+	scene->memory.kept = aligned_alloc(LOG_BLOCK_BYTES, scene->kept_bytes);
+	assert_non_null(scene->memory.own);
+	assert_non_null(scene->memory.kept);
 	memset(scene->below, 'o', sizeof(scene->below));
 	*state = scene;
 	scene_restart(scene);
@@ -317,7 +338,8 @@ int scene_tear_down(void **state)
 {
 	struct scene *scene = *state;
 
-	free(scene->memory);
+	free(scene->memory.own);
+	free(scene->memory.kept);
 	free(scene);
 	return 0;
 }

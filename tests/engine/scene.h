@@ -39,8 +39,9 @@ struct guest {
 struct scene {
 	struct engine_config config;
 	struct engine *engine;
-	void *memory;
+	struct engine_memory memory;
 	size_t memory_bytes;
+	size_t kept_bytes;
 	uint64_t now_ns;
 	struct engine_io *waiting[SCENE_WAITING_MAX];
 	uint32_t waiting_count;
@@ -60,6 +61,8 @@ int scene_tear_down(void **state);
 void scene_boot(struct scene *scene);
 /* Boots and ends everything until it runs or has failed. */
 void scene_restart(struct scene *scene);
+/* The same after a kill: kept memory is as the last engine left it. */
+void scene_restart_warm(struct scene *scene);
 
 /* A request of @count whole blocks whose bytes are all @letter. */
 struct guest *scene_write(struct scene *scene, uint64_t block, uint64_t count,

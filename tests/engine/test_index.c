@@ -17,6 +17,8 @@
 
 struct memory {
 	struct index index;
+	struct undo undo;
+	struct index_root root;
 	uint32_t directory[DISK_BLOCKS / INDEX_LEAF_BLOCKS];
 	struct index_leaf leaves[LEAVES];
 };
@@ -26,8 +28,13 @@ static int empty(void **state)
 	static struct memory memory;
 
 	memset(&memory, 0, sizeof(memory));
-	index_init(&memory.index, DISK_BLOCKS, LEAVES, memory.directory,
-		   memory.leaves);
+	index_init(&memory.index, DISK_BLOCKS, LEAVES,
+		   &(struct index_memory){
+			   .root = &memory.root,
+			   .directory = memory.directory,
+			   .leaves = memory.leaves,
+			   .undo = &memory.undo,
+		   });
 	*state = &memory;
 	return 0;
 }
@@ -43,6 +50,13 @@ static void set(struct index *index, uint64_t block, uint32_t location,
 	};
 
 	index_set(index, block, &copy);
+	undo_commit(index->memory.undo);
+}
+
+static void unmap(struct index *index, uint64_t block)
+{
+	index_unmap(index, block);
+	undo_commit(index->memory.undo);
 }
 
 static void an_empty_index_has_no_copy(void **state)
@@ -81,7 +95,7 @@ static void the_last_copy_set_holds(void **state)
 	set(&memory->index, 5, 20, false);
 	assert_int_equal(index_get(&memory->index, 5).location, 20);
 	assert_false(index_get(&memory->index, 5).dirty);
-	index_unmap(&memory->index, 5);
+	unmap(&memory->index, 5);
 	assert_int_equal(index_get(&memory->index, 5).location, 0);
 }
 
@@ -115,7 +129,7 @@ static void an_unmapped_block_leaves_no_mark_behind(void **state)
 	set(&memory->index, 6, 9, false);
 	set(&memory->index, 5, 10, true);
 	index_set_lost(&memory->index, 5);
-	index_unmap(&memory->index, 5);
+	unmap(&memory->index, 5);
 	set(&memory->index, 5, 11, false);
 	copy = index_get(&memory->index, 5);
 	assert_false(copy.dirty);
@@ -148,8 +162,7 @@ static void an_empty_leaf_serves_another_place(void **state)
 			set(&memory->index, (leaf + i) * INDEX_LEAF_BLOCKS, 1,
 			    true);
 		for (uint64_t i = 0; i < LEAVES; i++)
-			index_unmap(&memory->index,
-				    (leaf + i) * INDEX_LEAF_BLOCKS);
+			unmap(&memory->index, (leaf + i) * INDEX_LEAF_BLOCKS);
 	}
 	set(&memory->index, 7, 1, false);
 	/* A leaf that served before remembers nothing. */
@@ -216,6 +229,33 @@ static void a_pool_has_a_leaf_for_each_block_or_each_place(void **state)
 	assert_int_equal(index_leaves_needed(UINT64_C(1) << 40, 1000), 1000);
 }
 
+static void what_was_not_committed_is_taken_back(void **state)
+{
+	struct memory *memory = *state;
+	struct memory before;
+
+	set(&memory->index, 0, 100, true);
+	set(&memory->index, INDEX_LEAF_BLOCKS + 1, 200, false);
+	unmap(&memory->index, INDEX_LEAF_BLOCKS + 1);
+	before = *memory;
+	index_set_clean(&memory->index, 0);
+	index_unmap(&memory->index, 0);
+	index_set(
+		&memory->index, 2 * INDEX_LEAF_BLOCKS + 2,
+		&(struct index_copy){
+			.location = 300, .check = 1, .mask = 1, .dirty = true});
+	undo_roll_back(&memory->undo);
+	memset(memory->undo.stores, 0, sizeof(memory->undo.stores));
+	memset(before.undo.stores, 0, sizeof(before.undo.stores));
+	assert_memory_equal(memory->directory, before.directory,
+			    sizeof(before.directory));
+	assert_memory_equal(memory->leaves, before.leaves,
+			    sizeof(before.leaves));
+	assert_memory_equal(&memory->root, &before.root, sizeof(before.root));
+	assert_int_equal(index_get(&memory->index, 0).location, 100);
+	assert_true(index_get(&memory->index, 0).dirty);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +273,8 @@ int main(void)
 		cmocka_unit_test_setup(
 			a_run_of_dirty_blocks_ends_where_one_is_not, empty),
 		cmocka_unit_test_setup(runs_agree_with_looking_at_each_block,
+				       empty),
+		cmocka_unit_test_setup(what_was_not_committed_is_taken_back,
 				       empty),
 		cmocka_unit_test(
 			a_pool_has_a_leaf_for_each_block_or_each_place),
