@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * attach.c - channel, OPEN, GRANT, lock.
+ * attach.c - channel, OPEN, GRANT, lock, memory.
  *
  * The lock is tried on a timer because flock() has no asynchronous form, and a
  * wait would stop the loop that all queues of the disk depend on.
@@ -100,6 +100,25 @@ static bool log_is_unused(int fd)
 	return lseek(fd, POOL_GRANULE_BYTES, SEEK_DATA) < 0 && errno == ENXIO;
 }
 
+static void recall(struct attach *attach)
+{
+	int status;
+
+	phase_enter(attach, ATTACH_RECALLING);
+	status = attach->host->memory_request(attach->instance, "index",
+					      attach->kept_bytes(attach));
+	if (status < 0)
+		end(attach, 0);
+}
+
+void attach_memory(struct attach *attach, void *address)
+{
+	if (attach->phase != ATTACH_RECALLING)
+		return;
+	attach->kept = address;
+	end(attach, 0);
+}
+
 static void locked(struct attach *attach)
 {
 	struct stat stat;
@@ -109,7 +128,7 @@ static void locked(struct attach *attach)
 		return;
 	}
 	attach->unused = log_is_unused(attach->fd);
-	end(attach, 0);
+	recall(attach);
 }
 
 static void lock_try(struct attach *attach)
@@ -168,6 +187,10 @@ static void tick(struct forebay_timer *timer)
 	case ATTACH_LOCKING:
 		lock_try(attach);
 		break;
+	case ATTACH_RECALLING:
+		if (waited_ns(attach) >= ATTACH_MEMORY_DEADLINE_NS)
+			end(attach, 0);
+		break;
 	case ATTACH_ENDED:
 		break;
 	}
@@ -197,8 +220,9 @@ void attach_start(struct attach *attach)
 
 void attach_channel_state(struct attach *attach, bool connected)
 {
-	/* A granted file needs no channel. */
-	if (attach->phase == ATTACH_LOCKING || attach->phase == ATTACH_ENDED)
+	/* A granted file needs no channel, and memory is told of its loss. */
+	if (attach->phase != ATTACH_CONNECTING &&
+	    attach->phase != ATTACH_ASKING)
 		return;
 	if (connected)
 		ask(attach);

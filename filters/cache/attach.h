@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * attach.h - gets the disk's cache file from forebay-cached, and its lock.
+ * attach.h - gets the disk's cache file from forebay-cached, and its lock; then
+ * the memory that a predecessor may have left there.
  *
- *   CONNECTING -> ASKING -> LOCKING -> done
+ *   CONNECTING -> ASKING -> LOCKING -> RECALLING -> done
  *        ^----------'  ^-------'
  *     channel lost    the file was deleted while we waited
  *
- * Not a byte of the file is read before the lock is held: the lock proves that
- * the I/O of every predecessor, killed or not, has left the kernel.
+ * Not a byte of the file or of the memory is touched before the lock is held:
+ * it proves that every predecessor is gone, killed or not, and that its I/O has
+ * left the kernel. Without the memory the cache starts all the same, later.
  */
 #ifndef FOREBAY_CACHE_ATTACH_H
 #define FOREBAY_CACHE_ATTACH_H
@@ -21,6 +23,7 @@
 /* How long forebay-cached may take to answer, and a predecessor to end. */
 #define ATTACH_ANSWER_DEADLINE_NS (UINT64_C(15) * 1000 * 1000 * 1000)
 #define ATTACH_LOCK_DEADLINE_NS (UINT64_C(30) * 1000 * 1000 * 1000)
+#define ATTACH_MEMORY_DEADLINE_NS (UINT64_C(1) * 1000 * 1000 * 1000)
 #define ATTACH_LOCK_RETRY_NS (UINT64_C(5) * 1000 * 1000)
 /* Waits longer than this are logged. */
 #define ATTACH_LOG_AFTER_NS (UINT64_C(1) * 1000 * 1000 * 1000)
@@ -29,6 +32,7 @@ enum attach_phase {
 	ATTACH_CONNECTING,
 	ATTACH_ASKING,
 	ATTACH_LOCKING,
+	ATTACH_RECALLING,
 	ATTACH_ENDED,
 };
 
@@ -42,17 +46,21 @@ struct attach {
 	struct forebay_timer timer;
 	/* 0: ->fd is locked. Else ->error has the words. Comes once. */
 	void (*done)(struct attach *attach, int status);
+	/* How much memory the file's index needs. */
+	uint64_t (*kept_bytes)(const struct attach *attach);
 	void *owner;
 	/* Results. The descriptor is the owner's after success. */
 	int fd;
 	uint64_t file_bytes;
 	bool unused; /* no log was ever written to it */
+	void *kept; /* kept_bytes(), the host's; NULL: there is none */
 	struct error error;
 };
 
-/* @attach: zeroed but for host, instance, disk, done and owner. */
+/* @attach: zeroed but for host, instance, disk, done, kept_bytes and owner. */
 void attach_start(struct attach *attach);
 void attach_channel_state(struct attach *attach, bool connected);
+void attach_memory(struct attach *attach, void *address);
 /* Owns: takes the descriptors. */
 void attach_message(struct attach *attach, const void *bytes, size_t count,
 		    const int *fds, uint32_t fd_count);

@@ -173,28 +173,40 @@ static void request_completed(void *owner, struct engine_request *done)
 	cache->host->request_complete(context->request, done->status);
 }
 
+static struct engine_config config_of(const struct cache *cache)
+{
+	struct engine_config config = {
+		.disk_bytes = cache->disk->size_bytes,
+		.file_bytes = cache->attach.file_bytes,
+		.epoch = CACHE_EPOCH,
+		.max_dirty_age_ns = settings_max_dirty_age_ns(
+			cache->host, cache->instance, cache->disk),
+		.mode = settings_mode(cache->host, cache->instance),
+		.segment_blocks = LOG_SEGMENT_BLOCKS_DEFAULT,
+		.records_in_flight_max = CACHE_RECORDS_IN_FLIGHT,
+		.dirty_limit_percent = CACHE_DIRTY_LIMIT_PERCENT,
+		.summaries = true,
+		.may_format = cache->attach.unused,
+		.warm = cache->disk->kept_memory_good,
+	};
+
+	memcpy(config.uuid, cache->disk->uuid, sizeof(config.uuid));
+	return config;
+}
+
+static uint64_t kept_bytes(const struct attach *attach)
+{
+	struct engine_config config = config_of(attach->owner);
+
+	return engine_kept_bytes(&config);
+}
+
 static void attached(struct attach *attach, int status)
 {
 	struct cache *cache = attach->owner;
 	struct runner_setup setup = {
-		.config =
-			{
-				.disk_bytes = cache->disk->size_bytes,
-				.file_bytes = attach->file_bytes,
-				.epoch = CACHE_EPOCH,
-				.max_dirty_age_ns = settings_max_dirty_age_ns(
-					cache->host, cache->instance,
-					cache->disk),
-				.mode = settings_mode(cache->host,
-						      cache->instance),
-				.segment_blocks = LOG_SEGMENT_BLOCKS_DEFAULT,
-				.records_in_flight_max =
-					CACHE_RECORDS_IN_FLIGHT,
-				.dirty_limit_percent =
-					CACHE_DIRTY_LIMIT_PERCENT,
-				.summaries = true,
-				.may_format = attach->unused,
-			},
+		.config = config_of(cache),
+		.kept = attach->kept,
 		.host = &cache_runner_host,
 		.context = cache,
 		.state_changed = state_changed,
@@ -204,8 +216,6 @@ static void attached(struct attach *attach, int status)
 
 	cache->file = attach->fd;
 	if (status == 0) {
-		memcpy(setup.config.uuid, cache->disk->uuid,
-		       sizeof(setup.config.uuid));
 		setup.file = cache->file;
 		status = runner_create(&setup, &cache->runner, &cache->failure);
 	} else {
@@ -236,6 +246,7 @@ static void cache_open(struct forebay_instance *instance,
 	cache->attach.instance = instance;
 	cache->attach.disk = disk;
 	cache->attach.done = attached;
+	cache->attach.kept_bytes = kept_bytes;
 	cache->attach.owner = cache;
 	*ret_state = cache;
 	attach_start(&cache->attach);
@@ -394,6 +405,17 @@ static void cache_channel_message(void *state, const void *bytes, size_t count,
 	attach_message(&cache->attach, bytes, count, fds, fd_count);
 }
 
+static void cache_memory_ready(void *state, const char *name, void *address,
+			       uint64_t bytes, int status)
+{
+	struct cache *cache = state;
+
+	(void)name;
+	(void)bytes;
+	(void)status;
+	attach_memory(&cache->attach, address);
+}
+
 static int cache_status(void *state, char *buffer, size_t buffer_bytes)
 {
 	struct cache *cache = state;
@@ -482,6 +504,7 @@ const struct forebay_filter forebay_filter = {
 	.properties_changed = cache_properties_changed,
 	.channel_state = cache_channel_state,
 	.channel_message = cache_channel_message,
+	.memory_ready = cache_memory_ready,
 	.status = cache_status,
 	.action = cache_action,
 };

@@ -91,6 +91,7 @@ static void add_log(struct text *text, const struct engine_stats *stats)
 	add(text, "\"log\":{");
 	add_number(text, "records", stats->records);
 	add_number(text, "recovered_records", stats->recovered_records);
+	add_number(text, "warm_start", stats->warm);
 	add_number(text, "recovery_read_bytes", stats->recovery_read_bytes);
 	add_number(text, "recovery_checked_records",
 		   stats->recovery_checked_records);

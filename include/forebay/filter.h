@@ -177,6 +177,12 @@ struct forebay_disk {
 	uint8_t uuid[16];
 	const char *name;
 	bool read_only;
+	/*
+	 * What memory_request() gives back may be believed: the process that
+	 * wrote it was killed or ended in order, and not by an error of its own
+	 * (SIGSEGV, abort()). Nothing says that it was finished with a change.
+	 */
+	bool kept_memory_good;
 };
 
 /* `file` of an io that goes to the layers below instead of a file. */
@@ -290,11 +296,11 @@ struct forebay_host {
 	/*
 	 * Asks the daemon for shared memory that it keeps when this process
 	 * dies: the same @name (at most 31 characters, at most 8 names) on the
-	 * same disk is the same memory again, and new memory is all zeros.
-	 * memory_ready() reports. @bytes is a multiple of 4096. A daemon that
-	 * was started again has forgotten it: what is mapped here stays valid,
-	 * but is nobody else's any more until it is asked for again, and the
-	 * answer to that replaces the old mapping.
+	 * same disk is the same memory again, unless the size is another; new
+	 * memory is all zeros. memory_ready() reports. @bytes is a multiple of
+	 * 4096. A daemon that was started again has forgotten it: what is
+	 * mapped here stays valid, but is nobody else's any more until it is
+	 * asked for again, and the answer to that replaces the old mapping.
 	 * Returns: 0, -ENOTCONN, -EINVAL, -EBUSY (asked already) or -ENOSPC.
 	 */
 	int (*memory_request)(struct forebay_instance *instance,

@@ -72,10 +72,10 @@ static void write_identity(int lock_fd, pid_t pid)
 	file_write_all(lock_fd, text, strlen(text));
 }
 
-static int run(const struct child_spec *spec, enum unit_duty duty,
+static int run(const struct child_spec *spec, const struct unit *unit,
 	       const int fds[2], int log_fd, struct child *ret_child)
 {
-	const char *arguments[CHILD_ARGUMENTS_MAX + 4];
+	const char *arguments[CHILD_ARGUMENTS_MAX + 5];
 	char status_fd[16];
 	unsigned int count = 0;
 	const struct process_spec process = {
@@ -93,14 +93,18 @@ static int run(const struct child_spec *spec, enum unit_duty duty,
 	snprintf(status_fd, sizeof(status_fd), "%d", PROCESS_FIRST_FD);
 	arguments[count++] = "--status-fd";
 	arguments[count++] = status_fd;
-	if (duty != UNIT_SERVES)
-		arguments[count++] =
-			duty == UNIT_EXPECTS ? "--incoming" : "--handed-over";
+	if (unit->duty != UNIT_SERVES)
+		arguments[count++] = unit->duty == UNIT_EXPECTS
+					     ? "--incoming"
+					     : "--handed-over";
+	/* forebay-cached has nothing to believe. */
+	if (unit->drains && unit->warm)
+		arguments[count++] = "--warm";
 	arguments[count] = NULL;
 	return process_start(&process, &ret_child->pid, &ret_child->pidfd);
 }
 
-int child_start(const struct child_spec *spec, enum unit_duty duty,
+int child_start(const struct child_spec *spec, const struct unit *unit,
 		struct child *ret_child, struct error *error)
 {
 	static const char *const duties[] = {
@@ -124,13 +128,14 @@ int child_start(const struct child_spec *spec, enum unit_duty duty,
 		return error_set(error, status_fd, "%s/status: %s",
 				 spec->folder, strerror(-status_fd));
 	/* Even if it dies at once, who comes next must not take the locks. */
-	file_write_all(status_fd, duties[duty], strlen(duties[duty]));
+	file_write_all(status_fd, duties[unit->duty],
+		       strlen(duties[unit->duty]));
 	log_fd = open(spec->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
 		      0640);
 	if (log_fd < 0)
 		return error_set(error, -errno, "log file %s: %s",
 				 spec->log_path, strerror(errno));
-	result = run(spec, duty, (const int[]){status_fd, lock_fd}, log_fd,
+	result = run(spec, unit, (const int[]){status_fd, lock_fd}, log_fd,
 		     &child);
 	if (result < 0)
 		return error_set(error, result, "%s can't be run: %s",

@@ -54,12 +54,12 @@ struct child_report {
 };
 
 /*
- * @duty: it gets --incoming or --handed-over, and the status file says so from
- * the start.
+ * By the unit's duty it gets --incoming or --handed-over, and the status file
+ * says so from the start; --warm if the process before ended well.
  * Returns: 0; -EBUSY if a process has the folder's lock (adopt it); or why it
  * could not be started.
  */
-int child_start(const struct child_spec *spec, enum unit_duty duty,
+int child_start(const struct child_spec *spec, const struct unit *unit,
 		struct child *ret_child, struct error *error);
 /*
  * Finds the process that an earlier forebayd started.

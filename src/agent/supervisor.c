@@ -119,7 +119,7 @@ static void adopt(struct watched *watched, uint64_t now_ns)
 static void start(struct watched *watched, uint64_t now_ns)
 {
 	struct error error = {0};
-	int result = child_start(&watched->spec, watched->unit.duty,
+	int result = child_start(&watched->spec, &watched->unit,
 				 &watched->child, &error);
 
 	if (result == 0)

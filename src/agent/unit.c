@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -252,6 +253,16 @@ static void describe_end(struct unit *unit, struct unit_end end,
 			 "its process exited with status %d", end.exit_status);
 }
 
+/*
+ * A process that an error of its own ended may have written anywhere before,
+ * and of one that we didn't start nobody knows.
+ */
+static bool ended_well(struct unit_end end)
+{
+	return end.known && (end.signal == SIGKILL ||
+			     (end.signal == 0 && end.exit_status == 0));
+}
+
 /* It was told to end, one way or the other. */
 static bool is_asked_to_end(enum unit_state state)
 {
@@ -266,6 +277,7 @@ void unit_exited(struct unit *unit, struct unit_end end, const char *message,
 
 	assert(unit->pid != 0);
 	unit->pid = 0;
+	unit->warm = ended_well(end);
 	unit->restart = false;
 	/* An exit status says nothing: SIGTERM ends a drain in order, too. */
 	if (end.closed)

@@ -70,6 +70,7 @@ struct unit {
 	/* Asked for by somebody who waits: the first failure is the answer. */
 	bool probation;
 	bool clean; /* the last process closed without a failure */
+	bool warm; /* it didn't die of an error of its own, as we know */
 	enum unit_duty duty; /* what it starts with */
 	bool restart; /* asked for, and not begun yet */
 	uint64_t restart_ns; /* when it was asked for; 0 = none under way */

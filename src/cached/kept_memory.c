@@ -111,23 +111,24 @@ int kept_memory_get(struct kept_memory *kept, const uint8_t uuid[UUID_BYTES],
 	uint64_t disk_bytes = 0;
 
 	assert(strlen(name) < KEPT_MEMORY_NAME_BYTES);
-	list_for_each (node, &kept->items) {
-		const struct kept_item *item =
+	if (bytes == 0 || bytes % KEPT_MEMORY_PAGE_BYTES != 0)
+		return -EINVAL;
+	list_for_each_safe (node, &kept->items) {
+		struct kept_item *item =
 			list_entry(node, struct kept_item, node);
 
 		if (memcmp(item->uuid, uuid, UUID_BYTES) != 0)
 			continue;
-		disk_names++;
-		disk_bytes += item->bytes;
-		if (strcmp(item->name, name) != 0)
-			continue;
-		if (item->bytes != bytes)
-			return -EINVAL;
-		*ret_fd = item->fd;
-		return 0;
+		if (strcmp(item->name, name) != 0) {
+			disk_names++;
+			disk_bytes += item->bytes;
+		} else if (item->bytes != bytes) {
+			item_remove(kept, item);
+		} else {
+			*ret_fd = item->fd;
+			return 0;
+		}
 	}
-	if (bytes == 0 || bytes % KEPT_MEMORY_PAGE_BYTES != 0)
-		return -EINVAL;
 	if (disk_names >= KEPT_MEMORY_NAMES_PER_DISK_MAX ||
 	    kept->count >= KEPT_MEMORY_DISKS_NAMES_MAX ||
 	    bytes > KEPT_MEMORY_BYTES_PER_DISK_MAX - disk_bytes)

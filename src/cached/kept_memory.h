@@ -28,9 +28,10 @@ struct kept_memory {
 void kept_memory_init(struct kept_memory *kept);
 void kept_memory_clear(struct kept_memory *kept);
 /*
- * Finds or makes the memory @name of the disk.
- * Returns: 0 with a descriptor that stays the table's; -EINVAL (a size of 0, no
- * whole pages, or not the size that it has), -ENOSPC (over a limit above).
+ * Finds or makes the memory @name of the disk. One of another size is let go
+ * first: whoever has it mapped keeps what he has.
+ * Returns: 0 with a descriptor that stays the table's; -EINVAL (a size of 0, or
+ * no whole pages), -ENOSPC (over a limit above).
  */
 int kept_memory_get(struct kept_memory *kept, const uint8_t uuid[UUID_BYTES],
 		    const char *name, uint64_t bytes, int *ret_fd);

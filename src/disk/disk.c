@@ -436,6 +436,7 @@ void disk_open_pipeline(struct disk *disk, bool grow,
 		.read_only = config->read_only,
 		.keep = true,
 		.grow = grow,
+		.kept_memory_good = disk->warm,
 		.filters = config->filters,
 		.filter_count = config->filter_count,
 		.lock_timeout_ns = LOCK_TIMEOUT_NS,
@@ -444,6 +445,8 @@ void disk_open_pipeline(struct disk *disk, bool grow,
 		.owner = disk,
 	};
 	memcpy(disk->opening.uuid, config->uuid, sizeof(config->uuid));
+	/* Later opens find what another host may have changed, or resized. */
+	disk->warm = false;
 	disk->half_open = true;
 	pipeline_open(disk->loop, &disk->opening);
 }
@@ -507,6 +510,8 @@ void disk_start(struct disk *disk, struct loop *loop,
 		.config = config,
 		.size_bytes = config->size_bytes,
 		.status_fd = options->status_fd,
+		.warm = options->warm && !options->incoming &&
+			!options->handed_over,
 		.unconfined = options->unconfined,
 		.parked_as =
 			options->handed_over ? DISK_HANDED_OVER : DISK_INCOMING,

@@ -55,6 +55,8 @@ enum disk_state {
 struct disk_start_options {
 	bool incoming; /* parked, until its VM runs here */
 	bool handed_over; /* parked, for its VM has left a predecessor */
+	/* The process before this one didn't die of an error of its own. */
+	bool warm;
 	bool unconfined; /* no sandbox: for debuggers */
 	int status_fd; /* negative: none */
 };
@@ -68,6 +70,7 @@ struct disk {
 	int exit_code;
 
 	struct control_server *control;
+	bool warm; /* what filters kept is good; until it was used */
 	struct pipeline_open_request opening;
 	bool half_open; /* the pipeline isn't there yet */
 	struct pipeline *pipeline;

@@ -48,7 +48,7 @@ struct signals {
 
 static const char usage[] =
 	"usage: forebay-disk --config FILE [--status-fd N]\n"
-	"                    [--incoming | --handed-over]\n"
+	"                    [--incoming | --handed-over] [--warm]\n"
 	"       forebay-disk --describe-filter FILE.so\n"
 	"       forebay-disk --help | --version\n"
 	"\n"
@@ -59,6 +59,9 @@ static const char usage[] =
 	"line\n"
 	"  --incoming             serve nothing until the disk's VM runs here\n"
 	"  --handed-over          the same, after the VM has left from here\n"
+	"  --warm                 the process before was killed or closed, so "
+	"that\n"
+	"                         what it kept in memory may be believed\n"
 	"  --no-sandbox           keep all rights, so that a debugger can "
 	"look\n"
 	"  --describe-filter SO   print what a filter library says of itself\n"
@@ -89,6 +92,7 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 		{"status-fd", required_argument, NULL, 's'},
 		{"incoming", no_argument, NULL, 'i'},
 		{"handed-over", no_argument, NULL, 'l'},
+		{"warm", no_argument, NULL, 'w'},
 		{"no-sandbox", no_argument, NULL, 'n'},
 		{"describe-filter", required_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
@@ -111,6 +115,8 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 			return EXIT_USAGE;
 		if (option == 'c')
 			ret->config_path = optarg;
+		if (option == 'w')
+			ret->start.warm = true;
 		if (option == 'n')
 			ret->start.unconfined = true;
 		if (option == 'd')

@@ -48,6 +48,16 @@ static bool find_applied(struct engine *engine)
 	return false;
 }
 
+/* It ended in order: there is nothing behind what was applied. */
+static bool closed(const struct engine *engine)
+{
+	const struct log_superblock *image = engine->superblock.image;
+
+	return image->row_count > 0 &&
+	       image->rows[image->row_count - 1].last_sequence ==
+		       engine->kept->sequence;
+}
+
 bool warm_begin(struct engine *engine)
 {
 	const struct kept *kept = engine->kept;
@@ -67,6 +77,8 @@ bool warm_begin(struct engine *engine)
 	recovery->head_count = engine->append.ring + 1;
 	if (recovery->head_count > most)
 		recovery->head_count = most;
+	if (closed(engine))
+		recovery->head_count = 0;
 	recovery->durable = kept->sequence;
 	return true;
 }
@@ -91,14 +103,14 @@ bool warm_chain(struct engine *engine)
 	if (recovery->durable != applied)
 		return false;
 	recovery_order(recovery);
-	if (held &&
+	if (recovery->head_count > 0 && held &&
 	    (recovery->survey_count == 0 ||
 	     first->segment != recovery->head_first ||
 	     first->first_sequence > applied || first->last_sequence < applied))
 		return false;
 	recovery->start = 0;
-	recovery->end = held || (recovery->survey_count > 0 &&
-				 first->first_sequence == applied + 1);
+	recovery->end = recovery->survey_count > 0 &&
+			(held || first->first_sequence == applied + 1);
 	while (recovery->end > 0 && recovery->end < recovery->survey_count &&
 	       recovery_follows(&recovery->surveys[recovery->end - 1],
 				&recovery->surveys[recovery->end]))
@@ -149,8 +161,8 @@ bool warm_circle(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
 	struct segment_table *table = &engine->segments;
-	uint32_t more = recovery->end - (recovery->warm_held > 0);
-	uint32_t held = recovery->warm_held + more;
+	uint32_t again = recovery->end > 0 && recovery->warm_held > 0;
+	uint32_t held = recovery->warm_held + recovery->end - again;
 	uint32_t evicted = 0;
 
 	/* The surveys begin at the last applied segment, or at the tail. */

@@ -317,6 +317,7 @@ static struct pipeline *create(struct loop *loop,
 		.size_bytes = request->size_bytes,
 		.name = name,
 		.read_only = request->read_only,
+		.kept_memory_good = request->kept_memory_good,
 	};
 	memcpy(pipeline->home.disk.uuid, request->uuid, sizeof(request->uuid));
 	pipeline->bottom.loop = loop;

@@ -64,6 +64,7 @@ struct pipeline_open_request {
 	/* Its backend stays open for the opens after this one's close. */
 	bool keep;
 	bool grow; /* a backend that is smaller is made that large */
+	bool kept_memory_good; /* forebay_disk's, of the same name */
 	const struct pipeline_filter_spec *filters; /* from the VM down */
 	uint32_t filter_count;
 	uint64_t lock_timeout_ns;

@@ -235,7 +235,10 @@ static void restart(struct explorer *explorer)
 	if (lives->options.kind == WORLD_FAULTY)
 		oracle_flush_failed(&explorer->oracle);
 	set_faults(lives, false);
-	world_boot(lives, true);
+	if (random_percent(&lives->random, 50))
+		world_boot_warm(lives);
+	else
+		world_boot(lives, true);
 	if (world_recover(lives))
 		world_check_all(lives, WORLD_PROCESS_KILLED,
 				explorer->oracle.time, true);

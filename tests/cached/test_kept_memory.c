@@ -70,8 +70,24 @@ static void its_size_is_sealed(void **state)
 	kept_memory_get(*state, disk_a, "index", 8192, &fd);
 	assert_int_equal(ftruncate(fd, 4096), -1);
 	assert_int_equal(ftruncate(fd, 16384), -1);
-	assert_int_equal(kept_memory_get(*state, disk_a, "index", 4096, &fd),
+}
+
+static void another_size_is_other_memory_in_its_place(void **state)
+{
+	struct kept_memory *kept = *state;
+	char byte = 1;
+	int fd = -1;
+
+	kept_memory_get(kept, disk_a, "index", 8192, &fd);
+	assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+	assert_int_equal(kept_memory_get(kept, disk_a, "index", 4096, &fd), 0);
+	assert_int_equal(pread(fd, &byte, 1, 0), 1);
+	assert_int_equal(byte, 0);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 4096);
+	assert_int_equal(kept->count, 1);
+	assert_int_equal(kept_memory_get(kept, disk_a, "index", 100, &fd),
 			 -EINVAL);
+	assert_int_equal(kept->count, 1);
 }
 
 static void a_disk_gets_no_more_than_its_share(void **state)
@@ -109,6 +125,7 @@ int main(void)
 		TEST(the_same_name_is_the_same_memory_again),
 		TEST(another_disk_or_name_is_other_memory_all_zeros),
 		TEST(its_size_is_sealed),
+		TEST(another_size_is_other_memory_in_its_place),
 		TEST(a_disk_gets_no_more_than_its_share),
 	};
 

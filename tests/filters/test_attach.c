@@ -22,6 +22,7 @@
 #include "pool_protocol.h"
 
 #define MS UINT64_C(1000000)
+#define KEPT_BYTES UINT64_C(40960)
 
 /* The one instance: what it asked for, and what it was told. */
 struct forebay_instance {
@@ -33,6 +34,8 @@ struct forebay_instance {
 	unsigned int asked;
 	struct pool_open open;
 	unsigned int logged;
+	unsigned int recalled;
+	int memory_status;
 	const char *pool;
 };
 
@@ -107,12 +110,22 @@ static int fake_property_string(struct forebay_instance *instance,
 	return 0;
 }
 
+static int fake_memory_request(struct forebay_instance *instance,
+			       const char *name, uint64_t bytes)
+{
+	assert_string_equal(name, "index");
+	assert_int_equal(bytes, KEPT_BYTES);
+	instance->recalled++;
+	return instance->memory_status;
+}
+
 static const struct forebay_host fake_host = {
 	.now_ns = fake_now_ns,
 	.timer_arm = fake_timer_arm,
 	.timer_cancel = fake_timer_cancel,
 	.channel_open = fake_channel_open,
 	.channel_send = fake_channel_send,
+	.memory_request = fake_memory_request,
 	.log = fake_log,
 	.property_integer = fake_property_integer,
 	.property_string = fake_property_string,
@@ -124,6 +137,12 @@ static void on_done(struct attach *attach, int status)
 
 	scene->ended++;
 	scene->status = status;
+}
+
+static uint64_t kept_bytes(const struct attach *attach)
+{
+	assert_int_equal(attach->file_bytes, 1 << 30);
+	return KEPT_BYTES;
 }
 
 static int scene_begin(void **state)
@@ -139,6 +158,8 @@ static int scene_begin(void **state)
 	scene->attach.instance = &scene->instance;
 	scene->attach.disk = &scene->disk;
 	scene->attach.done = on_done;
+	scene->attach.kept_bytes = kept_bytes;
+	scene->instance.memory_status = -ENOTCONN;
 	scene->attach.owner = scene;
 	snprintf(scene->path, sizeof(scene->path), "/tmp/fbXXXXXX");
 	close(mkstemp(scene->path));
@@ -219,6 +240,60 @@ static void it_asks_when_connected_and_ends_with_the_lock(void **state)
 	second = open(scene->path, O_RDWR);
 	assert_int_equal(flock(second, LOCK_EX | LOCK_NB), -1);
 	close(second);
+}
+
+static void memory_is_asked_for_when_the_lock_is_held(void **state)
+{
+	struct scene *scene = *state;
+	int predecessor = open(scene->path, O_RDWR);
+	char memory[1];
+
+	scene->instance.memory_status = 0;
+	assert_int_equal(flock(predecessor, LOCK_EX), 0);
+	attach_start(&scene->attach);
+	connect_channel(scene, true);
+	grant(scene);
+	turn_clock(scene, 100 * MS);
+	assert_int_equal(scene->instance.recalled, 0);
+	close(predecessor);
+	turn_clock(scene, 100 * MS);
+	assert_int_equal(scene->instance.recalled, 1);
+	assert_int_equal(scene->ended, 0);
+	attach_memory(&scene->attach, memory);
+	assert_int_equal(scene->ended, 1);
+	assert_int_equal(scene->status, 0);
+	assert_ptr_equal(scene->attach.kept, memory);
+}
+
+static void without_memory_it_ends_all_the_same(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->instance.memory_status = 0;
+	attach_start(&scene->attach);
+	connect_channel(scene, true);
+	grant(scene);
+	attach_memory(&scene->attach, NULL);
+	assert_int_equal(scene->ended, 1);
+	assert_int_equal(scene->status, 0);
+	assert_null(scene->attach.kept);
+}
+
+static void memory_that_does_not_come_is_not_waited_for(void **state)
+{
+	struct scene *scene = *state;
+	char memory[1];
+
+	scene->instance.memory_status = 0;
+	attach_start(&scene->attach);
+	connect_channel(scene, true);
+	grant(scene);
+	turn_clock(scene, 2 * ATTACH_MEMORY_DEADLINE_NS);
+	assert_int_equal(scene->ended, 1);
+	assert_int_equal(scene->status, 0);
+	/* Too late: the cache has begun without. */
+	attach_memory(&scene->attach, memory);
+	assert_null(scene->attach.kept);
 }
 
 static bool unused_after_writing(struct scene *scene, off_t offset)
@@ -385,6 +460,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(it_asks_when_connected_and_ends_with_the_lock),
+		TEST(memory_is_asked_for_when_the_lock_is_held),
+		TEST(without_memory_it_ends_all_the_same),
+		TEST(memory_that_does_not_come_is_not_waited_for),
 		TEST(a_file_that_nobody_wrote_to_is_unused),
 		TEST(a_superblock_alone_is_not_a_log_yet),
 		TEST(a_file_with_a_log_is_not_unused),

@@ -156,10 +156,10 @@ class Host:
                     and cached['state'] == 'running')
         wait_until(replaced, seconds, 'another forebay-cached runs')
 
-    def kill_disk(self, name, seconds=30):
-        """kill -9; returns when another forebay-disk serves the disk."""
+    def kill_disk(self, name, how=signal.SIGKILL, seconds=30):
+        """Returns when another forebay-disk serves the disk."""
         old = self.disk(name)['pid']
-        os.kill(old, signal.SIGKILL)
+        os.kill(old, how)
 
         def replaced():
             disk = self.disk(name)

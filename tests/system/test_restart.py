@@ -103,16 +103,44 @@ class Restart(unittest.TestCase):
         for _ in range(RESTARTS):
             self.await_records(200)
             planned = self.restart()
-            self.assertGreater(planned['recovered_records'], 0)
-            self.assertEqual(planned['recovery_checked_records'], 0)
+            self.assertEqual(planned['warm_start'], 1)
+            self.assertEqual(planned['recovered_records'], 0)
             self.assertEqual(planned['recovery_whole_segments'], 0)
         self.await_records(200)
         self.host.kill_disk('d1')
         killed = self.log()
-        self.assertGreater(killed['recovery_checked_records'], 0)
+        self.assertEqual(killed['warm_start'], 1)
         self.assertGreater(killed['recovery_whole_segments'], 0)
         self.assertGreater(killed['recovery_read_bytes'],
                            planned['recovery_read_bytes'])
+        for load in loads:
+            load.assert_verified()
+
+    def test_what_a_process_kept_that_crashed_is_not_believed(self):
+        self.open_cached()
+        loads = self.loads()
+        self.await_records(200)
+        self.host.kill_disk('d1', signal.SIGSEGV)
+        log = self.log()
+        self.assertEqual(log['warm_start'], 0)
+        self.assertGreater(log['recovered_records'], 0)
+        self.assertGreater(log['recovery_checked_records'], 0)
+        self.await_records(200)
+        # That one was believable again.
+        self.host.kill_disk('d1')
+        self.assertEqual(self.log()['warm_start'], 1)
+        for load in loads:
+            load.assert_verified()
+
+    def test_without_what_was_kept_the_log_is_read(self):
+        self.open_cached()
+        loads = self.loads()
+        self.await_records(200)
+        self.host.kill_cached()
+        self.host.kill_disk('d1')
+        log = self.log()
+        self.assertEqual(log['warm_start'], 0)
+        self.assertGreater(log['recovered_records'], 0)
         for load in loads:
             load.assert_verified()
 
