@@ -70,7 +70,6 @@ struct disk {
 	int exit_code;
 
 	struct control_server *control;
-	bool warm; /* what filters kept is good; until it was used */
 	struct pipeline_open_request opening;
 	bool half_open; /* the pipeline isn't there yet */
 	struct pipeline *pipeline;
@@ -78,6 +77,7 @@ struct disk {
 	struct nbd_export *nbd;
 	/* Entered before the first export accepts anybody. */
 	struct sandbox sandbox;
+	bool warm; /* what filters kept is good; until it was used */
 	bool unconfined;
 	unsigned int exports_stopping;
 	struct loop_timer stop_deadline; /* armed: it may be kept yet */

@@ -285,12 +285,24 @@ static void arm(struct explorer *explorer)
 		 random_below(random, STORES_PER_KILL));
 }
 
+static void live_on(struct explorer *explorer)
+{
+	struct world *lives = &explorer->lives;
+	uint64_t time;
+
+	if (!world_step(lives) && !lives->failure[0])
+		world_fail(lives, "nothing goes on");
+	if (!kill_happened(&time))
+		return;
+	kill_disarm();
+	look_at_kill(explorer, time);
+	arm(explorer);
+}
+
 static void live(struct explorer *explorer, uint64_t crash_states)
 {
 	struct world *lives = &explorer->lives;
 	struct explore_result *result = explorer->result;
-
-	uint64_t time;
 
 	set_faults(lives, true);
 	while (result->crash_states < crash_states && !result->failure[0]) {
@@ -301,15 +313,8 @@ static void live(struct explorer *explorer, uint64_t crash_states)
 			1 + random_below(&lives->random, 2 * per_look);
 
 		arm(explorer);
-		for (uint64_t i = 0; i < events; i++, result->events++) {
-			if (!world_step(lives) && !lives->failure[0])
-				world_fail(lives, "nothing goes on");
-			if (kill_happened(&time)) {
-				kill_disarm();
-				look_at_kill(explorer, time);
-				arm(explorer);
-			}
-		}
+		for (uint64_t i = 0; i < events; i++, result->events++)
+			live_on(explorer);
 		kill_disarm();
 		go_on_after_failure(explorer);
 		report(explorer, lives, "life");
