@@ -230,8 +230,11 @@ class Cached(unittest.TestCase):
         self.assertEqual(again[5000:5005], b'dirty')
         other = self.client(B).keep('index', 8192)
         self.assertEqual(other[5000:5005], bytes(5))
+        # Another size takes its place.
+        smaller = self.client().keep('index', 4096)
+        self.assertEqual(smaller[:], bytes(4096))
         with self.assertRaises(Refused):
-            self.client().keep('index', 4096)
+            self.client().keep('index', 4095)
 
     def test_who_breaks_the_protocol_is_disconnected_and_nobody_else(self):
         self.set_pool()
