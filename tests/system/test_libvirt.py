@@ -287,7 +287,7 @@ class Libvirt(unittest.TestCase):
                         '</dev/null >/tmp/verify 2>&1 & :')
         self.move(self.here, self.there)
         self.move(self.there, self.here)
-        output = self.guest.must('wait; cat /tmp/verify', SECONDS)
+        output = self.guest.must('wait; cat /tmp/verify', 3 * SECONDS)
         assert_verified(self, output)
         self.assertEqual(self.guest.errors(), [])
 

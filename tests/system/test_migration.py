@@ -118,7 +118,7 @@ class Migration(unittest.TestCase):
                    f'{count} more requests complete')
 
     def end_workload(self, place):
-        _, output = place.guest.finish(60)
+        _, output = place.guest.finish(3 * SECONDS)
         assert_verified(self, output)
         self.assertEqual(place.guest.errors(), [])
 
