@@ -5,7 +5,6 @@ import glob
 import os
 import shutil
 import signal
-import socket
 import unittest
 
 import spawn
@@ -17,12 +16,6 @@ SIZE = 16 * MIB
 SECONDS = 60
 OWN_ID = 0x70000001
 DATA = b'd' * 4096
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 def dialers_of(disk):
@@ -85,7 +78,7 @@ class Dialer(unittest.TestCase):
 
     def test_a_name_is_looked_up_again_by_another_user(self):
         disk = self.disk()
-        port = free_port()
+        port = spawn.free_port()
         self.server.kill()
         self.server = Server(self, disk.folder, lambda path: [
             'nbdkit', '-f', '-i', '127.0.0.1', '-p', str(port), '-P', path,

@@ -14,7 +14,7 @@ import nbd
 import spawn
 import tap
 from data_plane import DataPlane
-from disk_process import MIB, Disk
+from disk_process import MIB, Disk, pattern
 from nbd_load import Load
 from nbd_server_process import (make_qcow2, make_raw, nbdkit, storage_daemon)
 from sector_journal import SECTOR
@@ -22,10 +22,6 @@ from sector_journal import SECTOR
 SIZE = 16 * MIB
 SECONDS = 60
 HOLD_SECONDS = 5
-
-
-def pattern(number, length=4096):
-    return bytes((number * 7 + i) % 251 for i in range(512)) * (length // 512)
 
 
 class Case(unittest.TestCase):

@@ -2,7 +2,6 @@
 """The `nbd:` backend over servers that can much and that can little."""
 
 import shutil
-import socket
 import subprocess
 import unittest
 
@@ -10,14 +9,10 @@ import nbd
 
 import spawn
 import tap
-from disk_process import MIB, Disk, filter_entry
+from disk_process import MIB, Disk, filter_entry, pattern
 from nbd_server_process import make_qcow2, nbdkit, storage_daemon
 
 SIZE = 16 * MIB
-
-
-def pattern(number, length=4096):
-    return bytes((number * 7 + i) % 251 for i in range(512)) * (length // 512)
 
 
 class Case(unittest.TestCase):
@@ -168,7 +163,7 @@ class Service(Case):
 
     def test_tcp_and_names_of_exports_work(self):
         disk = Disk(self, size=SIZE)
-        port = free_port()
+        port = spawn.free_port()
         process = spawn.Process(
             ['nbdkit', '-f', '-i', '127.0.0.1', '-p', str(port), 'memory',
              str(SIZE)], disk.path('tcp.log'))
@@ -176,12 +171,6 @@ class Service(Case):
         disk.config['backend'] = f'nbd://localhost:{port}/any'
         disk.start_ready()
         self.check_all_operations(disk)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 class Tls(Case):

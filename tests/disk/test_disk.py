@@ -14,11 +14,7 @@ import nbd
 import spawn
 import tap
 from disk_process import (LOAD, MIB, PROGRAM, SECONDS, Disk, Refused,
-                          filter_entry, library)
-
-
-def pattern(number, length=4096):
-    return bytes((number * 7 + i) % 251 for i in range(512)) * (length // 512)
+                          filter_entry, library, pattern)
 
 
 class Service(unittest.TestCase):

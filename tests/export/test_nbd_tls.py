@@ -24,12 +24,6 @@ def commands(name):
                          re.MULTILINE | re.DOTALL).group(1)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
-
-
 class Tls(unittest.TestCase):
 
     @classmethod
@@ -44,7 +38,7 @@ class Tls(unittest.TestCase):
         with open(self.image, 'wb') as file:
             file.write(random.Random(1).randbytes(SIZE))
         run('nbdcopy', self.image, self.disk.uri)
-        self.port = free_port()
+        self.port = spawn.free_port()
         self.words = {
             'CERTS': self.disk.path('certs'), 'HOST': 'localhost',
             'SOCKET': self.disk.nbd_socket, 'PORT': str(self.port),

@@ -37,6 +37,11 @@ def library(name):
     raise FileNotFoundError(name + '.so')
 
 
+def pattern(number, length=4096):
+    """Bytes that tell one write from another; whole sectors of them."""
+    return bytes((number * 7 + i) % 251 for i in range(512)) * (length // 512)
+
+
 def filter_entry(name, **properties):
     return {'name': name, 'library': library(name), 'properties': properties}
 

@@ -10,6 +10,7 @@ import ctypes
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -29,6 +30,13 @@ def folder(test):
     os.chmod(path, 0o711)
     test.addCleanup(shutil.rmtree, path, ignore_errors=True)
     return path
+
+
+def free_port():
+    """A TCP port of this host that nobody has just now."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
 
 
 def wait_until(condition, seconds, what):
