@@ -141,6 +141,7 @@ static void state_changed(void *owner, enum engine_state state,
 
 	switch (state) {
 	case ENGINE_STARTING:
+	case ENGINE_INSPECTED:
 		break;
 	case ENGINE_RUNNING:
 		cache->open = true;

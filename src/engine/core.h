@@ -17,6 +17,8 @@
  *   kept       what outlives the process; warm: a start that believes it
  *   closing    leaves the log so that the next start has little to read
  *   superblock the two copies; recovery reads the log and closes its last row
+ *   salvage    recovery goes on where it would refuse
+ *   inspect    what recovery found, for who asks without starting
  *
  * engine_poll() runs the parts' _advance() functions until none of them makes
  * progress. An _advance() function never calls another part's.
@@ -28,6 +30,7 @@
 #include "ghost.h"
 #include "hazard.h"
 #include "index.h"
+#include "inspect.h"
 #include "kept.h"
 #include "log_codec.h"
 #include "segments.h"
@@ -349,6 +352,16 @@ struct recovery {
 	uint32_t suspect_count;
 };
 
+/* Records that must have been there and can't be read. */
+#define SALVAGE_GAPS_MAX 256u
+
+struct salvage {
+	struct inspect_gap gaps[SALVAGE_GAPS_MAX];
+	uint32_t gap_count;
+	uint32_t overlaps; /* segments that say what another one says, too */
+	uint64_t applied; /* highest sequence that was applied */
+};
+
 enum superblock_state {
 	SUPERBLOCK_IDLE,
 	SUPERBLOCK_WRITING,
@@ -439,6 +452,7 @@ struct engine {
 	struct flusher flusher;
 	struct destage destage;
 	struct recovery recovery;
+	struct salvage salvage;
 	struct superblock superblock;
 	struct zero_ahead zero_ahead;
 	struct summary summary;
@@ -613,6 +627,13 @@ void closing_advance(struct engine *engine);
 
 /* superblock.c */
 void superblock_read(struct engine *engine);
+/*
+ * Finds the row that the survey's segment belongs to and notes what it says.
+ * Returns: false if there is none.
+ */
+bool superblock_find_row(const struct engine *engine, struct survey *survey);
+/* The last record of the closed rows. */
+uint64_t superblock_rows_durable(const struct log_superblock *image);
 /* Takes the better copy as image, or makes a new one. */
 int superblock_choose(struct engine *engine, struct error *error);
 /* Closes the last row at @cut and begins the one of this incarnation. */
@@ -660,6 +681,22 @@ int recovery_summary(struct engine *engine, uint32_t at, uint32_t end,
 		     const struct log_summary **ret_summary);
 /* Returns: true if the survey's segment is in the buffer, else reads it. */
 bool recovery_segment(struct engine *engine, uint32_t at);
+
+/* salvage.c */
+static inline bool salvaging(const struct engine *engine)
+{
+	return engine->config.inspection == ENGINE_SALVAGE;
+}
+/* All heads are known: what no row explains gets one, or is left out. */
+void salvage_rows(struct engine *engine);
+/* Chooses the chain among the surveys, which are in order. */
+void salvage_chain(struct engine *engine);
+/* Record @sequence is applied, or will be the next that isn't. */
+void salvage_pass(struct engine *engine, uint64_t sequence);
+
+/* inspect.c */
+/* Recovery has found what there is, and goes no further. */
+void inspect_finish(struct engine *engine);
 
 /* engine.c */
 void engine_fail(struct engine *engine, int code, const char *format, ...)

@@ -148,6 +148,8 @@ void engine_poll(struct engine *engine, uint64_t now_ns)
 		case ENGINE_FAILED:
 			fail_all(engine);
 			break;
+		case ENGINE_INSPECTED:
+			break;
 		}
 	} while (engine->progress);
 }

@@ -44,6 +44,13 @@ enum engine_mode {
 	ENGINE_WRITE_AROUND = 3,
 };
 
+/* An engine that only looks at a file; inspect.h asks it. */
+enum engine_inspection {
+	ENGINE_INSPECT_NOT,
+	ENGINE_INSPECT, /* recovers as for a start, and stops before it writes */
+	ENGINE_SALVAGE, /* the same, and goes on where a start would refuse */
+};
+
 struct engine_config {
 	uint8_t uuid[16];
 	uint64_t disk_bytes; /* multiple of 512 */
@@ -51,6 +58,7 @@ struct engine_config {
 	uint64_t epoch; /* 1 for a host without a cluster */
 	uint64_t max_dirty_age_ns;
 	enum engine_mode mode;
+	enum engine_inspection inspection;
 	uint32_t segment_blocks; /* LOG_SEGMENT_BLOCKS_DEFAULT; tests: fewer */
 	uint32_t records_in_flight_max; /* 1..ENGINE_RECORDS_MAX; 4 is good */
 	uint32_t dirty_limit_percent; /* of the data blocks; 70 */
@@ -173,6 +181,7 @@ enum engine_state {
 	ENGINE_STARTING, /* reading superblock and log */
 	ENGINE_RUNNING,
 	ENGINE_FAILED, /* engine_failure() says why; every request fails */
+	ENGINE_INSPECTED, /* as config asked; every request fails */
 };
 
 /* Starts recovery; requests may be submitted when the state is RUNNING. */

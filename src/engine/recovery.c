@@ -38,54 +38,37 @@ void recovery_start(struct engine *engine)
 	superblock_read(engine);
 }
 
-static const struct log_row *row_of(const struct engine *engine,
-				    const struct log_segment_head *head)
-{
-	const struct log_superblock *image = engine->superblock.image;
-
-	for (uint32_t i = 0; i < image->row_count; i++) {
-		const struct log_row *row = &image->rows[i];
-
-		if (row->epoch == head->epoch &&
-		    row->incarnation == head->incarnation &&
-		    head->first_sequence >= row->first_sequence &&
-		    head->first_sequence <= row->last_sequence)
-			return row;
-	}
-	return NULL;
-}
-
 static void head_take(struct engine *engine, uint32_t segment,
 		      const struct log_segment_head *head)
 {
 	struct recovery *recovery = &engine->recovery;
-	const struct log_row *row;
+	struct survey survey = {
+		.first_sequence = head->first_sequence,
+		.epoch = head->epoch,
+		.incarnation = head->incarnation,
+		.segment = segment,
+		/* Summaries know of records that never got there. */
+		.whole = recovery->warm,
+	};
 
 	/* Reads as zeros: it may be an extent that was never written. */
 	if (!recovery->warm)
 		engine->segments.segments[segment].written = head->magic != 0;
 	if (!log_segment_head_valid(head, engine->config.uuid))
 		return;
-	if (head->incarnation > engine->superblock.image->generation) {
+	if (head->incarnation > engine->superblock.image->generation &&
+	    !salvaging(engine)) {
 		/* Its own was durable before its first append. */
 		engine_fail(engine, -EUCLEAN,
 			    "the newer copy of its superblock is damaged");
 		return;
 	}
-	row = row_of(engine, head);
-	if (!row || (recovery->warm &&
-		     !warm_wants(engine, segment, head->first_sequence)))
+	if (!superblock_find_row(engine, &survey) && !salvaging(engine))
 		return;
-	recovery->surveys[recovery->survey_count++] = (struct survey){
-		.first_sequence = head->first_sequence,
-		.row_last = row->last_sequence,
-		.epoch = head->epoch,
-		.incarnation = head->incarnation,
-		.row_first = head->first_sequence == row->first_sequence,
-		.segment = segment,
-		/* Summaries know of records that never got there. */
-		.whole = recovery->warm,
-	};
+	if (recovery->warm &&
+	    !warm_wants(engine, segment, head->first_sequence))
+		return;
+	recovery->surveys[recovery->survey_count++] = survey;
 }
 
 static void head_read(struct engine *engine, struct engine_io *io, int status)
@@ -151,6 +134,11 @@ static struct segment_walk walk_whole(struct engine *engine,
 {
 	struct segment_walk walk = walk_prepare(engine, survey);
 
+	/* Until the survey has ended nobody knows what is durable. */
+	if (salvaging(engine))
+		walk.pass_gaps = engine->recovery.state == RECOVERY_SURVEY
+					 ? UINT64_MAX
+					 : engine->recovery.durable;
 	segment_walk_start(&walk, engine->destage.buffer);
 	if (walk.sequence + 1 != survey->first_sequence)
 		walk.last_sequence = 0;
@@ -205,7 +193,7 @@ static bool have_walk(struct engine *engine, uint32_t at, uint32_t end,
 static void walked_to(struct engine *engine, const struct segment_walk *walk,
 		      uint64_t last_sequence)
 {
-	if (walk->sequence != last_sequence)
+	if (walk->sequence != last_sequence && !salvaging(engine))
 		engine_fail(engine, -EUCLEAN,
 			    "record %llu of its log changed while it was read",
 			    (unsigned long long)walk->sequence + 1);
@@ -234,24 +222,12 @@ bool recovery_follows(const struct survey *older, const struct survey *newer)
 		       (newer->row_first ? 0 : older->last_crc);
 }
 
-static uint64_t rows_durable(const struct log_superblock *image)
-{
-	uint64_t durable = 0;
-
-	/* A row was closed after what it accepts had been flushed. */
-	for (uint32_t i = 0; i < image->row_count; i++) {
-		if (image->rows[i].last_sequence != LOG_ROW_OPEN)
-			durable = image->rows[i].last_sequence;
-	}
-	return durable;
-}
-
 /* D: what is known to be durable. */
 static void settle_durable(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
 	const struct log_superblock *image = engine->superblock.image;
-	uint64_t durable = rows_durable(image);
+	uint64_t durable = superblock_rows_durable(image);
 
 	if (recovery->durable < durable)
 		recovery->durable = durable;
@@ -347,7 +323,9 @@ static void find_chain(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
 
-	if (!recovery->warm) {
+	if (salvaging(engine)) {
+		salvage_chain(engine);
+	} else if (!recovery->warm) {
 		cold_chain(engine);
 	} else if (!warm_chain(engine)) {
 		start_cold(engine);
@@ -485,15 +463,16 @@ static void find_first(struct engine *engine)
 
 	while (first > 0 &&
 	       recovery->surveys[first - 1].last_sequence >= recovery->tail) {
-		if (first < recovery->end &&
+		if (first < recovery->end && !salvaging(engine) &&
 		    !recovery_follows(&recovery->surveys[first - 1],
 				      &recovery->surveys[first]))
 			break;
 		first--;
 	}
-	if (first < recovery->end
-		    ? recovery->surveys[first].first_sequence > recovery->tail
-		    : recovery->tail <= recovery->cut) {
+	if (!salvaging(engine) &&
+	    (first < recovery->end
+		     ? recovery->surveys[first].first_sequence > recovery->tail
+		     : recovery->tail <= recovery->cut)) {
 		engine_fail(engine, -EUCLEAN,
 			    "records from %llu on are missing in its log",
 			    (unsigned long long)recovery->tail);
@@ -549,7 +528,11 @@ static void apply_segment(struct engine *engine, const struct survey *survey,
 		};
 		struct log_entry_cursor cursor;
 
-		bitmap_set(segment->starts, walk.block);
+		/* A location's sequence is a count of these bits. */
+		bitmap_set_range(segment->starts, walk.block - walk.missing,
+				 walk.missing + 1);
+		if (salvaging(engine))
+			salvage_pass(engine, walk.sequence);
 		segment->last_sequence = walk.sequence;
 		segment->used_blocks =
 			walk.block + 1 + walk.header->data_blocks;
@@ -600,7 +583,8 @@ static bool circle_closed(const struct engine *engine)
 
 static bool begin_circle(struct engine *engine)
 {
-	if (!engine->recovery.warm && circle_closed(engine)) {
+	if (!engine->recovery.warm &&
+	    (circle_closed(engine) || salvaging(engine))) {
 		place_circle(engine);
 	} else if (!engine->recovery.warm) {
 		engine_fail(engine, -EUCLEAN,
@@ -627,6 +611,10 @@ static void apply_advance(struct engine *engine)
 		recovery->at++;
 	}
 	engine->tail_sequence = recovery->tail;
+	if (engine->config.inspection != ENGINE_INSPECT_NOT) {
+		inspect_finish(engine);
+		return;
+	}
 	superblock_add_row(engine, recovery->cut);
 	recovery->state = RECOVERY_FLUSH;
 }
@@ -712,6 +700,8 @@ static void heads_advance(struct engine *engine)
 					  engine->segments.count);
 	if (recovery->at < recovery->head_count || recovery->heads_busy > 0)
 		return;
+	if (salvaging(engine))
+		salvage_rows(engine);
 	recovery->at = 0;
 	recovery->ahead = 0;
 	recovery->state = RECOVERY_SURVEY;
@@ -743,7 +733,7 @@ static void resurvey_advance(struct engine *engine)
 	for (; recovery->at < recovery->survey_count; recovery->at++) {
 		struct survey *survey = &recovery->surveys[recovery->at];
 
-		if (survey->whole ||
+		if ((survey->whole && !salvaging(engine)) ||
 		    survey->last_sequence <= recovery->durable ||
 		    engine_bug(engine, ENGINE_BUG_SUMMARY_BELIEVED))
 			continue;

@@ -66,6 +66,56 @@ static bool entries_on_disk(const struct segment_walk *walk,
 	return true;
 }
 
+/* A record of the walk's segment at block @at. Returns: NULL if there is none.
+ */
+static const struct log_record_header *record_at(
+	const struct segment_walk *walk, uint32_t at)
+{
+	const struct log_record_header *header = header_at(walk, at);
+
+	if (!header ||
+	    !log_record_valid(header, walk->uuid, walk->block_count - at) ||
+	    header->epoch != walk->epoch ||
+	    header->incarnation != walk->incarnation ||
+	    !entries_on_disk(walk, header))
+		return NULL;
+	return header;
+}
+
+/* The record at block @at, if it follows on. */
+static const struct log_record_header *following(
+	const struct segment_walk *walk, uint32_t at)
+{
+	const struct log_record_header *header = record_at(walk, at);
+
+	if (!header || header->sequence != walk->sequence + 1 ||
+	    (walk->header && header->previous_crc != walk->header->crc))
+		return NULL;
+	return header;
+}
+
+/* The next whole record behind the gap at block *at, which it moves there. */
+static const struct log_record_header *behind_gap(
+	const struct segment_walk *walk, uint32_t *at)
+{
+	uint32_t gap = *at;
+
+	if (!walk->bytes || walk->sequence >= walk->pass_gaps)
+		return NULL;
+	for (uint32_t block = gap + 1; block < walk->block_count; block++) {
+		const struct log_record_header *header = record_at(walk, block);
+
+		/* Each missing record took a block at least. */
+		if (header && header->sequence > walk->sequence + 1 &&
+		    header->sequence - walk->sequence - 1 <= block - gap &&
+		    header->sequence <= walk->last_sequence) {
+			*at = block;
+			return header;
+		}
+	}
+	return NULL;
+}
+
 bool segment_walk_next(struct segment_walk *walk)
 {
 	uint32_t next =
@@ -74,15 +124,12 @@ bool segment_walk_next(struct segment_walk *walk)
 
 	if (next >= walk->block_count || walk->sequence >= walk->last_sequence)
 		return false;
-	header = header_at(walk, next);
-	if (!header ||
-	    !log_record_valid(header, walk->uuid, walk->block_count - next) ||
-	    header->sequence != walk->sequence + 1 ||
-	    header->epoch != walk->epoch ||
-	    header->incarnation != walk->incarnation ||
-	    (walk->header && header->previous_crc != walk->header->crc) ||
-	    !entries_on_disk(walk, header))
+	header = following(walk, next);
+	if (!header)
+		header = behind_gap(walk, &next);
+	if (!header)
 		return false;
+	walk->missing = header->sequence - walk->sequence - 1;
 	walk->block = next;
 	walk->sequence = header->sequence;
 	walk->header = header;

@@ -49,6 +49,38 @@ void superblock_read(struct engine *engine)
 	}
 }
 
+bool superblock_find_row(const struct engine *engine, struct survey *survey)
+{
+	const struct log_superblock *image = engine->superblock.image;
+
+	for (uint32_t i = 0; i < image->row_count; i++) {
+		const struct log_row *row = &image->rows[i];
+
+		if (row->epoch != survey->epoch ||
+		    row->incarnation != survey->incarnation ||
+		    survey->first_sequence < row->first_sequence ||
+		    survey->first_sequence > row->last_sequence)
+			continue;
+		survey->row_last = row->last_sequence;
+		survey->row_first =
+			survey->first_sequence == row->first_sequence;
+		return true;
+	}
+	return false;
+}
+
+uint64_t superblock_rows_durable(const struct log_superblock *image)
+{
+	uint64_t durable = 0;
+
+	/* A row was closed after what it accepts had been flushed. */
+	for (uint32_t i = 0; i < image->row_count; i++) {
+		if (image->rows[i].last_sequence != LOG_ROW_OPEN)
+			durable = image->rows[i].last_sequence;
+	}
+	return durable;
+}
+
 static void format(struct engine *engine)
 {
 	struct log_superblock *image = engine->superblock.image;
@@ -108,7 +140,7 @@ int superblock_choose(struct engine *engine, struct error *error)
 	 * The first append comes after the second superblock, so while a copy
 	 * is blank nothing was ever stored.
 	 */
-	if (blank && engine->config.may_format) {
+	if ((blank && engine->config.may_format) || salvaging(engine)) {
 		format(engine);
 		return 0;
 	}
