@@ -86,6 +86,18 @@ const struct flag grammar_flags[FLAG_COUNT] = {
 			    "seconds that the server may be away (0)"},
 	[FLAG_DESTROY_DATA] = {"destroy-data", 0, NULL,
 			       "let the load overwrite the disk"},
+	[FLAG_TO] = {"to", 0, "IMAGE",
+		     "a new image; - writes the disk to standard output"},
+	[FLAG_BASE] = {"base", 0, "IMAGE",
+		       "the disk's own image, which lies under the result"},
+	[FLAG_IN_PLACE] = {"in-place", 0, NULL,
+			   "write into the image that --to names"},
+	[FLAG_DIRTY_ONLY] = {"dirty-only", 0, NULL,
+			     "leave out what the disk's image has, too"},
+	[FLAG_SALVAGE] = {"salvage", 0, NULL,
+			  "give what is left of a damaged log"},
+	[FLAG_FORCE_READ] = {"force-read", 0, NULL,
+			     "read though the disk is open: may not fit"},
 };
 
 static const struct verb status_verbs[] = {
@@ -270,6 +282,33 @@ static const struct verb disk_verbs[] = {
 		.examples = {"forebay disk xml web1",
 			     "forebay disk xml web1 --export nbd --target vdb"},
 		.run = disk_xml,
+	},
+	{
+		.name = "rescue",
+		.summary = "Read a cache file without any daemon",
+		.details =
+			"ACTION is one of\n"
+			"    list     whose it is, and what it holds\n"
+			"    check    read everything, compare all check "
+			"values\n"
+			"    extract  bring its data into an image\n"
+			"FILE is a pool's forebay/UUID.cache. It is never "
+			"written, and no forebayd is\n"
+			"asked. With --base or --in-place only dirty data are "
+			"written, else all that\n"
+			"the cache has. What can't be given is listed, and "
+			"the exit code tells.",
+		.operands = {{"ACTION", 0}, {"FILE", 0}},
+		.flags = FLAG_BIT(FLAG_TO) | FLAG_BIT(FLAG_BASE) |
+			 FLAG_BIT(FLAG_IN_PLACE) | FLAG_BIT(FLAG_DIRTY_ONLY) |
+			 FLAG_BIT(FLAG_SALVAGE) | FLAG_BIT(FLAG_FORCE_READ),
+		.examples = {"forebay disk rescue list web1.cache",
+			     "forebay disk rescue check web1.cache",
+			     "forebay disk rescue extract web1.cache --base "
+			     "web1.raw --to new.raw",
+			     "forebay disk rescue extract web1.cache --to "
+			     "web1.raw --in-place"},
+		.run = disk_rescue,
 	},
 };
 

@@ -51,6 +51,9 @@ int disk_delete(const struct invocation *invocation, struct client *client,
 int disk_xml(const struct invocation *invocation, struct client *client,
 	     struct error *error);
 
+int disk_rescue(const struct invocation *invocation, struct client *client,
+		struct error *error);
+
 int bench_run(const struct invocation *invocation, struct client *client,
 	      struct error *error);
 

@@ -103,7 +103,9 @@ static int take_geometry(struct engine *engine, struct error *error)
 				 "disk has %llu",
 				 (unsigned long long)image->disk_bytes,
 				 (unsigned long long)engine->config.disk_bytes);
-	if (image->file_bytes != engine->config.file_bytes ||
+	/* Salvage may have less of the file than there was. */
+	if ((image->file_bytes != engine->config.file_bytes &&
+	     !salvaging(engine)) ||
 	    image->segment_blocks != engine->config.segment_blocks)
 		return error_set(error, -EUCLEAN,
 				 "it was made with another size or geometry");
