@@ -21,8 +21,8 @@
 #include "log_codec.h"
 
 #define COPY_BYTES ((size_t)LOG_SUPERBLOCK_BLOCKS * LOG_BLOCK_BYTES)
-/* Heads of segments of an unusual size are looked for among the first ones. */
-#define UNUSUAL_SEGMENTS_MAX 4096u
+/* How much of the file is asked for the length of its segments. */
+#define GUESS_BYTES (UINT64_C(64) << 20)
 
 int source_read(const struct source *source, void *bytes, size_t count,
 		uint64_t offset)
@@ -145,50 +145,74 @@ static int choose_copy(const struct source *source,
 	return best;
 }
 
-/* Looks for a segment's head where segments of that length have theirs. */
-static bool find_head(const struct source *source, uint32_t segment_blocks,
-		      struct log_segment_head *ret_head)
+/*
+ * Counts the heads up to byte @end where segments of that length have theirs.
+ * One of them goes to *ret_head.
+ */
+static uint32_t count_heads(const struct source *source,
+			    uint32_t segment_blocks, uint64_t end,
+			    struct log_segment_head *ret_head)
 {
 	uint64_t step = (uint64_t)segment_blocks * LOG_BLOCK_BYTES;
 	uint64_t begin = (uint64_t)log_first_segment_block(segment_blocks) *
 			 LOG_BLOCK_BYTES;
-	uint64_t end = source->bytes;
+	uint32_t count = 0;
 
-	if (segment_blocks != LOG_SEGMENT_BLOCKS_DEFAULT &&
-	    end > begin + UNUSUAL_SEGMENTS_MAX * step)
-		end = begin + UNUSUAL_SEGMENTS_MAX * step;
-	for (uint64_t at = begin; at + LOG_BLOCK_BYTES <= end; at += step) {
+	for (uint64_t at = begin; at + sizeof(*ret_head) <= end; at += step) {
 		struct log_segment_head head;
 
 		if (source_read(source, &head, sizeof(head), at) < 0 ||
 		    !log_segment_head_valid(&head, head.uuid))
 			continue;
 		*ret_head = head;
-		return true;
+		count++;
 	}
-	return false;
+	return count;
+}
+
+/*
+ * Of the lengths under which most heads are found the longest is right: a
+ * shorter one finds the same, a longer one not all. Returns: 0 if there are
+ * none.
+ */
+static uint32_t guess_segment_blocks(const struct source *source,
+				     struct log_segment_head *ret_head)
+{
+	uint64_t end =
+		source->bytes < GUESS_BYTES ? source->bytes : GUESS_BYTES;
+	uint32_t most = 0;
+	uint32_t best = 0;
+
+	for (uint32_t blocks = LOG_SEGMENT_BLOCKS_MAX;
+	     blocks >= LOG_SEGMENT_BLOCKS_MIN; blocks /= 2) {
+		uint32_t count = count_heads(source, blocks, end, ret_head);
+
+		if (count > most) {
+			most = count;
+			best = blocks;
+		}
+	}
+	if (best == 0 && count_heads(source, LOG_SEGMENT_BLOCKS_DEFAULT,
+				     source->bytes, ret_head) > 0)
+		best = LOG_SEGMENT_BLOCKS_DEFAULT;
+	return best;
 }
 
 /* Returns: whether there is any segment. */
 static bool guess_config(struct source *source)
 {
-	struct log_segment_head head;
+	struct log_segment_head head = {0};
+	struct log_superblock guess = {
+		.disk_bytes = SOURCE_DISK_BYTES_GUESS,
+		.file_bytes = source->bytes,
+		.segment_blocks = guess_segment_blocks(source, &head),
+	};
 
-	for (uint32_t blocks = LOG_SEGMENT_BLOCKS_MAX;
-	     blocks >= LOG_SEGMENT_BLOCKS_MIN; blocks /= 2) {
-		struct log_superblock guess = {
-			.disk_bytes = SOURCE_DISK_BYTES_GUESS,
-			.file_bytes = source->bytes,
-			.segment_blocks = blocks,
-		};
-
-		if (!find_head(source, blocks, &head))
-			continue;
-		memcpy(guess.uuid, head.uuid, sizeof(guess.uuid));
-		source->config = config_of(&guess);
-		return true;
-	}
-	return false;
+	if (guess.segment_blocks == 0)
+		return false;
+	memcpy(guess.uuid, head.uuid, sizeof(guess.uuid));
+	source->config = config_of(&guess);
+	return true;
 }
 
 static int take_superblock(struct source *source, const char *path,
