@@ -6,6 +6,7 @@ whole and damaged, and must come to the same disk.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -13,6 +14,7 @@ import unittest
 
 import format_reader
 import tap
+from forebay import TOP
 
 MAKER = os.path.join(os.environ['FOREBAY_BUILD'], 'tests', 'engine',
                      'make_cache_file')
@@ -53,7 +55,59 @@ def story_names():
                           timeout=60).stdout.split()
 
 
+def fields_of_the_code():
+    """{struct: [(offset, name)]} of log_format.h, without reserved ones."""
+    with open(os.path.join(TOP, 'src/engine/log_format.h'),
+              encoding='utf-8') as file:
+        text = re.sub(r'/\*.*?\*/', '', file.read(), flags=re.S)
+    structs = {}
+    for name, body in re.findall(r'struct (log_\w+) \{(.*?)\n\}', text,
+                                 re.S):
+        at, fields = 0, []
+        for bits, field, count in re.findall(
+                r'uint(\d+)_t (\w+)(?:\[([^]]+)\])?;', body):
+            size = int(bits) // 8
+            if field != 'reserved':
+                fields.append((at, field))
+            # Only what is reserved has a length that isn't a number.
+            at += size * (int(count) if count.isdigit() else 1)
+        structs[name] = fields
+    return structs
+
+
+def fields_of_the_page():
+    """[{(offset, name)}] of its pictures of bytes."""
+    with open(os.path.join(TOP, 'docs/cache-file-format.md'),
+              encoding='utf-8') as file:
+        pictures = re.findall(r'```\n(.*?)```', file.read(), re.S)
+    found = []
+    for picture in pictures:
+        fields = set()
+        lines = picture.split('\n')
+        for numbers, bars in zip(lines, lines[1:]):
+            offsets = {match.start(): int(match.group())
+                       for match in re.finditer(r'\d+', numbers)}
+            fields |= {(offsets.get(match.start()), match.group(1))
+                       for match in re.finditer(r'\| (\w+)', bars)}
+        found.append(fields)
+    return found
+
+
 class Format(unittest.TestCase):
+
+    def test_the_page_shows_every_field_where_the_code_has_it(self):
+        structs = fields_of_the_code()
+        self.assertEqual(len(structs), 6)
+        page = fields_of_the_page()
+        for name, fields in structs.items():
+            # What a record's header ends in and what a superblock has.
+            wanted = {field for field in fields
+                      if field[1] not in ('entries', 'rows')}
+            with self.subTest(name):
+                self.assertGreater(len(wanted), 3)
+                self.assertTrue(any(wanted <= shown for shown in page),
+                                min((wanted - shown for shown in page),
+                                    key=len))
 
     def assert_same_disk(self, story, cache):
         disk, lost = cache.lay_over(story.bytes('backend'))
