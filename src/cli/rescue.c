@@ -80,6 +80,7 @@ static bool is_damage(int status)
 /* @salvage: go on where a start refuses. */
 static int recover(struct rescue *rescue, bool salvage, struct error *error)
 {
+	struct error why;
 	int status;
 
 	if (rescue->source.blank)
@@ -94,7 +95,11 @@ static int recover(struct rescue *rescue, bool salvage, struct error *error)
 				 is_damage(status)
 					 ? "; --salvage gives what is left"
 					 : "");
-	return recovered_make(&rescue->source, true, &rescue->recovered, error);
+	status =
+		recovered_make(&rescue->source, true, &rescue->recovered, &why);
+	return status < 0 ? error_set(error, status, "%s: %s", rescue->path,
+				      why.message)
+			  : 0;
 }
 
 static void progress(void *context, uint64_t blocks_done)

@@ -57,7 +57,7 @@ static int add_log(json_t *report, const struct recovered *recovered)
 {
 	const struct inspect_log *log = &recovered->log;
 	json_t *more = json_pack(
-		"{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",
+		"{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",
 		"generation", number(log->superblock->generation), "segments",
 		number(log->segments), "segments_used",
 		number(log->segments_used), "records", number(log->records),
@@ -68,9 +68,8 @@ static int add_log(json_t *report, const struct recovered *recovered)
 		number((log->cached_blocks - log->dirty_blocks) *
 		       LOG_BLOCK_BYTES),
 		"lost_bytes", number(log->lost_blocks * LOG_BLOCK_BYTES),
-		"unreadable_bytes", number(recovered->unreadable_bytes), "rows",
-		rows_json(log->superblock), "missing_records", gaps_json(log),
-		"segments_left_out", number(log->overlaps));
+		"rows", rows_json(log->superblock), "missing_records",
+		gaps_json(log), "segments_left_out", number(log->overlaps));
 	int status = json_object_update(report, more);
 
 	json_decref(more);

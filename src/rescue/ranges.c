@@ -2,6 +2,7 @@
 /* ranges.c - see ranges.h. */
 #include "ranges.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -43,6 +44,7 @@ int ranges_add(struct ranges *ranges, const struct range *range)
 		ranges->items = items;
 		ranges->room = room;
 	}
+	assert(ranges->items);
 	ranges->items[ranges->count++] = *range;
 	return 0;
 }

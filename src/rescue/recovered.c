@@ -37,21 +37,21 @@ static struct engine_config config_for(const struct source *source,
 }
 
 /* What can't be read is zeros, as its check values will tell. */
-static void read_by_block(struct recovered *recovered, const struct iovec *iov,
+static void read_by_block(const struct source *source, const struct iovec *iov,
 			  uint64_t offset)
 {
 	uint8_t *bytes = iov->iov_base;
 
 	for (size_t at = 0; at < iov->iov_len; at += LOG_BLOCK_BYTES) {
-		if (source_read(recovered->source, bytes + at, LOG_BLOCK_BYTES,
+		if (source_read(source, bytes + at, LOG_BLOCK_BYTES,
 				offset + at) == 0)
 			continue;
 		memset(bytes + at, 0, LOG_BLOCK_BYTES);
-		recovered->unreadable_bytes += LOG_BLOCK_BYTES;
 	}
 }
 
-static int run_read(struct recovered *recovered, const struct engine_io *io)
+static int run_read(const struct recovered *recovered,
+		    const struct engine_io *io)
 {
 	uint64_t offset = io->offset;
 
@@ -63,25 +63,28 @@ static int run_read(struct recovered *recovered, const struct engine_io *io)
 		if (status < 0 && !recovered->salvaged)
 			return status;
 		if (status < 0)
-			read_by_block(recovered, iov, offset);
+			read_by_block(recovered->source, iov, offset);
 		offset += iov->iov_len;
 	}
 	return 0;
 }
 
-static void run(struct recovered *recovered)
+static void run_ios(const struct recovered *recovered)
 {
-	struct engine *engine = recovered->engine;
+	struct engine_io *io;
 
-	engine_start(engine);
-	while (engine_state(engine) == ENGINE_STARTING) {
-		struct engine_io *io;
+	while ((io = engine_next_io(recovered->engine))) {
+		assert(io->type == ENGINE_SSD_READ);
+		engine_io_done(recovered->engine, io, run_read(recovered, io));
+	}
+}
 
-		engine_poll(engine, 0);
-		while ((io = engine_next_io(engine))) {
-			assert(io->type == ENGINE_SSD_READ);
-			engine_io_done(engine, io, run_read(recovered, io));
-		}
+static void run(const struct recovered *recovered)
+{
+	engine_start(recovered->engine);
+	while (engine_state(recovered->engine) == ENGINE_STARTING) {
+		engine_poll(recovered->engine, 0);
+		run_ios(recovered);
 	}
 }
 

@@ -21,7 +21,6 @@ struct recovered {
 	size_t memory_bytes;
 	struct inspect_log log;
 	bool salvaged;
-	uint64_t unreadable_bytes; /* salvage took them for zeros */
 	uint64_t disk_bytes; /* 0: nobody knows */
 };
 

@@ -115,6 +115,7 @@ static int open_stream(struct target *target, struct error *error)
 static int open_new(struct target *target, struct error *error)
 {
 	const char *path = target->options->path;
+	int status;
 
 	if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return error_set(error, -EEXIST,
@@ -124,17 +125,19 @@ static int open_new(struct target *target, struct error *error)
 		target->partial = NULL;
 		return error_set(error, -ENOMEM, "no memory");
 	}
+	/* As private as the cache file. */
 	target->fd = open(target->partial,
-			  O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+			  O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (target->fd >= 0)
 		return 0;
-	error_set(error, -errno, "%s: cannot be made: %s%s", target->partial,
-		  strerror(errno),
-		  errno == EEXIST ? "; delete it if nobody makes it now" : "");
+	status = error_set(
+		error, -errno, "%s: cannot be made: %s%s", target->partial,
+		strerror(errno),
+		errno == EEXIST ? "; delete it if nobody makes it now" : "");
 	/* It isn't ours to delete. */
 	free(target->partial);
 	target->partial = NULL;
-	return error->code;
+	return status;
 }
 
 int target_open(const struct target_options *options, struct target *ret_target,
@@ -375,21 +378,24 @@ int target_put(struct target *target, uint64_t first_sector,
 	return status == 0 ? stream(target, bytes, count, error) : status;
 }
 
-/* It takes its name, unless somebody has that meanwhile. */
+/* An image takes its name, unless somebody has that meanwhile. */
 static int give_name(struct target *target, struct error *error)
 {
 	const char *path = target->options->path;
-	int status = renameat2(AT_FDCWD, target->partial, AT_FDCWD, path,
-			       RENAME_NOREPLACE);
+	char *partial = target->partial;
+	int status;
 
+	if (!partial)
+		return 0;
+	status = renameat2(AT_FDCWD, partial, AT_FDCWD, path, RENAME_NOREPLACE);
 	/* A file system that can't do it so. */
 	if (status < 0 && errno == EINVAL && access(path, F_OK) < 0)
-		status = rename(target->partial, path);
+		status = rename(partial, path);
 	if (status < 0)
 		return error_set(error, -errno, "%s: cannot be named: %s", path,
 				 strerror(errno));
-	free(target->partial);
 	target->partial = NULL;
+	free(partial);
 	status = file_sync_directory_of(path);
 	return status < 0 ? write_failed(target, status, error) : 0;
 }
@@ -406,7 +412,7 @@ int target_finish(struct target *target, struct error *error)
 	if (fsync(target->fd) < 0 &&
 	    (target->options->path || errno == EIO || errno == ENOSPC))
 		return write_failed(target, -errno, error);
-	return target->partial ? give_name(target, error) : 0;
+	return give_name(target, error);
 }
 
 void target_release(struct target *target)

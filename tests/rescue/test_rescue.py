@@ -112,14 +112,17 @@ class RescueTest(unittest.TestCase):
                     if data[at:at + 8] == b'FRECRD01' and
                     struct.unpack_from('<Q', data, at + 48)[0] == sequence)
 
-    def damage(self, block):
-        """A bit of the data of a block's newest copy."""
+    def offset_of(self, block):
+        """Where the data of a block's newest copy stand."""
         record = self.copies()[block].record
         place = next(entry.data_block + block - entry.first
                      for entry in record.entries
                      if entry.first <= block < entry.first + entry.count)
         header = contents(self.cache).index(record.header)
-        self.flip(header + (1 + place) * BLOCK + 99)
+        return header + (1 + place) * BLOCK
+
+    def damage(self, block):
+        self.flip(self.offset_of(block) + 99)
 
 
 class WholeFiles(RescueTest):
@@ -529,6 +532,63 @@ class Media(RescueTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn('Read-only file system', done.stderr)
         self.assertEqual(len(done.stderr.splitlines()), 1)
+
+    def test_an_image_is_as_private_as_the_cache_file(self):
+        self.live('writes')
+        self.extract()
+        self.assertEqual(os.stat(self.out).st_mode & 0o777, 0o600)
+
+    def test_what_the_medium_cannot_read_is_told(self):
+        for tool in ('nbdfuse', 'nbdkit', 'umount'):
+            if not shutil.which(tool):
+                self.skipTest(f'{tool} is not installed')
+        if os.geteuid() != 0 or not os.path.exists('/dev/fuse'):
+            self.skipTest('mounting by FUSE needs root and /dev/fuse')
+        self.live('bad_dirty_block')
+        copies = self.copies()
+        sick = self.sick_file(self.offset_of(34))
+        report = self.rescue('check', sick, code=1)
+        self.assertEqual(
+            {entry['fault']: sectors([entry]) for entry in report['bad']},
+            {'unreadable': blocks(34), 'damaged': blocks(51)})
+        # A start reads whole segments, and refuses one that it can't.
+        self.assertEqual(report['state'], 'damaged')
+        self.refused(1, 'reading the cache file failed', 'extract', sick,
+                     '--to', self.out)
+        self.rescue('extract', sick, '--base', self.backend, '--to', self.out,
+                    '--salvage', code=1)
+        self.assertTrue(contents(self.out)[35 * BLOCK:36 * BLOCK] ==
+                        copies[35].data)
+
+    def sick_file(self, offset):
+        """The cache file on a medium that can't read the block at @offset."""
+        mount = self.path('m')
+        os.mkdir(mount)
+        path = os.path.join(mount, 'file')
+        script = (f'end=$(($4 + $3)); if [ $4 -le {offset} ] && '
+                  f'[ $end -gt {offset} ]; then echo EIO bad >&2; exit 1; fi; '
+                  f'dd if={self.cache} iflag=skip_bytes,count_bytes '
+                  'skip=$4 count=$3 status=none')
+        fuse = spawn.Process(
+            ['nbdfuse', '-r', path, '--command', 'nbdkit', '-s',
+             '--exit-with-parent', 'eval',
+             f'get_size=stat -c %s {self.cache}', f'pread={script}'],
+            self.path('fuse.log'))
+        self.addCleanup(fuse.popen.wait, 30)
+        self.addCleanup(subprocess.run, ['umount', mount], check=True)
+        spawn.wait_until(lambda: os.path.exists(path), 30, 'the file system')
+        return path
+
+    def test_progress_is_shown_on_a_terminal_only(self):
+        self.live('writes')
+        ours, theirs = os.openpty()
+        self.addCleanup(os.close, ours)
+        with os.fdopen(theirs, 'wb') as terminal:
+            subprocess.run([FOREBAY, 'disk', 'rescue', 'check', self.cache],
+                           check=True, stdout=subprocess.DEVNULL,
+                           stderr=terminal, timeout=60)
+        self.assertIn(b'cache: 100 %', os.read(ours, 65536))
+        self.assertEqual(self.run_rescue('check', self.cache).stderr, b'')
 
     def test_an_unfinished_image_of_another_is_left_alone(self):
         self.live('writes')
