@@ -140,7 +140,7 @@ static void recover(const struct source *source, bool salvage)
 	if (status < 0) {
 		assert(error.message[0] != '\0');
 		assert(!salvage || status == -ENOMEM);
-	} else {
+	} else if (salvage) {
 		give(&recovered);
 	}
 	/* Last: it changes host.file. */

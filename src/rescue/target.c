@@ -387,6 +387,7 @@ static int give_name(struct target *target, struct error *error)
 
 	if (!partial)
 		return 0;
+	assert(path);
 	status = renameat2(AT_FDCWD, partial, AT_FDCWD, path, RENAME_NOREPLACE);
 	/* A file system that can't do it so. */
 	if (status < 0 && errno == EINVAL && access(path, F_OK) < 0)
