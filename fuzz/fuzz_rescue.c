@@ -131,20 +131,20 @@ static void compare(const struct recovered *recovered, const char *refusal)
 	       recovered->log.cached_blocks * LOG_BLOCK_BYTES);
 }
 
-static void recover(const struct source *source, bool salvage)
+static void recover(const struct source *source, enum engine_inspection how)
 {
 	struct recovered recovered = {0};
 	struct error error = {0};
-	int status = recovered_make(source, salvage, &recovered, &error);
+	int status = recovered_make(source, how, &recovered, &error);
 
 	if (status < 0) {
 		assert(error.message[0] != '\0');
-		assert(!salvage || status == -ENOMEM);
-	} else if (salvage) {
+		assert(how != ENGINE_SALVAGE || status == -ENOMEM);
+	} else if (how == ENGINE_SALVAGE) {
 		give(&recovered);
 	}
 	/* Last: it changes host.file. */
-	if (!salvage && same_disk(source))
+	if (how == ENGINE_INSPECT && same_disk(source))
 		compare(&recovered, error.message);
 	recovered_release(&recovered);
 }
@@ -170,9 +170,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 	if (!source.superblock)
 		source.config.disk_bytes = DISK_BYTES_TRIED;
 	if (!source.blank && source.config.disk_bytes <= DISK_BYTES_TRIED) {
-		recover(&source, true);
+		recover(&source, ENGINE_SALVAGE);
+		recover(&source, ENGINE_INSPECT_HEADERS);
 		check_unchanged(left);
-		recover(&source, false);
+		recover(&source, ENGINE_INSPECT);
 	}
 	source_close(&source);
 	return 0;

@@ -29,6 +29,7 @@ struct rescue {
 	struct recovered recovered;
 	/* Why a start refuses the file; salvage was tried then. */
 	struct error refusal;
+	struct error headers; /* what is wrong with them although it starts */
 	struct findings findings;
 	uint64_t percent_told;
 };
@@ -64,6 +65,9 @@ static json_t *report_with_data(const struct rescue *rescue)
 {
 	json_t *report = report_of(rescue);
 
+	if (report && rescue->headers.message[0])
+		json_object_set_new(report, "headers",
+				    json_string(rescue->headers.message));
 	if (report && rescue_report_add(report, &rescue->findings) < 0) {
 		json_decref(report);
 		return NULL;
@@ -85,8 +89,8 @@ static int recover(struct rescue *rescue, bool salvage, struct error *error)
 
 	if (rescue->source.blank)
 		return 0;
-	status = recovered_make(&rescue->source, false, &rescue->recovered,
-				&rescue->refusal);
+	status = recovered_make(&rescue->source, ENGINE_INSPECT,
+				&rescue->recovered, &rescue->refusal);
 	if (status == 0)
 		return 0;
 	if (!is_damage(status) || !salvage)
@@ -95,8 +99,8 @@ static int recover(struct rescue *rescue, bool salvage, struct error *error)
 				 is_damage(status)
 					 ? "; --salvage gives what is left"
 					 : "");
-	status =
-		recovered_make(&rescue->source, true, &rescue->recovered, &why);
+	status = recovered_make(&rescue->source, ENGINE_SALVAGE,
+				&rescue->recovered, &why);
 	return status < 0 ? error_set(error, status, "%s: %s", rescue->path,
 				      why.message)
 			  : 0;
@@ -154,6 +158,21 @@ static int run_list(struct rescue *rescue, struct error *error)
 	return status == 0 ? judge(rescue, error) : status;
 }
 
+/* What a start does not see as long as there are summaries. */
+static int check_headers(struct rescue *rescue, struct error *error)
+{
+	struct recovered recovered;
+	int status = recovered_make(&rescue->source, ENGINE_INSPECT_HEADERS,
+				    &recovered, &rescue->headers);
+
+	if (status == 0)
+		recovered_release(&recovered);
+	else if (!is_damage(status))
+		return error_set(error, status, "%s: %s", rescue->path,
+				 rescue->headers.message);
+	return 0;
+}
+
 static int run_check(struct rescue *rescue, struct error *error)
 {
 	int status = recover(rescue, true, error);
@@ -163,6 +182,8 @@ static int run_check(struct rescue *rescue, struct error *error)
 					isatty(STDERR_FILENO) ? progress : NULL,
 					rescue, &rescue->findings, error);
 	progress_end(rescue);
+	if (status == 0 && !rescue->source.blank && rescue->refusal.code == 0)
+		status = check_headers(rescue, error);
 	if (status == 0)
 		status = show(rescue, report_with_data(rescue),
 			      rescue_view_check, error);

@@ -119,6 +119,7 @@ static const struct line data_lines[] = {
 	{"state", "state", UNIT_STATE},
 	{"reason", "reason", UNIT_TEXT},
 	{"disk", "disk", UNIT_TEXT},
+	{"headers", "headers", UNIT_TEXT},
 	{"image", "to", UNIT_TEXT},
 	{"dirty, good", "good_dirty_bytes", UNIT_SIZE},
 	{"dirty, bad", "bad_dirty_bytes", UNIT_SIZE},

@@ -47,9 +47,12 @@ enum engine_mode {
 /* An engine that only looks at a file; inspect.h asks it. */
 enum engine_inspection {
 	ENGINE_INSPECT_NOT,
-	ENGINE_INSPECT, /* recovers as for a start, and stops before it writes
-			 */
-	ENGINE_SALVAGE, /* the same, and goes on where a start would refuse */
+	/* Recovers as for a start, and stops before it writes. */
+	ENGINE_INSPECT,
+	/* The same from the records themselves, without summaries. */
+	ENGINE_INSPECT_HEADERS,
+	/* As ENGINE_INSPECT, and goes on where a start would refuse. */
+	ENGINE_SALVAGE,
 };
 
 struct engine_config {

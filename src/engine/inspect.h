@@ -4,7 +4,9 @@
  *
  * An engine whose configuration asks for ENGINE_INSPECT runs the recovery of a
  * start, from the same code, and stops before the first write: state
- * ENGINE_INSPECTED. With ENGINE_SALVAGE it goes on where a start would refuse:
+ * ENGINE_INSPECTED. With ENGINE_INSPECT_HEADERS it believes no summary, and so
+ * finds headers that are damaged though a start gets along without them. With
+ * ENGINE_SALVAGE it goes on where a start would refuse:
  * it passes over records that are damaged and says which, invents the rows of
  * incarnations that no superblock knows, and takes a copy as it is. What lies
  * above the records that are known to be durable ends at the first gap, as

@@ -48,7 +48,8 @@ static void head_take(struct engine *engine, uint32_t segment,
 		.incarnation = head->incarnation,
 		.segment = segment,
 		/* Summaries know of records that never got there. */
-		.whole = recovery->warm,
+		.whole = recovery->warm ||
+			 engine->config.inspection == ENGINE_INSPECT_HEADERS,
 	};
 
 	/* Reads as zeros: it may be an extent that was never written. */

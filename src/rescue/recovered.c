@@ -20,15 +20,15 @@ static uint64_t smallest_file(uint32_t segment_blocks)
 }
 
 static struct engine_config config_for(const struct source *source,
-				       bool salvage)
+				       enum engine_inspection how)
 {
 	struct engine_config config = source->config;
 	uint64_t smallest = smallest_file(config.segment_blocks);
 
-	if (!salvage)
+	config.inspection = how;
+	if (how != ENGINE_SALVAGE)
 		return config;
 	/* Only what is there; where its segments are doesn't depend on it. */
-	config.inspection = ENGINE_SALVAGE;
 	if (config.file_bytes > source->bytes)
 		config.file_bytes = source->bytes;
 	if (config.file_bytes < smallest)
@@ -114,20 +114,20 @@ static int create(struct recovered *recovered,
 	return engine_create(config, &memory, &recovered->engine, error);
 }
 
-int recovered_make(const struct source *source, bool salvage,
+int recovered_make(const struct source *source, enum engine_inspection how,
 		   struct recovered *ret_recovered, struct error *error)
 {
-	struct engine_config config = config_for(source, salvage);
+	struct engine_config config = config_for(source, how);
 	struct recovered recovered = {
 		.source = source,
 		.memory_bytes = engine_memory_bytes(&config) +
 				engine_kept_bytes(&config),
-		.salvaged = salvage,
+		.salvaged = how == ENGINE_SALVAGE,
 		.disk_bytes = source->superblock ? config.disk_bytes : 0,
 	};
 	int status;
 
-	if (source->trouble[0] && !salvage)
+	if (source->trouble[0] && how != ENGINE_SALVAGE)
 		return error_set(error, -EUCLEAN, "%s", source->trouble);
 	recovered.memory =
 		mmap(NULL, recovered.memory_bytes, PROT_READ | PROT_WRITE,

@@ -25,10 +25,10 @@ struct recovered {
 };
 
 /*
- * @salvage: goes on where a start would refuse. @source is borrowed. Returns:
- * 0; -EUCLEAN or -EIO, with the words of a start that refuses; -ENOMEM.
+ * @how: what kind of look. @source is borrowed. Returns: 0; -EUCLEAN or -EIO,
+ * with the words of a start that refuses; -ENOMEM.
  */
-int recovered_make(const struct source *source, bool salvage,
+int recovered_make(const struct source *source, enum engine_inspection how,
 		   struct recovered *ret_recovered, struct error *error);
 void recovered_release(struct recovered *recovered);
 

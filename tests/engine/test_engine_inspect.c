@@ -143,6 +143,28 @@ static void an_engine_that_looks_serves_nothing(void **state)
 	assert_int_equal(scene->waiting_count, 0);
 }
 
+static void only_who_asks_the_headers_sees_what_summaries_make_up_for(
+	void **state)
+{
+	struct scene *scene = *state;
+	struct log_record_header *header;
+
+	scene->config.summaries = true;
+	scene_restart(scene);
+	write_records(scene, 24);
+	header = scene_record(scene, 5);
+	header->mode ^= 1;
+	look(scene, ENGINE_INSPECT);
+	assert_string_equal(engine_failure(scene->engine)->message, "");
+	assert_copy(scene, 5, 'f');
+	look(scene, ENGINE_INSPECT_HEADERS);
+	assert_int_equal(engine_state(scene->engine), ENGINE_FAILED);
+	header->mode ^= 1;
+	look(scene, ENGINE_INSPECT_HEADERS);
+	assert_int_equal(engine_state(scene->engine), ENGINE_INSPECTED);
+	assert_copy(scene, 5, 'f');
+}
+
 static void salvage_of_a_whole_file_is_an_inspection(void **state)
 {
 	struct scene *scene = *state;
@@ -362,6 +384,7 @@ int main(void)
 		TEST(an_inspection_finds_what_a_start_finds),
 		TEST(an_inspection_tells_dirty_from_clean_and_part_from_whole),
 		TEST(an_engine_that_looks_serves_nothing),
+		TEST(only_who_asks_the_headers_sees_what_summaries_make_up_for),
 		TEST(salvage_of_a_whole_file_is_an_inspection),
 		TEST(salvage_passes_over_a_damaged_record),
 		TEST(salvage_finds_the_first_record_of_a_segment_damaged),

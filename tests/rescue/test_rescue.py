@@ -296,6 +296,15 @@ class DamagedData(RescueTest):
         self.extract('--base', self.backend)
         self.assertTrue(contents(self.out) == contents(self.path('disk')))
 
+    def test_a_header_that_only_a_summary_has_is_told(self):
+        self.live('closed_in_order')
+        self.assertNotIn('headers', self.rescue('check', self.cache))
+        sequence = self.rescue('list', self.cache)['tail_sequence'] + 2
+        self.flip(self.header_of(sequence) + 80)
+        report = self.rescue('check', self.cache)
+        self.assertEqual((report['state'], report['bad']), ('whole', []))
+        self.assertIn('missing', report['headers'])
+
     def test_what_cannot_be_given_keeps_what_lies_below_it(self):
         self.live('bad_dirty_block')
         report = self.extract('--base', self.backend, code=1, says='4KiB')
