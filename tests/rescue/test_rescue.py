@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -406,6 +407,88 @@ class DamagedLogs(RescueTest):
         report = self.extract('--base', self.backend, '--salvage', code=1)
         self.assertEqual(report['good_dirty_bytes'], 0)
         self.assertTrue(contents(self.out) == contents(self.backend))
+
+
+class AnyDamage(RescueTest):
+    """Random blocks of a file are spoilt, and what is given is compared with
+    the whole file. Nothing may be wrong in silence."""
+
+    STORIES = ('round_the_circle', 'summaries', 'bad_dirty_block',
+               'killed_under_way', 'several_incarnations', 'amended')
+    ROUNDS = 12
+
+    def spoil(self, dice, whole):
+        data = bytearray(whole)
+        count = len(data) // BLOCK
+        for _ in range(dice.randint(1, 4)):
+            # Mostly in the log; the first 32 blocks are superblocks.
+            block = dice.randrange(0 if dice.random() < 0.1 else 32, count)
+            at = slice(block * BLOCK, (block + 1) * BLOCK)
+            other = dice.randrange(32, count) * BLOCK
+            bit = at.start + dice.randrange(BLOCK)
+            kind = dice.randrange(3)
+            if kind == 0:
+                data[at] = bytes(BLOCK)
+            elif kind == 1:
+                data[at] = data[other:other + BLOCK]
+            else:
+                data[bit] ^= 1 << dice.randrange(8)
+        with open(self.cache, 'wb') as file:
+            file.write(data)
+
+    def lay(self, records, cut):
+        """The image as the records up to @cut have it, and each block's."""
+        cache = format_reader.Cache.__new__(format_reader.Cache)
+        cache.copies = {}
+        for record in records:
+            if record.sequence <= cut:
+                cache.apply(record)
+        dirty = {block: copy for block, copy in cache.copies.items()
+                 if copy.dirty}
+        cache.copies = dirty
+        image, lost = cache.lay_over(contents(self.backend))
+        return image, lost, dirty
+
+    def judge(self, report, records):
+        wanted, lost, dirty = self.lay(records, report['last_sequence'])
+        out = contents(self.out)
+        backend = contents(self.backend)
+        told = sectors(report['bad']) | sectors(report['doubtful'])
+        missing = {sequence for gap in report['missing_records']
+                   for sequence in range(gap['first_sequence'],
+                                         gap['last_sequence'] + 1)}
+        for block in range(len(wanted) // BLOCK):
+            at = slice(block * BLOCK, (block + 1) * BLOCK)
+            if out[at] == wanted[at]:
+                continue
+            # Not given: what should be is in a record that is missing.
+            told_so = blocks(block) & told or block in lost or (
+                out[at] == backend[at] and block in dirty and
+                dirty[block].record.sequence in missing)
+            self.assertTrue(told_so, f'block {block}: {report}')
+
+    def test_nothing_that_salvage_gives_is_wrong_in_silence(self):
+        dice = random.Random(5)
+        given = spoilt = 0
+        for story in self.STORIES:
+            self.live(story)
+            whole = contents(self.cache)
+            records = format_reader.read(self.cache, UUID).find_records()
+            for turn in range(self.ROUNDS):
+                with self.subTest(story=story, turn=turn):
+                    self.spoil(dice, whole)
+                    done = self.run_rescue(
+                        'extract', self.cache, '--base', self.backend, '--to',
+                        self.out, '--salvage', '-o', 'json')
+                    self.assertIn(done.returncode, (0, 1), done.stderr)
+                    report = json.loads(done.stdout)
+                    self.judge(report, records)
+                    given += report['good_dirty_bytes'] > 0
+                    spoilt += report['state'] == 'damaged'
+                    os.unlink(self.out)
+        # Else it would be about nothing.
+        self.assertGreater(given, 30)
+        self.assertGreater(spoilt, 10)
 
 
 class Refusals(RescueTest):
