@@ -67,9 +67,9 @@ def fields_of_the_code():
         for bits, field, count in re.findall(
                 r'uint(\d+)_t (\w+)(?:\[([^]]+)\])?;', body):
             size = int(bits) // 8
-            if field != 'reserved':
+            if not field.startswith('reserved'):
                 fields.append((at, field))
-            # Only what is reserved has a length that isn't a number.
+            # Only the last reserved field has a length that isn't a number.
             at += size * (int(count) if count.isdigit() else 1)
         structs[name] = fields
     return structs
