@@ -519,9 +519,9 @@ class Refusals(RescueTest):
     def test_a_later_version_is_left_alone(self):
         self.live('writes')
         for copy in (0, 1):
-            self.change(copy * 65536 + 12, struct.pack('<I', 2))
-        self.refused(1, 'version 2', 'list', self.cache)
-        self.refused(1, 'version 2', 'extract', self.cache, '--to', self.out,
+            self.change(copy * 65536 + 12, struct.pack('<I', 99))
+        self.refused(1, 'version 99', 'list', self.cache)
+        self.refused(1, 'version 99', 'extract', self.cache, '--to', self.out,
                      '--salvage')
 
     def test_a_file_in_use_is_refused_with_its_owner(self):
