@@ -18,6 +18,7 @@ import unittest
 import format_reader
 import spawn
 import tap
+from forebay import TOP
 
 BUILD = os.environ['FOREBAY_BUILD']
 FOREBAY = os.path.join(BUILD, 'src/cli/forebay')
@@ -260,6 +261,20 @@ class WholeFiles(RescueTest):
         self.assertEqual(os.stat(self.out).st_size, size)
         self.assertTrue(contents(self.out)[136 * BLOCK:] ==
                         b'i' * (size - 136 * BLOCK))
+
+    def test_the_man_page_names_every_member_of_a_report(self):
+        with open(os.path.join(TOP, 'man/forebay-disk.1.scd'),
+                  encoding='utf-8') as file:
+            page = file.read()
+        page = page[page.index('With *-o json*'):page.index('# EXAMPLES')]
+        self.live('bad_dirty_block')
+        members = set(self.rescue('list', self.cache))
+        members |= set(self.rescue('check', self.cache, code=1))
+        report = self.extract(code=1)
+        members |= set(report) | set(report['bad'][0])
+        self.assertGreater(len(members), 20)
+        for member in members:
+            self.assertIn(f'*{member}*', page)
 
     def test_people_get_tables(self):
         self.live('bad_dirty_block')
@@ -681,6 +696,28 @@ class Media(RescueTest):
                            stderr=terminal, timeout=60)
         self.assertIn(b'cache: 100 %', os.read(ours, 65536))
         self.assertEqual(self.run_rescue('check', self.cache).stderr, b'')
+
+    def test_a_killed_rescue_leaves_no_image_that_looks_whole(self):
+        self.live('writes')
+        with open(self.backend, 'ab') as file:
+            file.write(os.urandom(1 << 20) * 63)
+        partial = self.out + '.partial'
+        process = spawn.Process(
+            [FOREBAY, 'disk', 'rescue', 'extract', self.cache, '--base',
+             self.backend, '--to', self.out], self.path('log'))
+        self.addCleanup(process.kill)
+        spawn.wait_until(lambda: os.path.exists(partial) or
+                         not process.alive(), 30, 'the image is begun')
+        process.kill()
+        if os.path.exists(self.out):
+            # It was faster.
+            self.assertEqual(os.stat(self.out).st_size, 64 << 20)
+            self.assertTrue(contents(self.out)[1 << 20:] ==
+                            contents(self.backend)[1 << 20:])
+        else:
+            os.unlink(partial)
+            self.extract('--base', self.backend)
+        self.assertFalse(os.path.exists(partial))
 
     def test_an_unfinished_image_of_another_is_left_alone(self):
         self.live('writes')
