@@ -123,6 +123,31 @@ void backend_status(const struct backend *backend,
 		backend->driver->status(backend, ret_status);
 }
 
+void backend_facts(const struct backend *backend,
+		   struct backend_facts *ret_facts)
+{
+	*ret_facts = (struct backend_facts){0};
+	if (backend->driver->facts)
+		backend->driver->facts(backend, ret_facts);
+}
+
+bool backend_beside(const char *uri, char *ret_folder, size_t folder_bytes)
+{
+	const char *location;
+	const struct backend_driver *driver = driver_of(uri, &location, NULL);
+
+	return driver && driver->beside &&
+	       driver->beside(location, ret_folder, folder_bytes);
+}
+
+const char *backend_path(const char *uri)
+{
+	const char *location;
+	const struct backend_driver *driver = driver_of(uri, &location, NULL);
+
+	return driver && driver->beside ? location : NULL;
+}
+
 void backend_submit(struct backend *backend, struct backend_io *io)
 {
 	backend->driver->submit(backend, io);

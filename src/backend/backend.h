@@ -89,6 +89,18 @@ enum backend_sidecar {
 				 */
 };
 
+/*
+ * What shows that somebody has changed the backend, if it can be seen from
+ * outside. Not the device number: hosts and reboots change it.
+ */
+struct backend_facts {
+	bool known;
+	uint64_t inode;
+	uint64_t size_bytes;
+	int64_t mtime_ns;
+	int64_t ctime_ns;
+};
+
 struct backend_info {
 	uint64_t size_bytes;
 	/*
@@ -102,6 +114,8 @@ struct backend_info {
 	bool volatile_cache; /* a flush is needed for durability */
 	/* Its size is for others to change: it may have grown already. */
 	bool resized_elsewhere;
+	/* As the open found it, before it could change anything. */
+	struct backend_facts found;
 };
 
 /* How it is now. */
@@ -156,6 +170,12 @@ const struct backend_info *backend_info(const struct backend *backend);
 /* Strings of @ret_status live until the next call about @backend. */
 void backend_status(const struct backend *backend,
 		    struct backend_status *ret_status);
+/*
+ * Order: no operation is in flight, and all that was written was flushed.
+ * Blocks until the facts themselves are durable.
+ */
+void backend_facts(const struct backend *backend,
+		   struct backend_facts *ret_facts);
 void backend_submit(struct backend *backend, struct backend_io *io);
 /*
  * Makes it larger, durably: what is added reads as zeros. Blocks for as long as
@@ -178,7 +198,14 @@ int backend_probe(const char *uri, uint64_t *ret_size_bytes,
  * -ENOTSUP: such backends are made elsewhere.
  */
 int backend_make(const char *uri, uint64_t size_bytes, struct error *error);
-/* Deletes it; -ENOTSUP as above. */
+/*
+ * The folder beside what @uri names, for its sidecars. Returns: false if
+ * nothing can be beside it, or @uri names nothing.
+ */
+bool backend_beside(const char *uri, char *ret_folder, size_t folder_bytes);
+/* The image itself, for whoever needs its owner; NULL as above. */
+const char *backend_path(const char *uri);
+/* Deletes it and what is beside it; -ENOTSUP as above. */
 int backend_delete(const char *uri, struct error *error);
 
 #endif

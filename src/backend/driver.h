@@ -31,6 +31,12 @@ struct backend_driver {
 	void (*close)(struct backend *backend);
 	int (*grow)(struct backend *backend, uint64_t size_bytes,
 		    struct error *error);
+	/* May be NULL: changes can't be seen. */
+	void (*facts)(const struct backend *backend,
+		      struct backend_facts *ret_facts);
+	/* May be NULL: nothing can be beside it. As backend_beside(). */
+	bool (*beside)(const char *location, char *ret_folder,
+		       size_t folder_bytes);
 	/* May be NULL. @ret_status is zeroed. */
 	void (*status)(const struct backend *backend,
 		       struct backend_status *ret_status);

@@ -26,10 +26,13 @@
 #include "image_lock.h"
 #include "list.h"
 #include "log.h"
+#include "sidecar.h"
 
 #define LOCK_RETRY_NS (10 * NS_PER_MS)
 #define HOLDER_BYTES 96u
 #define PROBE_BYTES 4096
+/* The folder of an image's sidecars: its path and this. */
+#define SIDECAR_FOLDER ".forebay"
 
 /* Lets go of one of the two, with its lock. Returns: -1. */
 static int let_go(const struct file *file, int fd)
@@ -135,6 +138,26 @@ static int explain_busy(const char *path, int fd, struct error *error)
 			 path);
 }
 
+static int64_t time_ns(struct timespec time)
+{
+	return (int64_t)time.tv_sec * (int64_t)NS_PER_SECOND + time.tv_nsec;
+}
+
+static void read_facts(const struct file *file, struct backend_facts *ret_facts)
+{
+	struct stat facts;
+
+	if (file->block_device || fstat(file->buffered_fd, &facts) < 0)
+		return;
+	*ret_facts = (struct backend_facts){
+		.known = true,
+		.inode = facts.st_ino,
+		.size_bytes = (uint64_t)facts.st_size,
+		.mtime_ns = time_ns(facts.st_mtim),
+		.ctime_ns = time_ns(facts.st_ctim),
+	};
+}
+
 /* Whether the file system can punch: tried behind the end, where nothing is. */
 static bool probe_punch(const struct file *file)
 {
@@ -151,6 +174,7 @@ static void fill_info(struct file *file)
 {
 	struct backend_info *info = &file->backend.info;
 
+	read_facts(file, &info->found);
 	info->volatile_cache = true;
 	info->resized_elsewhere = file->block_device;
 	info->late_writes = BACKEND_LATE_WRITES_IMPOSSIBLE;
@@ -304,6 +328,26 @@ static void file_close(struct backend *backend)
 	file_free(file);
 }
 
+/* Times that only memory knows would be other ones after a power failure. */
+static void file_facts(const struct backend *backend,
+		       struct backend_facts *ret_facts)
+{
+	const struct file *file = container_of(backend, struct file, backend);
+
+	if (file->read_only || fsync(file->buffered_fd) == 0)
+		read_facts(file, ret_facts);
+}
+
+static bool file_beside(const char *location, char *ret_folder,
+			size_t folder_bytes)
+{
+	struct stat facts;
+
+	return stat(location, &facts) == 0 && S_ISREG(facts.st_mode) &&
+	       (size_t)snprintf(ret_folder, folder_bytes, "%s" SIDECAR_FOLDER,
+				location) < folder_bytes;
+}
+
 static int file_grow(struct backend *backend, uint64_t size_bytes,
 		     struct error *error)
 {
@@ -379,6 +423,7 @@ static int file_make(const char *location, uint64_t size_bytes,
 
 static int file_remove(const char *location, struct error *error)
 {
+	char folder[SIDECAR_PATH_BYTES];
 	struct image_facts facts;
 	_cleanup_fd_ int fd = image_open(location, O_RDWR, &facts, error);
 	int status;
@@ -393,6 +438,9 @@ static int file_remove(const char *location, struct error *error)
 	status = image_lock(fd, false);
 	if (status == -EBUSY)
 		return explain_busy(location, fd, error);
+	/* What else lies there isn't ours, and stays. */
+	if (status == 0 && file_beside(location, folder, sizeof(folder)))
+		sidecar_remove(folder);
 	if (status == 0 && unlink(location) < 0)
 		status = -errno;
 	if (status == 0)
@@ -410,6 +458,8 @@ const struct backend_driver file_driver = {
 	.submit = file_submit,
 	.close = file_close,
 	.grow = file_grow,
+	.facts = file_facts,
+	.beside = file_beside,
 	.probe = file_probe,
 	.make = file_make,
 	.remove = file_remove,
