@@ -19,6 +19,7 @@
  *   superblock the two copies; recovery reads the log and closes its last row
  *   salvage    recovery goes on where it would refuse
  *   inspect    what recovery found, for who asks without starting
+ *   stale      the layers below have changed since: what of the log is left
  *
  * engine_poll() runs the parts' _advance() functions until none of them makes
  * progress. An _advance() function never calls another part's.
@@ -377,6 +378,7 @@ struct superblock {
 	struct engine_io io;
 	struct iovec iov;
 	uint32_t reads_busy;
+	bool formatted; /* the file was blank */
 	bool below_noted; /* LOG_SUPERBLOCK_BELOW_UNFLUSHED is on the SSD */
 	void (*done)(struct engine *engine);
 };
@@ -626,6 +628,9 @@ void closing_start(struct engine *engine);
 void closing_advance(struct engine *engine);
 
 /* superblock.c */
+/* Returns: false if the log can't be used over these layers: has failed. */
+bool stale_settle(struct engine *engine);
+
 void superblock_read(struct engine *engine);
 /*
  * Finds the row that the survey's segment belongs to and notes what it says.

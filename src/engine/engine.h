@@ -55,6 +55,27 @@ enum engine_inspection {
 	ENGINE_SALVAGE,
 };
 
+/*
+ * What the host has learnt of the layers below since the log was used last.
+ * All zeros: nothing, and the log is believed.
+ */
+struct engine_below {
+	uint64_t found; /* generation that is there; 0: none is kept */
+	/* That the host writes there when the engine runs, not earlier. */
+	uint64_t next;
+	bool held; /* it is said there that a log like this one holds more */
+	bool changed; /* since the last close in order, in any way */
+	bool rewritten; /* and perhaps the contents */
+};
+
+/* Why a start has forgotten clean copies. */
+enum engine_forgot {
+	ENGINE_FORGOT_NOTHING,
+	ENGINE_FORGOT_OPENED, /* another has opened the layers below */
+	ENGINE_FORGOT_CHANGED, /* they were changed while nobody had them open
+				*/
+};
+
 struct engine_config {
 	uint8_t uuid[16];
 	uint64_t disk_bytes; /* multiple of 512 */
@@ -73,6 +94,7 @@ struct engine_config {
 	 */
 	bool warm;
 	bool may_format; /* the file is new: a blank one is not an error */
+	struct engine_below below;
 	/* Planted bug, 0 = none. Ignored unless built with them. */
 	uint32_t planted_bug;
 };
@@ -287,6 +309,8 @@ struct engine_stats {
 	uint64_t lost_blocks; /* of these: dirty ones */
 	uint64_t destage_failures; /* passes that below refused */
 	uint64_t throttled_ns; /* writes waited for space */
+	uint64_t forgotten_bytes; /* by the start, and why */
+	enum engine_forgot forgotten_because;
 };
 
 void engine_stats(struct engine *engine, struct engine_stats *ret_stats);

@@ -82,11 +82,21 @@ struct log_superblock {
 	uint32_t segment_blocks;
 	uint32_t row_count;
 	uint32_t flags;
-	uint8_t reserved[256 - 76];
+	uint32_t reserved_too;
+	/*
+	 * Generations of what is below the log, as its host counts them: the
+	 * one that this opener was to write there, and the one that it found.
+	 * 0: none.
+	 */
+	uint64_t below_generation;
+	uint64_t below_before;
+	uint8_t reserved[256 - 96];
 	struct log_row rows[];
 };
 static_assert(offsetof(struct log_superblock, uuid) == 16, "stored layout");
 static_assert(offsetof(struct log_superblock, segment_blocks) == 64,
+	      "stored layout");
+static_assert(offsetof(struct log_superblock, below_generation) == 80,
 	      "stored layout");
 static_assert(sizeof(struct log_superblock) == 256, "stored layout");
 

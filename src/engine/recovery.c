@@ -611,6 +611,8 @@ static void apply_advance(struct engine *engine)
 		apply_segment(engine, &recovery->surveys[recovery->at], walk);
 		recovery->at++;
 	}
+	if (!stale_settle(engine))
+		return;
 	engine->tail_sequence = recovery->tail;
 	if (engine->config.inspection != ENGINE_INSPECT_NOT) {
 		inspect_finish(engine);

@@ -85,6 +85,7 @@ static void format(struct engine *engine)
 {
 	struct log_superblock *image = engine->superblock.image;
 
+	engine->superblock.formatted = true;
 	memcpy(image->uuid, engine->config.uuid, 16);
 	image->disk_bytes = engine->config.disk_bytes;
 	image->file_bytes = engine->config.file_bytes;
