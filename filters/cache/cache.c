@@ -40,6 +40,8 @@ struct cache {
 	struct prefetch prefetch;
 	int file;
 	bool open; /* open_done(0) was called */
+	bool held; /* it is said that we hold what below lacks */
+	bool clean; /* at the close: there was nothing */
 	bool migrating; /* the VM may soon run elsewhere */
 	struct error failure; /* of an open that is being taken back */
 };
@@ -134,6 +136,79 @@ static void runner_taken_back(void *context)
 	open_fail(cache);
 }
 
+/* Puts what the host knows of the layers below into the engine's words. */
+static void look_below(struct cache *cache, struct engine_below *ret_below)
+{
+	struct forebay_below below = {.struct_size = sizeof(below)};
+
+	cache->host->below_state(cache->instance, &below);
+	*ret_below = (struct engine_below){
+		.found = below.generation,
+		.next = below.next_generation,
+		.held = (below.flags & FOREBAY_BELOW_HELD) != 0,
+		.changed = (below.flags & FOREBAY_BELOW_CHANGED) != 0,
+		.rewritten = (below.flags & FOREBAY_BELOW_REWRITTEN) != 0,
+	};
+}
+
+static void tell_forgotten(struct cache *cache,
+			   const struct engine_stats *stats)
+{
+	if (stats->forgotten_because == ENGINE_FORGOT_NOTHING)
+		return;
+	cache->host->log(cache->instance, FOREBAY_LOG_WARNING,
+			 "%" PRIu64 " cached bytes are forgotten: the backend "
+			 "was %s",
+			 stats->forgotten_bytes,
+			 stats->forgotten_because == ENGINE_FORGOT_OPENED
+				 ? "opened elsewhere since"
+				 : "changed while the disk was closed");
+}
+
+/*
+ * The first write-back write may come when this has succeeded. What the log
+ * still has is held as well, whatever the mode is now.
+ */
+static int hold(struct cache *cache, enum engine_mode mode)
+{
+	struct engine_stats stats = {0};
+	bool holds;
+	int status;
+
+	runner_stats(cache->runner, &stats);
+	holds = !cache->disk->read_only &&
+		(mode == ENGINE_WRITE_BACK || stats.dirty_bytes > 0);
+	/* Said once, it stands until the close. */
+	if (cache->held || (cache->open && !holds))
+		return 0;
+	status = cache->host->below_hold(cache->instance, holds);
+	cache->held = status == 0 && holds;
+	return status;
+}
+
+static void begin(struct cache *cache)
+{
+	struct engine_stats stats = {0};
+	int status;
+
+	runner_stats(cache->runner, &stats);
+	tell_forgotten(cache, &stats);
+	status = hold(cache, settings_mode(cache->host, cache->instance));
+	if (status < 0) {
+		error_set(&cache->failure, status,
+			  "the cache of disk '%s' can't start: it can't be "
+			  "said beside the backend that it holds data, see "
+			  "the log",
+			  cache->disk->name);
+		runner_close(cache->runner, runner_taken_back, cache);
+		return;
+	}
+	cache->open = true;
+	prefetch_begin(&cache->prefetch, cache->host, cache->instance,
+		       cache->runner);
+	cache->host->open_done(cache->instance, 0);
+}
+
 static void state_changed(void *owner, enum engine_state state,
 			  const struct error *failure)
 {
@@ -144,10 +219,7 @@ static void state_changed(void *owner, enum engine_state state,
 	case ENGINE_INSPECTED:
 		break;
 	case ENGINE_RUNNING:
-		cache->open = true;
-		prefetch_begin(&cache->prefetch, cache->host, cache->instance,
-			       cache->runner);
-		cache->host->open_done(cache->instance, 0);
+		begin(cache);
 		break;
 	case ENGINE_FAILED:
 		if (cache->open) {
@@ -217,6 +289,7 @@ static void attached(struct attach *attach, int status)
 
 	cache->file = attach->fd;
 	if (status == 0) {
+		look_below(cache, &setup.config.below);
 		setup.file = cache->file;
 		status = runner_create(&setup, &cache->runner, &cache->failure);
 	} else {
@@ -260,6 +333,9 @@ static void closed(void *context)
 	struct forebay_instance *instance = cache->instance;
 
 	prefetch_end(&cache->prefetch);
+	/* Not before the log says so, too: now it is closed. */
+	if (cache->clean)
+		host->below_hold(instance, false);
 	close(cache->file);
 	free(cache);
 	host->close_done(instance, 0);
@@ -270,6 +346,7 @@ static void cache_close(void *state)
 {
 	struct cache *cache = state;
 
+	cache->clean = runner_clean(cache->runner);
 	runner_close(cache->runner, closed, cache);
 }
 
@@ -372,10 +449,14 @@ static bool gives_way(const struct cache *cache)
 
 static void apply_mode(struct cache *cache)
 {
-	runner_set_mode(cache->runner,
-			gives_way(cache)
-				? ENGINE_WRITE_THROUGH
-				: settings_mode(cache->host, cache->instance));
+	enum engine_mode mode =
+		gives_way(cache) ? ENGINE_WRITE_THROUGH
+				 : settings_mode(cache->host, cache->instance);
+
+	/* The log has the reason; what is asked for again is tried again. */
+	if (cache->open && hold(cache, mode) < 0)
+		mode = ENGINE_WRITE_THROUGH;
+	runner_set_mode(cache->runner, mode);
 }
 
 static void cache_properties_changed(void *state)

@@ -132,6 +132,7 @@ int status_format(const struct engine_stats *stats, bool gives_way,
 	add_number(&text, "capacity_bytes", stats->capacity_bytes);
 	add_number(&text, "destaged_bytes", stats->destaged_bytes);
 	add_number(&text, "ssd_written_bytes", stats->ssd_written_bytes);
+	add_number(&text, "forgotten_bytes", stats->forgotten_bytes);
 	add_log(&text, stats);
 	add(&text, "}");
 	return text.length < buffer_bytes ? (int)text.length : -ENOSPC;

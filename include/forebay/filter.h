@@ -185,6 +185,29 @@ struct forebay_disk {
 	bool kept_memory_good;
 };
 
+/*
+ * What Forebay keeps beside a backend about its past, for filters that keep
+ * copies of its data, or data that it lacks.
+ */
+struct forebay_below {
+	uint32_t struct_size; /* set by the caller */
+	uint32_t flags; /* FOREBAY_BELOW_... */
+	/*
+	 * Higher after each open for writing, on whichever host, and never the
+	 * same for two of them: as it was found, and as this open makes it.
+	 * 0: it isn't kept for this backend.
+	 */
+	uint64_t generation;
+	uint64_t next_generation;
+};
+
+/* A filter of this disk on this host held data, and has never let go. */
+#define FOREBAY_BELOW_HELD (1u << 0)
+/* Changed since the last close in order, in any way that can be seen ... */
+#define FOREBAY_BELOW_CHANGED (1u << 1)
+/* ... and not in its attributes only. */
+#define FOREBAY_BELOW_REWRITTEN (1u << 2)
+
 /* `file` of an io that goes to the layers below instead of a file. */
 #define FOREBAY_BELOW (-1)
 
@@ -346,6 +369,26 @@ struct forebay_host {
 	 */
 	struct forebay_extents *(*request_extents)(
 		struct forebay_request *request);
+
+	/*
+	 * For open(): whether the layers below are still what they were. A
+	 * filter that keeps copies over a close stores both generations, and
+	 * durably so before open_done(). If neither of the two is the one found
+	 * at the next open, another has written there meanwhile.
+	 */
+	void (*below_state)(struct forebay_instance *instance,
+			    struct forebay_below *ret_below);
+	/*
+	 * Says that the filter may hold data that the layers below lack, or
+	 * that it holds none any more. Other hosts refuse a backend of which
+	 * that is said. Order: `true` before the first write that completes
+	 * without being below; it is durable when this returns, and that may
+	 * take a while. `false` in open() answers for FOREBAY_BELOW_HELD; in
+	 * close(), after all is below and was flushed there, it ends what
+	 * `true` began. Returns: 0 or a negative errno: then nothing may be
+	 * held, and the reason is in the log.
+	 */
+	int (*below_hold)(struct forebay_instance *instance, bool holds);
 };
 
 /* Type of a property. In JSON and YAML, SIZE takes "4KiB", DURATION "60s". */

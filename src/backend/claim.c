@@ -214,7 +214,8 @@ int claim_hold(struct claim *claim, bool holds, struct error *error)
 {
 	claim->answered = true;
 	claim->holds = holds;
-	if (!holds || claim->spec->read_only)
+	/* Without a word from anybody the backend is nobody's. */
+	if (!holds || !claim->spec || claim->spec->read_only)
 		return 0;
 	if (claim->absent.code)
 		return error_set(error, claim->absent.code,
@@ -267,8 +268,14 @@ void claim_end(struct claim *claim, const struct backend *backend,
 	claim->told = false;
 }
 
-int claim_discard(const char *folder, struct claim_record *ret_record,
-		  struct error *error)
+static bool is_hosts(const struct claim_record *record,
+		     const uint8_t *host_uuid)
+{
+	return !host_uuid || memcmp(record->host_uuid, host_uuid, 16) == 0;
+}
+
+int claim_discard(const char *folder, const uint8_t *host_uuid,
+		  struct claim_record *ret_record, struct error *error)
 {
 	struct claim claim = {0};
 	struct claim_spec spec = {.read_only = true};
@@ -285,8 +292,10 @@ int claim_discard(const char *folder, struct claim_record *ret_record,
 			  claim.sidecar.path);
 	if (status == 0)
 		status = read_record(&claim, error);
-	if (status == 0) {
+	if (status == 0)
 		*ret_record = claim.found;
+	if (status == 0 && claim.found.marked &&
+	    is_hosts(&claim.found, host_uuid)) {
 		record = claim.found;
 		record.marked = false;
 		/* Whoever's cache it was, it holds what nobody wants now. */

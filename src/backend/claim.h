@@ -113,12 +113,13 @@ void claim_end(struct claim *claim, const struct backend *backend,
 	       bool in_order);
 
 /*
- * For the control plane: removes the marker, whoever's it is, and with it the
- * way back for what that host's cache holds. *ret_record: as it was before.
+ * For the control plane, on any thread: removes the marker, and with it the way
+ * back for what that host's cache holds. @host_uuid: only if it is this one's;
+ * NULL: whoever's it is. *ret_record: as it was before.
  * Returns: 0, -ENOENT (no sidecar), -EBUSY (it is open) or @error's code.
  */
-int claim_discard(const char *folder, struct claim_record *ret_record,
-		  struct error *error);
+int claim_discard(const char *folder, const uint8_t *host_uuid,
+		  struct claim_record *ret_record, struct error *error);
 
 /* The text of a record, and back. Returns: 0, or -EUCLEAN. */
 void claim_format(const struct claim_record *record,

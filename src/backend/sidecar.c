@@ -229,12 +229,12 @@ static int make_file(int folder_fd, const char *owner_of)
 	return fsync(folder_fd) < 0 ? -errno : 0;
 }
 
-static int open_folder(const char *folder, const char *owner_of, bool writable)
+static int open_folder(const char *folder, const char *owner_of, bool make)
 {
-	bool made = writable && mkdir(folder, 0700) == 0;
+	bool made = make && mkdir(folder, 0700) == 0;
 	int fd;
 
-	if (writable && !made && errno != EEXIST)
+	if (make && !made && errno != EEXIST)
 		return -errno;
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
@@ -246,16 +246,17 @@ static int open_folder(const char *folder, const char *owner_of, bool writable)
 	return fd;
 }
 
-static int open_file(const char *folder, const char *owner_of, bool writable)
+static int open_file(const char *folder, const char *owner_of, bool writable,
+		     bool make)
 {
 	int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW;
-	_cleanup_fd_ int folder_fd = open_folder(folder, owner_of, writable);
+	_cleanup_fd_ int folder_fd = open_folder(folder, owner_of, make);
 	int fd, status;
 
 	if (folder_fd < 0)
 		return folder_fd;
 	fd = openat(folder_fd, "state", flags);
-	if (fd < 0 && errno == ENOENT && writable) {
+	if (fd < 0 && errno == ENOENT && make) {
 		status = make_file(folder_fd, owner_of);
 		if (status < 0)
 			return status;
@@ -294,13 +295,13 @@ static const struct kept *find(const char *folder, bool writable)
 static int open_or_explain(const char *folder, const char *owner_of,
 			   bool writable, struct error *error)
 {
-	int fd = open_file(folder, owner_of, writable);
+	int fd = open_file(folder, owner_of, writable, writable);
 	int existing;
 
 	if (fd >= 0 || !writable)
 		return fd < 0 ? fail(folder, fd, "can't be opened", error) : fd;
 	fail(folder, fd, "can't be made or written", error);
-	existing = open_file(folder, NULL, false);
+	existing = open_file(folder, NULL, false, false);
 	/* One that nobody could make so far has nothing to say. */
 	if (existing == -ENOENT)
 		error->code = -ENOENT;
@@ -326,7 +327,7 @@ int sidecar_open_once(const char *folder, bool writable,
 
 	if (status < 0)
 		return status;
-	ret_sidecar->fd = open_file(folder, NULL, writable);
+	ret_sidecar->fd = open_file(folder, NULL, writable, false);
 	return ret_sidecar->fd < 0
 		       ? fail(folder, ret_sidecar->fd, "can't be opened", error)
 		       : 0;

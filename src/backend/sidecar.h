@@ -44,7 +44,9 @@ struct sidecar {
  */
 int sidecar_open(const char *folder, const char *owner_of, bool writable,
 		 struct sidecar *ret_sidecar, struct error *error);
-/* The same for once: no table, any thread. The caller closes ret_sidecar->fd.
+/*
+ * One that is there, for once: no table, any thread. The caller closes
+ * ret_sidecar->fd.
  */
 int sidecar_open_once(const char *folder, bool writable,
 		      struct sidecar *ret_sidecar, struct error *error);

@@ -124,7 +124,8 @@ static void parse_disk(struct reader *reader, const json_t *document,
 	static const char *const keys[] = {
 		"uuid",	     "name",	"size_bytes", "backend",
 		"read_only", "filters", "exports",    "control_socket",
-		"grow",	     "user",	"socket_gid", NULL,
+		"grow",	     "user",	"socket_gid", "host",
+		"sidecar",   NULL,
 	};
 	const json_t *size = json_object_get(document, "size_bytes");
 	const json_t *read_only = json_object_get(document, "read_only");
@@ -181,6 +182,25 @@ static void parse_user(struct reader *reader, const json_t *document,
 	config->own_user = true;
 	config->uid = get_id(reader, user, "'user'", "uid");
 	config->gid = get_id(reader, user, "'user'", "gid");
+}
+
+static void parse_host(struct reader *reader, const json_t *document,
+		       struct config *config)
+{
+	static const char *const keys[] = {"id", "name", NULL};
+	const json_t *host = get_object(reader, document, "the disk", "host");
+	const char *id;
+
+	config->host_name = "";
+	config->sidecar = get_text(reader, document, "the disk", "sidecar");
+	check_path(reader, config->sidecar, "sidecar");
+	if (!host)
+		return;
+	check_keys(reader, host, "'host'", keys);
+	id = need_text(reader, host, "'host'", "id");
+	if (*id && uuid_parse(id, config->host_uuid) < 0)
+		fail(reader, "'%s' isn't a UUID", id);
+	config->host_name = need_text(reader, host, "'host'", "name");
 }
 
 static void parse_filter(struct reader *reader, const json_t *object,
@@ -302,6 +322,7 @@ int config_parse(const char *path, const char *text, size_t bytes,
 		fail(&reader, "the configuration isn't a JSON object");
 	parse_disk(&reader, config.document, &config);
 	parse_user(&reader, config.document, &config);
+	parse_host(&reader, config.document, &config);
 	parse_filters(&reader, config.document, &config);
 	parse_exports(&reader, config.document, &config);
 	if (reader.status < 0) {

@@ -12,7 +12,11 @@
  *	                                "stop_deadline_ms": 30000},
  *	             "nbd": {"socket": "/run/…", "name": "db1"}},
  *	 "control_socket": "/run/…", "grow": false,
- *	 "user": {"uid": 1879048192, "gid": 1879048192}, "socket_gid": 64055}
+ *	 "user": {"uid": 1879048192, "gid": 1879048192}, "socket_gid": 64055,
+ *	 "host": {"id": "…", "name": "h1"}, "sidecar": "/shared/sidecars/…"}
+ *
+ * `host`: whom other hosts find named beside the backend. `sidecar`: the folder
+ * for that; without it, it is beside an image, and nowhere for other backends.
  *
  * `grow`: the disk is being resized: an image that is smaller is made larger.
  *
@@ -52,6 +56,9 @@ struct config {
 	const char *nbd_socket; /* NULL: not exported */
 	const char *nbd_name;
 	const char *control_socket;
+	uint8_t host_uuid[16]; /* zeros, "": not given */
+	const char *host_name;
+	const char *sidecar; /* NULL: beside the image */
 	bool own_user; /* it becomes this one when it is open */
 	uint32_t uid;
 	uint32_t gid;

@@ -440,6 +440,7 @@ void disk_open_pipeline(struct disk *disk, bool grow,
 		.filters = config->filters,
 		.filter_count = config->filter_count,
 		.lock_timeout_ns = LOCK_TIMEOUT_NS,
+		.claim = &disk->claim,
 		.done = done,
 		.progress = on_progress,
 		.owner = disk,
@@ -488,6 +489,7 @@ static void start_parked(struct disk *disk)
 		fail(disk, &error);
 		return;
 	}
+	claim_keep(&disk->claim);
 	if (confine(disk, &error) < 0) {
 		give_up_start(disk, &error);
 		return;
@@ -496,6 +498,29 @@ static void start_parked(struct disk *disk)
 	log_info("disk %s is %s", disk->config->name,
 		 disk_state_name(disk->state));
 	status_pipe_parked(disk->status_fd, disk_state_name(disk->state));
+}
+
+/* Where it stands whose the backend is; looked for while we may look. */
+static void find_sidecar(struct disk *disk)
+{
+	const struct config *config = disk->config;
+
+	disk->claim = (struct claim_spec){
+		.disk_name = config->name,
+		.host_name = config->host_name,
+		.epoch = 1,
+		.read_only = config->read_only,
+	};
+	memcpy(disk->claim.disk_uuid, config->uuid, sizeof(config->uuid));
+	memcpy(disk->claim.host_uuid, config->host_uuid,
+	       sizeof(config->host_uuid));
+	if (config->sidecar) {
+		disk->claim.folder = config->sidecar;
+	} else if (backend_beside(config->backend_uri, disk->sidecar,
+				  sizeof(disk->sidecar))) {
+		disk->claim.folder = disk->sidecar;
+		disk->claim.owner_of = backend_path(config->backend_uri);
+	}
 }
 
 void disk_start(struct disk *disk, struct loop *loop,
@@ -516,6 +541,7 @@ void disk_start(struct disk *disk, struct loop *loop,
 		.parked_as =
 			options->handed_over ? DISK_HANDED_OVER : DISK_INCOMING,
 	};
+	find_sidecar(disk);
 	status = control_server_create(loop, config->control_socket,
 				       disk_methods, disk, &disk->control,
 				       &error);

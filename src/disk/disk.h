@@ -28,6 +28,7 @@
 
 #include <stdbool.h>
 
+#include "claim.h"
 #include "config.h"
 #include "control.h"
 #include "error.h"
@@ -85,6 +86,8 @@ struct disk {
 	/* Called once when there are none. */
 	void (*quiet)(struct disk *disk);
 	uint64_t size_bytes; /* now */
+	struct claim_spec claim;
+	char sidecar[SIDECAR_PATH_BYTES]; /* its folder, if it has one */
 
 	/* handover.c's */
 	enum disk_state parked_as; /* before TAKING_OVER */

@@ -232,6 +232,39 @@ static void count_copied(struct forebay_instance *instance, uint64_t bytes)
 	instance->home->copied_bytes += bytes;
 }
 
+/* The backend. */
+
+static void below_state(struct forebay_instance *instance,
+			struct forebay_below *ret_below)
+{
+	struct forebay_below below = {.struct_size = ret_below->struct_size};
+	struct claim_state state;
+
+	claim_state(&instance->home->claim, &state);
+	if (state.told) {
+		below.generation = state.generation;
+		below.next_generation = state.next_generation;
+		below.flags = (state.marked ? FOREBAY_BELOW_HELD : 0) |
+			      (state.changed ? FOREBAY_BELOW_CHANGED : 0) |
+			      (state.rewritten ? FOREBAY_BELOW_REWRITTEN : 0);
+	}
+	*ret_below = below;
+}
+
+static int below_hold(struct forebay_instance *instance, bool holds)
+{
+	struct error error = {0};
+	int status = claim_hold(&instance->home->claim, holds, &error);
+
+	if (status < 0)
+		log_error("filter %s: %s", instance->filter->name,
+			  error.message);
+	/* Its own words come first, if it has any. */
+	if (status < 0 && instance->phase == INSTANCE_OPENING)
+		instance->explanation = error;
+	return status;
+}
+
 /* Properties. */
 
 static int property_integer(struct forebay_instance *instance, const char *name,
@@ -280,4 +313,6 @@ const struct forebay_host host_services = {
 	.property_string = property_string,
 	.property_boolean = property_boolean,
 	.request_extents = request_extents,
+	.below_state = below_state,
+	.below_hold = below_hold,
 };

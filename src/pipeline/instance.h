@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "chain.h"
+#include "claim.h"
 #include "daemon_link.h"
 #include "error.h"
 #include "filter_library.h"
@@ -36,6 +37,7 @@ struct instance_home {
 	struct loop *loop;
 	struct chain *chain;
 	struct forebay_disk disk;
+	struct claim claim; /* on the backend */
 	uint64_t copied_bytes;
 };
 

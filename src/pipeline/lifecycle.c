@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "log.h"
 #include "pipeline_object.h"
 #include "quantity.h"
@@ -26,6 +27,8 @@
 #define SIZE_TEXT_BYTES 32u
 /* Longest reason why opening takes time. */
 #define PROGRESS_BYTES 512u
+/* Between two looks at a sidecar that somebody has. */
+#define CLAIM_RETRY_NS (10 * NS_PER_MS)
 
 __attribute__((format(printf, 2, 3))) static void progress(
 	const struct pipeline *pipeline, const char *format, ...)
@@ -44,6 +47,9 @@ __attribute__((format(printf, 2, 3))) static void progress(
 
 static void destroy(struct pipeline *pipeline)
 {
+	/* All that a filter brought down has been flushed by it. */
+	claim_end(&pipeline->home.claim, pipeline->bottom.backend,
+		  !pipeline->opening && pipeline->close_status == 0);
 	request_pool_release(&pipeline->pool);
 	fallback_release(&pipeline->fallback);
 	for (uint32_t i = 0; i < pipeline->instance_count; i++)
@@ -110,6 +116,10 @@ static void finish_open(struct pipeline *pipeline)
 {
 	struct pipeline_open_request *opening = pipeline->opening;
 
+	if (claim_take(&pipeline->home.claim, &pipeline->error) < 0) {
+		close_next(pipeline);
+		return;
+	}
 	pipeline->opening = NULL;
 	opening->done(opening, 0, pipeline, NULL);
 }
@@ -206,6 +216,57 @@ static int build_chain(struct pipeline *pipeline)
 	return status;
 }
 
+static void claim_again(struct loop_timer *timer);
+
+/*
+ * Nothing of the backend has been looked at or changed before this. A killed
+ * predecessor's lock on the sidecar may be gone a little later than the one on
+ * the image. Returns: 0, -EINPROGRESS (it goes on later) or the error's code.
+ */
+static int begin_claim(struct pipeline *pipeline)
+{
+	const struct claim_spec *spec = pipeline->opening->claim;
+	int status;
+
+	if (!spec)
+		return 0;
+	status = claim_begin(spec, pipeline->bottom.backend,
+			     &pipeline->home.claim, &pipeline->error);
+	if (status != -EBUSY ||
+	    loop_now_ns(pipeline->home.loop) >= pipeline->claim_deadline_ns)
+		return status;
+	progress(pipeline, "%s", pipeline->error.message);
+	pipeline->claim_retry.expired = claim_again;
+	pipeline->claim_retry.owner = pipeline;
+	loop_timer_arm(pipeline->home.loop, &pipeline->claim_retry,
+		       CLAIM_RETRY_NS);
+	return -EINPROGRESS;
+}
+
+static void open_filters(struct pipeline *pipeline)
+{
+	struct backend *backend = pipeline->bottom.backend;
+	int status = begin_claim(pipeline);
+
+	if (status == -EINPROGRESS)
+		return;
+	if (status == 0)
+		status = grow_backend(pipeline);
+	if (status == 0)
+		status = check_backend(pipeline, backend_info(backend));
+	if (status == 0)
+		status = build_chain(pipeline);
+	if (status < 0)
+		close_next(pipeline);
+	else
+		open_next(pipeline);
+}
+
+static void claim_again(struct loop_timer *timer)
+{
+	open_filters(timer->owner);
+}
+
 static void on_backend_waiting(struct backend_open_request *request,
 			       const char *reason)
 {
@@ -218,18 +279,16 @@ static void on_backend_open(struct backend_open_request *request, int status,
 	struct pipeline *pipeline = request->owner;
 
 	pipeline->bottom.backend = backend;
-	if (status < 0)
+	if (status < 0) {
 		error_set(&pipeline->error, status, "%s", error->message);
-	if (status == 0)
-		status = grow_backend(pipeline);
-	if (status == 0)
-		status = check_backend(pipeline, backend_info(backend));
-	if (status == 0)
-		status = build_chain(pipeline);
-	if (status < 0)
 		close_next(pipeline);
-	else
-		open_next(pipeline);
+		return;
+	}
+	if (__builtin_add_overflow(loop_now_ns(pipeline->home.loop),
+				   pipeline->opening->lock_timeout_ns,
+				   &pipeline->claim_deadline_ns))
+		pipeline->claim_deadline_ns = UINT64_MAX;
+	open_filters(pipeline);
 }
 
 /* Puts @instance in its place: stable by class, from the VM down. */

@@ -10,6 +10,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -226,6 +228,19 @@ static json_t *backend_document(const struct backend_status *status)
 		"losses", (json_int_t)status->losses);
 }
 
+/* Null where there is none. */
+static json_t *sidecar_document(const struct claim *claim)
+{
+	char generation[17];
+
+	if (!claim->told)
+		return json_null();
+	snprintf(generation, sizeof(generation), "%016" PRIx64,
+		 claim->now.generation);
+	return json_pack("{s:s, s:s, s:b}", "path", claim->sidecar.path,
+			 "generation", generation, "marked", claim->now.marked);
+}
+
 json_t *pipeline_stats(const struct pipeline *pipeline)
 {
 	json_t *filters = json_array();
@@ -236,15 +251,16 @@ json_t *pipeline_stats(const struct pipeline *pipeline)
 				      instance_status(pipeline->instances[i]));
 	backend_status(pipeline->bottom.backend, &backend);
 	backend.copied_bytes += pipeline->home.copied_bytes;
-	return json_pack("{s:o, s:I, s:i, s:I, s:I, s:o, s:o, s:o}", "requests",
-			 requests_document(pipeline), "copied_bytes",
-			 (json_int_t)backend.copied_bytes, "in_flight",
-			 (int)pipeline->in_flight, "backend_errors",
-			 (json_int_t)pipeline->bottom.error_count,
-			 "discards_ignored",
-			 (json_int_t)pipeline->fallback.discards_ignored,
-			 "stuck", stuck_document(pipeline), "backend",
-			 backend_document(&backend), "filters", filters);
+	return json_pack(
+		"{s:o, s:I, s:i, s:I, s:I, s:o, s:o, s:o, s:o}", "requests",
+		requests_document(pipeline), "copied_bytes",
+		(json_int_t)backend.copied_bytes, "in_flight",
+		(int)pipeline->in_flight, "backend_errors",
+		(json_int_t)pipeline->bottom.error_count, "discards_ignored",
+		(json_int_t)pipeline->fallback.discards_ignored, "stuck",
+		stuck_document(pipeline), "backend", backend_document(&backend),
+		"sidecar", sidecar_document(&pipeline->home.claim), "filters",
+		filters);
 }
 
 uint32_t pipeline_find(const struct pipeline *pipeline, const char *filter)

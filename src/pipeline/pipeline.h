@@ -19,6 +19,7 @@
 #include <sys/uio.h>
 
 #include "backend.h"
+#include "claim.h"
 #include "error.h"
 #include "forebay/filter.h"
 #include "loop.h"
@@ -68,6 +69,11 @@ struct pipeline_open_request {
 	const struct pipeline_filter_spec *filters; /* from the VM down */
 	uint32_t filter_count;
 	uint64_t lock_timeout_ns;
+	/*
+	 * What is kept beside the backend; lives as long as the pipeline. NULL:
+	 * nothing.
+	 */
+	const struct claim_spec *claim;
 	/* @error is valid during the call; @pipeline is NULL on failure. */
 	void (*done)(struct pipeline_open_request *request, int status,
 		     struct pipeline *pipeline, const struct error *error);

@@ -42,6 +42,8 @@ struct pipeline {
 
 	struct pipeline_open_request *opening; /* NULL once it is open */
 	struct backend_open_request backend_opening;
+	struct loop_timer claim_retry;
+	uint64_t claim_deadline_ns;
 	struct error error; /* why opening failed */
 	void (*closed)(void *context, int status);
 	void *closed_context;

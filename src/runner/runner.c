@@ -423,3 +423,8 @@ bool runner_draining(const struct runner *runner)
 {
 	return !list_is_empty(&runner->drains);
 }
+
+bool runner_clean(const struct runner *runner)
+{
+	return engine_clean(runner->engine);
+}

@@ -112,5 +112,7 @@ void runner_set_mode(struct runner *runner, enum engine_mode mode);
 void runner_set_max_dirty_age(struct runner *runner, uint64_t age_ns);
 void runner_stats(struct runner *runner, struct engine_stats *ret_stats);
 bool runner_draining(const struct runner *runner);
+/* As engine_clean(). */
+bool runner_clean(const struct runner *runner);
 
 #endif

@@ -181,9 +181,11 @@ static void a_marker_can_be_given_up(void **state)
 	make_host(scene, &here, 'a');
 	make_host(scene, &there, 'b');
 	take(scene, &here, true);
-	assert_int_equal(claim_discard(folder, &record, &scene->error), -EBUSY);
+	assert_int_equal(claim_discard(folder, NULL, &record, &scene->error),
+			 -EBUSY);
 	end(scene, &here, false);
-	assert_int_equal(claim_discard(folder, &record, &scene->error), 0);
+	assert_int_equal(claim_discard(folder, NULL, &record, &scene->error),
+			 0);
 	assert_true(record.marked);
 	assert_string_equal(record.host_name, "anna");
 	take(scene, &there, true);

@@ -164,6 +164,13 @@ void backend_close(struct backend *backend)
 	free(backend);
 }
 
+void backend_facts(const struct backend *backend,
+		   struct backend_facts *ret_facts)
+{
+	(void)backend;
+	*ret_facts = (struct backend_facts){0};
+}
+
 void backend_status(const struct backend *backend,
 		    struct backend_status *ret_status)
 {
