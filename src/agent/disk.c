@@ -85,6 +85,7 @@ static void fill(struct disk *disk, json_t *document, int64_t revision)
 		.queues = disk_queues(document),
 		.clean = json_is_true(json_object_get(document, "clean")),
 		.grows = json_is_true(json_object_get(document, "grows")),
+		.sidecar = text(document, "sidecar"),
 	};
 	assert(disk->id && disk->name && disk->backend && desired);
 	for (int i = 0; i <= DISK_DESIRED_DELETED; i++) {

@@ -40,6 +40,21 @@ struct disk {
 	enum disk_desired desired;
 	bool clean;
 	bool grows; /* its backend may still be smaller than size_bytes */
+	const char *sidecar; /* the directory that was named, or NULL */
+};
+
+struct disk_open_options {
+	bool incoming; /* nothing is served, or locked, until its VM runs here
+			*/
+	bool drop_clean; /* its cache starts empty */
+	bool discard_dirty; /* what any cache holds of it is given up */
+};
+
+struct disk_open_answer {
+	bool done; /* else its time is over while it still goes on */
+	bool discarded; /* then: */
+	uint64_t discarded_bytes; /* at most, here; UINT64_MAX: not known */
+	char discarded_host[HOST_NAME_BYTES]; /* whose marker it was; "" */
 };
 
 struct disk_delete_options {
@@ -75,6 +90,24 @@ int disk_register(struct agent *agent, const struct disk *disk,
 void disk_ended(struct agent *agent, const char *id, bool clean);
 void disk_close_refused(struct agent *agent, const char *id);
 
+/* Where it stands whose its backend is: the folder. */
+struct host_path disk_sidecar(struct agent *agent, const struct disk *disk);
+/* The same of a stored document. */
+struct host_path disk_sidecar_of(struct agent *agent, const json_t *document);
+
+/* At most so many bytes are lost with the disk's cache; UINT64_MAX: unknown. */
+uint64_t disk_dirty_bytes_at_most(struct agent *agent, const struct disk *disk);
+/* Clean copies may be out of date: forgets them, if nothing is dirty. */
+int disk_forget_clean(struct agent *agent, const struct disk *disk,
+		      struct problem *problem);
+/*
+ * Gives up what is dirty in the disk's cache here, and the marker, whoever's it
+ * is. The disk isn't open.
+ */
+int disk_discard_dirty(struct agent *agent, struct disk *disk,
+		       struct disk_open_answer *answer,
+		       struct problem *problem);
+
 /* Of a disk that isn't open and whose cache may go: forgets what it holds. */
 int disk_delete_cache(struct agent *agent, const struct disk *disk,
 		      struct problem *problem);
@@ -84,9 +117,9 @@ int disk_create(struct agent *agent, const json_t *body, json_t **ret_disk,
 int disk_delete(struct agent *agent, const char *reference,
 		const struct disk_delete_options *options, json_t **ret_deleted,
 		struct problem *problem);
-/* @incoming: nothing is served, or locked, until the disk's VM runs here. */
-int disk_open(struct agent *agent, const char *reference, bool incoming,
-	      bool *ret_done, struct problem *problem);
+int disk_open(struct agent *agent, const char *reference,
+	      const struct disk_open_options *options,
+	      struct disk_open_answer *ret_answer, struct problem *problem);
 /* *ret_stall_ns: how long nothing was served; only if it's done. */
 int disk_restart(struct agent *agent, const char *reference, bool *ret_done,
 		 uint64_t *ret_stall_ns, struct problem *problem);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend.h"
 #include "disk_user.h"
 #include "documents.h"
 #include "file.h"
@@ -146,6 +147,21 @@ static int add_users(struct agent *agent, const struct disk *disk,
 	return open_folder(agent, disk, id);
 }
 
+/* Beside the image its process finds the place, and whose it is to be. */
+static void add_claim(struct agent *agent, const struct disk *disk,
+		      json_t *config)
+{
+	struct host_path folder = disk_sidecar(agent, disk), beside;
+
+	json_object_set_new(config, "host",
+			    json_pack("{s:s, s:s}", "id", agent->host.id,
+				      "name", agent->host.name));
+	if (!backend_beside(disk->backend, beside.text, sizeof(beside.text)) ||
+	    strcmp(beside.text, folder.text) != 0)
+		json_object_set_new(config, "sidecar",
+				    json_string(folder.text));
+}
+
 int disk_config_write(struct agent *agent, const struct disk *disk,
 		      bool *ret_caches, struct problem *problem)
 {
@@ -169,6 +185,7 @@ int disk_config_write(struct agent *agent, const struct disk *disk,
 	result = config ? add_users(agent, disk, config) : -ENOMEM;
 	if (result < 0)
 		return problem_internal(problem, "disk", result);
+	add_claim(agent, disk, config);
 	if (disk->grows)
 		json_object_set_new(config, "grow", json_true());
 	written = json_dumps(config, JSON_INDENT(2));

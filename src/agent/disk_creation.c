@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "device_revision.h"
@@ -20,6 +20,7 @@
 #include "gate.h"
 #include "image.h"
 #include "remote_image.h"
+#include "uuid_draw.h"
 #include "uuid_text.h"
 
 /* The request, behind the gate. */
@@ -29,6 +30,7 @@ struct wish {
 	const char *path; /* of a file: backend; else NULL */
 	const char *policy; /* or NULL */
 	const char *id; /* or NULL: a new one */
+	const char *sidecar; /* a directory, or NULL */
 	uint64_t size_bytes; /* 0 = not given */
 	bool read_only;
 	unsigned int device_revision;
@@ -48,11 +50,8 @@ static int choose_id(const char *given, char ret_id[UUID_TEXT_BYTES])
 		return 0;
 	}
 
-	if (getrandom(uuid, sizeof(uuid), 0) != sizeof(uuid))
+	if (uuid_draw(uuid) < 0)
 		return -EIO;
-	/* Version 4, variant 1 (RFC 4122). */
-	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
-	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
 	uuid_format(uuid, ret_id);
 	return 0;
 }
@@ -109,13 +108,36 @@ static int read_device(const json_t *body, struct wish *wish,
 	return result;
 }
 
+/* It may lie on other storage than the backend, for other hosts to see. */
+static int check_sidecar(const char *path, struct problem *problem)
+{
+	struct stat facts;
+
+	if (path[0] == '/' && strlen(path) <= GATE_PATH_LENGTH_MAX &&
+	    stat(path, &facts) == 0 && S_ISDIR(facts.st_mode))
+		return 0;
+	problem_set(problem, PROBLEM_BAD_PATH,
+		    "sidecar %.200s is not an existing directory with an "
+		    "absolute path",
+		    path);
+	return problem_hint(problem, "make it, where each host that may have "
+				     "the disk sees the same");
+}
+
 static int read_wish(const json_t *body, struct wish *wish,
 		     struct problem *problem)
 {
-	static const char *const members[] = {
-		"name",	   "backend",	"size_bytes",	   "policy",
-		"exports", "read_only", "device_revision", "queues",
-		"id",	   NULL};
+	static const char *const members[] = {"name",
+					      "backend",
+					      "size_bytes",
+					      "policy",
+					      "exports",
+					      "read_only",
+					      "device_revision",
+					      "queues",
+					      "id",
+					      "sidecar",
+					      NULL};
 	const json_t *exports;
 	int result;
 
@@ -137,6 +159,11 @@ static int read_wish(const json_t *body, struct wish *wish,
 				     problem);
 	if (result == 0)
 		result = gate_string(body, "id", false, &wish->id, problem);
+	if (result == 0)
+		result = gate_string(body, "sidecar", false, &wish->sidecar,
+				     problem);
+	if (result == 0 && wish->sidecar)
+		result = check_sidecar(wish->sidecar, problem);
 	if (result == 0)
 		result = gate_list(body, "exports", false, &exports, problem);
 	if (result == 0)
@@ -235,14 +262,14 @@ static int record(struct agent *agent, const struct wish *wish,
 		      backend);
 	documents_put(&txn,
 		      json_pack("{s:s, s:s, s:I, s:s, s:o, s:O, s:s, s:b, s:b, "
-				"s:i, s:i}",
+				"s:i, s:i, s:s*}",
 				"id", id, "name", wish->name, "size_bytes",
 				(json_int_t)image->size_bytes, "backend",
 				backend, "policy", policy, "exports",
 				wish->exports, "desired", "closed", "clean", 1,
 				"read_only", wish->read_only, "device_revision",
 				(int)wish->device_revision, "queues",
-				(int)wish->queues),
+				(int)wish->queues, "sidecar", wish->sidecar),
 		      "disks/%s", id);
 	result = documents_commit(agent->store, &txn);
 	if (result == -ESTALE)

@@ -14,14 +14,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "claim.h"
 #include "clock.h"
 #include "data_plane.h"
 #include "disk.h"
 #include "disk_config.h"
 #include "documents.h"
 #include "image.h"
+#include "log.h"
 #include "pool.h"
 #include "quantity.h"
+#include "sidecar.h"
+#include "uuid_text.h"
 
 #define CACHED_CALL_TIMEOUT_NS (5 * NS_PER_SECOND)
 
@@ -47,9 +51,7 @@ static int ask_cached(struct agent *agent, const struct disk *disk,
 	return call.status;
 }
 
-/* At most so many bytes are lost with the disk's cache. */
-static uint64_t dirty_bytes_at_most(struct agent *agent,
-				    const struct disk *disk)
+uint64_t disk_dirty_bytes_at_most(struct agent *agent, const struct disk *disk)
 {
 	json_auto_t *info = NULL;
 	struct error error = {0};
@@ -166,6 +168,30 @@ static void delete_folder(struct agent *agent, const char *id)
 	rmdir(folder.text);
 }
 
+/*
+ * What is given up here no longer stands in anybody's way; another host's
+ * marker does. A failure leaves a marker without a cache, which is refused in
+ * words when somebody opens the backend.
+ */
+static void forget_sidecar(struct agent *agent, const struct disk *disk,
+			   const struct disk_delete_options *options)
+{
+	struct host_path folder = disk_sidecar(agent, disk);
+	struct host_path own = host_lib(&agent->host, "sidecars/%s", disk->id);
+	struct claim_record record;
+	uint8_t host[UUID_BYTES];
+	struct error error;
+	int result = 0;
+
+	if (options->discard_dirty && !disk->clean &&
+	    uuid_parse(agent->host.id, host) == 0)
+		result = claim_discard(folder.text, host, &record, &error);
+	if (result < 0 && result != -ENOENT)
+		log_warning("disk %s: %s", disk->name, error.message);
+	if (options->delete_backend || strcmp(folder.text, own.text) == 0)
+		sidecar_remove(folder.text);
+}
+
 static int delete_record(struct agent *agent, const struct disk *disk,
 			 struct problem *problem)
 {
@@ -208,7 +234,7 @@ static int check(struct agent *agent, const struct disk *disk,
 	supervisor_look(agent->supervisor, disk->id, &unit);
 	if (disk->desired == DISK_DESIRED_OPEN || unit.state != UNIT_DOWN)
 		return refuse_open(problem, disk);
-	*ret_bytes = dirty_bytes_at_most(agent, disk);
+	*ret_bytes = disk_dirty_bytes_at_most(agent, disk);
 	if (*ret_bytes > 0 && !options->discard_dirty)
 		return refuse_dirty(problem, disk, *ret_bytes);
 	return 0;
@@ -229,6 +255,8 @@ int disk_delete(struct agent *agent, const char *reference,
 	if (result < 0)
 		return result;
 	result = disk_delete_cache(agent, &disk, problem);
+	if (result == 0)
+		forget_sidecar(agent, &disk, options);
 	if (result == 0 && options->delete_backend)
 		result = image_delete(disk_image_path(&disk), problem);
 	if (result < 0) {

@@ -59,24 +59,10 @@ static int store(struct agent *agent, struct disk *disk,
 
 /* -- open --------------------------------------------------------------- */
 
-/* Its VM may have written on another host since the cache was filled. */
-static int prepare_incoming(struct agent *agent, struct disk *disk,
-			    struct problem *problem)
-{
-	if (disk->clean)
-		return disk_delete_cache(agent, disk, problem);
-	problem_set(problem, PROBLEM_DISK_DIRTY,
-		    "disk %s was not closed cleanly: its cache holds data that "
-		    "its backend lacks",
-		    disk->name);
-	problem_about(problem, "disk", disk->name);
-	return problem_hint(problem, "open and close it first");
-}
-
 static int refuse_served(struct problem *problem, const struct disk *disk)
 {
 	problem_set(problem, PROBLEM_DISK_OPEN,
-		    "disk %s is served here: it can't be incoming", disk->name);
+		    "disk %s is open: it stays as it is", disk->name);
 	problem_about(problem, "disk", disk->name);
 	return problem_hint(problem, "close it first");
 }
@@ -133,49 +119,85 @@ static void settle_growth(struct agent *agent, struct disk *disk)
 		disk_config_write(agent, disk, &caches, &ignored);
 }
 
-/* Says what is wanted, in the store and to the supervisor. */
-static int begin_open(struct agent *agent, struct disk *disk, bool incoming,
-		      struct problem *problem)
+/* What its cache holds goes before anything is started. */
+static int prepare_cache(struct agent *agent, struct disk *disk,
+			 const struct disk_open_options *options,
+			 struct disk_open_answer *answer,
+			 struct problem *problem)
 {
-	bool open = disk->desired == DISK_DESIRED_OPEN;
-	struct unit unit = {0};
 	int result = 0;
 
-	if (incoming && open) {
-		supervisor_look(agent->supervisor, disk->id, &unit);
-		return unit.duty != UNIT_SERVES ? 0
-						: refuse_served(problem, disk);
-	}
-	if (incoming)
-		result = prepare_incoming(agent, disk, problem);
-	if (result == 0 && !open)
+	if (options->discard_dirty)
+		result = disk_discard_dirty(agent, disk, answer, problem);
+	/* Its VM may have written on another host since that was filled. */
+	if (result == 0 && (options->incoming || options->drop_clean))
+		result = disk_forget_clean(agent, disk, problem);
+	return result;
+}
+
+/* *ret_is: what is asked for is so already. */
+static int check_open(struct agent *agent, const struct disk *disk,
+		      const struct disk_open_options *options, bool *ret_is,
+		      struct problem *problem)
+{
+	struct unit unit = {0};
+	bool down;
+
+	supervisor_look(agent->supervisor, disk->id, &unit);
+	down = unit.state == UNIT_DOWN || unit.state == UNIT_GAVE_UP;
+	*ret_is = disk->desired == DISK_DESIRED_OPEN && options->incoming &&
+		  unit.duty != UNIT_SERVES;
+	if (*ret_is)
+		return 0;
+	if ((options->incoming && disk->desired == DISK_DESIRED_OPEN) ||
+	    ((options->drop_clean || options->discard_dirty) && !down))
+		return refuse_served(problem, disk);
+	return 0;
+}
+
+/* Says what is wanted, in the store and to the supervisor. */
+static int begin_open(struct agent *agent, struct disk *disk,
+		      const struct disk_open_options *options,
+		      struct disk_open_answer *answer, struct problem *problem)
+{
+	bool is = false;
+	int result = check_open(agent, disk, options, &is, problem);
+
+	if (is)
+		return 0;
+	if (result == 0)
+		result = prepare_cache(agent, disk, options, answer, problem);
+	if (result == 0 && disk->desired != DISK_DESIRED_OPEN)
 		result = prepare_open(agent, disk, problem);
 	if (result < 0)
 		return result;
-	if (incoming)
+	if (options->incoming)
 		supervisor_want_incoming(agent->supervisor, disk->id);
 	else
 		supervisor_want_up(agent->supervisor, disk->id, true);
 	return 0;
 }
 
-int disk_open(struct agent *agent, const char *reference, bool incoming,
-	      bool *ret_done, struct problem *problem)
+int disk_open(struct agent *agent, const char *reference,
+	      const struct disk_open_options *options,
+	      struct disk_open_answer *ret_answer, struct problem *problem)
 {
 	_cleanup_disk_ struct disk disk = {0};
 	struct unit unit = {0};
 	struct before before;
 	int result = disk_load(agent, reference, &disk, problem);
 
+	*ret_answer = (struct disk_open_answer){0};
 	if (result < 0)
 		return result;
 	if (disk.desired == DISK_DESIRED_DELETED)
 		return refuse_deleted(problem, &disk);
 	before.open = disk.desired == DISK_DESIRED_OPEN;
 	before.clean = disk.clean;
-	result = begin_open(agent, &disk, incoming, problem);
+	result = begin_open(agent, &disk, options, ret_answer, problem);
 	if (result < 0)
 		return result;
+	before.clean |= ret_answer->discarded;
 	result = supervisor_wait(agent->supervisor, disk.id, OPEN_TIMEOUT_NS,
 				 &unit);
 	if (result == -ECANCELED)
@@ -186,8 +208,8 @@ int disk_open(struct agent *agent, const char *reference, bool incoming,
 		return fail_open(agent, &disk, before, &unit, problem);
 	if (result == 0 && unit.state == UNIT_DOWN)
 		return refuse_busy(problem, &disk);
-	*ret_done = result == 0 && unit.state == UNIT_UP;
-	if (*ret_done && disk.grows && unit.duty == UNIT_SERVES)
+	ret_answer->done = result == 0 && unit.state == UNIT_UP;
+	if (ret_answer->done && disk.grows && unit.duty == UNIT_SERVES)
 		settle_growth(agent, &disk);
 	return 0;
 }

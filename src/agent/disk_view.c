@@ -256,7 +256,7 @@ static json_t *render(struct agent *agent, struct view *view)
 	find_stuck(view, stats);
 	return json_pack(
 		"{s:O, s:O, s:O, s:O, s:O, s:O, s:s, s:s?, s:o, s:i, s:o, s:o, "
-		"s:o, s:b, s:i, s:i, s:O?, s:o}",
+		"s:o, s:b, s:i, s:i, s:O?, s:o, s:s}",
 		"id", json_object_get(disk, "id"), "name",
 		json_object_get(disk, "name"), "size_bytes",
 		json_object_get(disk, "size_bytes"), "backend",
@@ -272,7 +272,8 @@ static json_t *render(struct agent *agent, struct view *view)
 		"device_revision", (int)disk_device_revision(disk), "queues",
 		(int)disk_queues(disk), "backend_status",
 		json_object_get(stats, "backend"), "sandbox",
-		view_sandbox(stats));
+		view_sandbox(stats), "sidecar",
+		disk_sidecar_of(agent, disk).text);
 }
 
 /* Fills @views with @disks and asks those that run. */

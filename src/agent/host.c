@@ -22,6 +22,7 @@
 #include "log.h"
 #include "text.h"
 #include "unix_address.h"
+#include "uuid_draw.h"
 
 /* The longest path of a socket under run/. */
 #define LONGEST_SOCKET \
@@ -75,9 +76,8 @@ struct host_path host_log(const struct host *host, const char *format, ...)
 static int make_all_folders(struct host *host, struct error *error)
 {
 	struct host_path folders[] = {
-		host_run(host, "disks"),
-		host_run(host, "cached"),
-		host_lib(host, "disks"),
+		host_run(host, "disks"),  host_run(host, "cached"),
+		host_lib(host, "disks"),  host_lib(host, "sidecars"),
 		host_log(host, "%s", ""),
 	};
 
@@ -136,6 +136,34 @@ static void choose_filters(const struct host_options *options,
 		directory = FOREBAY_FILTERDIR;
 	if (!realpath(directory, host->filters))
 		snprintf(host->filters, sizeof(host->filters), "%s", directory);
+}
+
+/* Whom other hosts find named beside a backend. */
+static int make_id(struct host *host, struct error *error)
+{
+	struct host_path path = host_lib(host, "host-id");
+	uint8_t uuid[UUID_BYTES];
+	char *text = NULL;
+	int result = file_read(path.text, UUID_TEXT_BYTES, &text, NULL);
+
+	if (result == 0) {
+		text[strcspn(text, "\n")] = '\0';
+		result = uuid_parse(text, uuid);
+		free(text);
+	} else if (result == -ENOENT) {
+		result = uuid_draw(uuid);
+		uuid_format(uuid, host->id);
+		if (result == 0)
+			result = file_write_atomically(path.text, host->id,
+						       strlen(host->id), 0644);
+	}
+	if (result < 0)
+		return error_set(error, result,
+				 "%s, the id of this host, can't be read or "
+				 "made: %s",
+				 path.text, strerror(-result));
+	uuid_format(uuid, host->id);
+	return 0;
 }
 
 static int choose_folders(const char *root, struct host *host,
@@ -242,6 +270,8 @@ int host_open(const struct host_options *options, struct host *ret_host,
 		result = choose_users(options, &host, error);
 	if (result == 0)
 		result = take_lock(&host, error);
+	if (result == 0)
+		result = make_id(&host, error);
 	if (result == 0)
 		*ret_host = host;
 	return result;

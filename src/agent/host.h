@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 #include "error.h"
+#include "uuid_text.h"
 
 #define HOST_PATH_BYTES 512u
 #define HOST_NAME_BYTES 65u
@@ -32,6 +33,7 @@ struct host {
 	char filters[HOST_PATH_BYTES]; /* where NAME.so are */
 	char programs[HOST_PATH_BYTES]; /* given, or "" = look for them */
 	char name[HOST_NAME_BYTES]; /* for people */
+	char id[UUID_TEXT_BYTES]; /* drawn once, in lib/host-id */
 	bool disk_users; /* each disk's process has a user of its own */
 	unsigned int socket_gid; /* of the exports' sockets; 0: ours */
 	int lock_fd; /* locked as long as we run */

@@ -192,17 +192,43 @@ static int disk_remove(const struct route_request *request,
 			   &answer->document, problem);
 }
 
+static json_t *discarded_document(const struct disk_open_answer *opened)
+{
+	const char *host = opened->discarded_host;
+
+	return json_pack(
+		"{s:o, s:s?}", "dirty_bytes_at_most",
+		opened->discarded_bytes == UINT64_MAX
+			? json_null()
+			: json_integer((json_int_t)opened->discarded_bytes),
+		"marker_of_host", host[0] ? host : NULL);
+}
+
 static int disk_post_open(const struct route_request *request,
 			  struct route_answer *answer, struct problem *problem)
 {
-	bool incoming = false, done = false;
+	struct disk_open_options options = {0};
+	struct disk_open_answer opened;
 	int result = gate_flag("incoming", request->query(request, "incoming"),
-			       &incoming, problem);
+			       &options.incoming, problem);
 
 	if (result == 0)
-		result = disk_open(request->agent, request->object, incoming,
-				   &done, problem);
-	return result < 0 ? result : give_disk(request, done, answer, problem);
+		result = gate_flag("drop_clean",
+				   request->query(request, "drop_clean"),
+				   &options.drop_clean, problem);
+	if (result == 0)
+		result = gate_flag("discard_dirty",
+				   request->query(request, "discard_dirty"),
+				   &options.discard_dirty, problem);
+	if (result == 0)
+		result = disk_open(request->agent, request->object, &options,
+				   &opened, problem);
+	if (result == 0)
+		result = give_disk(request, opened.done, answer, problem);
+	if (result == 0 && opened.discarded)
+		json_object_set_new(answer->document, "discarded",
+				    discarded_document(&opened));
+	return result;
 }
 
 static int disk_post_restart(const struct route_request *request,

@@ -122,6 +122,16 @@ static int add_device(const struct invocation *invocation, json_t *body,
 	return ret;
 }
 
+/* forebayd has another working directory. A new value. */
+static json_t *absolute(const char *path)
+{
+	char *whole = realpath(path, NULL);
+	json_t *text = json_string(whole ? whole : path);
+
+	free(whole);
+	return text;
+}
+
 static int fill_body(const struct invocation *invocation, json_t *body,
 		     struct error *error)
 {
@@ -139,6 +149,10 @@ static int fill_body(const struct invocation *invocation, json_t *body,
 	    (invocation->flags[FLAG_ID] &&
 	     json_object_set_new(body, "id",
 				 json_string(invocation->flags[FLAG_ID])) <
+		     0) ||
+	    (invocation->flags[FLAG_SIDECAR] &&
+	     json_object_set_new(body, "sidecar",
+				 absolute(invocation->flags[FLAG_SIDECAR])) <
 		     0) ||
 	    (exports &&
 	     json_object_set_new(body, "exports", split_exports(exports)) < 0))
@@ -199,10 +213,25 @@ int disk_stats(const struct invocation *invocation, struct client *client,
 int disk_open(const struct invocation *invocation, struct client *client,
 	      struct error *error)
 {
-	return disk_wait(invocation, client,
-			 invocation->flags[FLAG_INCOMING] ? "open?incoming=true"
-							  : "open",
-			 NULL, error);
+	static const struct {
+		unsigned int flag;
+		const char *word;
+	} words[] = {
+		{FLAG_INCOMING, "incoming=true"},
+		{FLAG_DROP_CLEAN, "drop_clean=true"},
+		{FLAG_DISCARD_DIRTY, "discard_dirty=true"},
+	};
+	char verb[80] = "open";
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		size_t used = strlen(verb);
+
+		if (invocation->flags[words[i].flag])
+			(void)snprintf(verb + used, sizeof(verb) - used, "%s%s",
+				       strchr(verb, '?') ? "&" : "?",
+				       words[i].word);
+	}
+	return disk_wait(invocation, client, verb, NULL, error);
 }
 
 int disk_restart(const struct invocation *invocation, struct client *client,

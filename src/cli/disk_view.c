@@ -41,6 +41,22 @@ int disk_view_created(const json_t *disk)
 	return 0;
 }
 
+/* What somebody has given up by opening it. */
+static void print_discarded(const json_t *discarded)
+{
+	const json_t *host = json_object_get(discarded, "marker_of_host");
+	const char *key = "dirty_bytes_at_most";
+	char size[SIZE_BYTES];
+
+	if (json_integer_value(json_object_get(discarded, key)) > 0)
+		(void)printf("  at most %s in the cache here had not been "
+			     "written back and are gone\n",
+			     size_of(discarded, key, size));
+	if (json_is_string(host))
+		(void)printf("  what the cache of host %s held is given up\n",
+			     json_string_value(host));
+}
+
 int disk_view_opened(const json_t *disk)
 {
 	const json_t *exports = json_object_get(disk, "exports");
@@ -53,6 +69,7 @@ int disk_view_opened(const json_t *disk)
 	{
 		(void)printf("  %-14s  %s\n", kind, text_of(export, "socket"));
 	}
+	print_discarded(json_object_get(disk, "discarded"));
 	return 0;
 }
 
@@ -250,6 +267,8 @@ int disk_view_show(const json_t *disk)
 	table_pair(table, "Backend", UNIT_TEXT,
 		   json_object_get(disk, "backend"));
 	add_backend_status(table, json_object_get(disk, "backend_status"));
+	table_pair(table, "Sidecar", UNIT_TEXT,
+		   json_object_get(disk, "sidecar"));
 	table_pair(table, "Policy", UNIT_TEXT, policy_name(disk));
 	add_mode(table, json_object_get(disk, "mode"));
 	table_pair(table, "Dirty", UNIT_SIZE,

@@ -129,6 +129,13 @@ static output_present_fn view_of(const char *verb)
 	return disk_view_flushed;
 }
 
+/* What has begun is only waited for: again would be twice. */
+static bool is_once(const char *verb)
+{
+	return strcmp(verb, "restart") == 0 || strstr(verb, "drop_clean") ||
+	       strstr(verb, "discard_dirty");
+}
+
 int disk_wait(const struct invocation *invocation, struct client *client,
 	      const char *verb, const json_t *body, struct error *error)
 {
@@ -155,8 +162,8 @@ int disk_wait(const struct invocation *invocation, struct client *client,
 	while (ret == 0 && answer.status == HTTP_ACCEPTED) {
 		client_answer_release(&answer);
 		pause_ms(PAUSE_MS);
-		if (request.path != open_path && strcmp(verb, "restart") == 0)
-			request.path = open_path; /* again would be twice */
+		if (is_once(verb))
+			request.path = open_path;
 		ret = client_call(client, &request, &answer, error);
 	}
 	end_progress(&progress);

@@ -35,7 +35,7 @@ const struct flag grammar_flags[FLAG_COUNT] = {
 	[FLAG_DELETE_BACKEND] = {"delete-backend", 0, NULL,
 				 "delete the image as well"},
 	[FLAG_DISCARD_DIRTY] = {"discard-dirty", 0, NULL,
-				"delete though unwritten data is lost"},
+				"go on though unwritten data is lost"},
 	[FLAG_READ_ONLY] = {"read-only", 0, NULL,
 			    "nobody writes to the disk, ever"},
 	[FLAG_QUEUES] = {"queues", 0, "COUNT",
@@ -44,6 +44,10 @@ const struct flag grammar_flags[FLAG_COUNT] = {
 				  "the device that the disk has elsewhere"},
 	[FLAG_INCOMING] = {"incoming", 0, NULL,
 			   "serve nothing until the VM arrives in a migration"},
+	[FLAG_DROP_CLEAN] = {"drop-clean", 0, NULL,
+			     "the cache starts empty: the backend has changed"},
+	[FLAG_SIDECAR] = {"sidecar", 0, "DIR",
+			  "where it stands whose the backend is"},
 	[FLAG_ID] = {"id", 0, "UUID",
 		     "the id that the disk has on another host"},
 	[FLAG_VHOST_USER] = {"vhost-user", 0, "SOCKET",
@@ -182,7 +186,8 @@ static const struct verb disk_verbs[] = {
 		.flags = FLAG_BIT(FLAG_BACKEND) | FLAG_BIT(FLAG_SIZE) |
 			 FLAG_BIT(FLAG_POLICY) | FLAG_BIT(FLAG_EXPORT) |
 			 FLAG_BIT(FLAG_READ_ONLY) | FLAG_BIT(FLAG_QUEUES) |
-			 FLAG_BIT(FLAG_DEVICE_REVISION) | FLAG_BIT(FLAG_ID),
+			 FLAG_BIT(FLAG_DEVICE_REVISION) | FLAG_BIT(FLAG_ID) |
+			 FLAG_BIT(FLAG_SIDECAR),
 		.required = FLAG_BIT(FLAG_BACKEND),
 		.examples = {"forebay disk create web1 --backend "
 			     "/srv/images/web1.raw --policy gold",
@@ -209,9 +214,13 @@ static const struct verb disk_verbs[] = {
 		.summary = "Start a disk's process; its sockets listen then",
 		.details = "With --incoming for a VM that will arrive in a "
 			   "migration: nothing is\nserved or locked until it "
-			   "runs here.",
+			   "runs here. With --drop-clean after the backend\n"
+			   "was changed where Forebay can't see it. With "
+			   "--discard-dirty what a cache\nhere or on another "
+			   "host holds of the disk is lost.",
 		.operands = ONE_DISK,
-		.flags = FLAG_BIT(FLAG_INCOMING),
+		.flags = FLAG_BIT(FLAG_INCOMING) | FLAG_BIT(FLAG_DROP_CLEAN) |
+			 FLAG_BIT(FLAG_DISCARD_DIRTY),
 		.examples = {"forebay disk open web1",
 			     "forebay disk open web1 --incoming"},
 		.run = disk_open,

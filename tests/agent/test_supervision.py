@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import unittest
+import uuid
 
 import tap
 from agent_host import AgentHost, took
@@ -61,7 +62,13 @@ class OpenAndClose(WithDisk):
                 'vhost_user_blk': {'socket': folder + '/vhost-user-blk.sock',
                                    'queues': 16, 'device_revision': 2},
                 'nbd': {'socket': folder + '/nbd.sock', 'name': 'd1'}},
-            'control_socket': folder + '/control.sock'})
+            'control_socket': folder + '/control.sock',
+            'host': {'id': self.host_id(), 'name': os.uname().nodename}})
+
+    def host_id(self):
+        """Drawn once, for good."""
+        with open(self.host.root + '/lib/host-id', encoding='utf-8') as file:
+            return str(uuid.UUID(file.read()))
 
     def test_a_process_has_a_user_and_a_folder_of_its_own(self):
         if os.geteuid() != 0:

@@ -49,6 +49,7 @@ DISK = {
     'dirty_bytes': 5 << 20,
     'read_only': False, 'device_revision': 2, 'queues': 16,
     'sandbox': ['own-user', 'no-capabilities', 'ring-limits'],
+    'sidecar': '/srv/d1.img.forebay',
 }
 
 CLOSED = {**DISK, 'desired': 'closed', 'state': 'closed', 'pid': None,
