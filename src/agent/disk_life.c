@@ -59,10 +59,13 @@ static int store(struct agent *agent, struct disk *disk,
 
 /* -- open --------------------------------------------------------------- */
 
-static int refuse_served(struct problem *problem, const struct disk *disk)
+static int refuse_served(struct problem *problem, const struct disk *disk,
+			 bool incoming)
 {
 	problem_set(problem, PROBLEM_DISK_OPEN,
-		    "disk %s is open: it stays as it is", disk->name);
+		    incoming ? "disk %s is served here: it can't be incoming"
+			     : "disk %s is open: its cache stays as it is",
+		    disk->name);
 	problem_about(problem, "disk", disk->name);
 	return problem_hint(problem, "close it first");
 }
@@ -151,7 +154,7 @@ static int check_open(struct agent *agent, const struct disk *disk,
 		return 0;
 	if ((options->incoming && disk->desired == DISK_DESIRED_OPEN) ||
 	    ((options->drop_clean || options->discard_dirty) && !down))
-		return refuse_served(problem, disk);
+		return refuse_served(problem, disk, options->incoming);
 	return 0;
 }
 
