@@ -75,6 +75,12 @@ static void write_identity(int lock_fd, pid_t pid)
 static int run(const struct child_spec *spec, const struct unit *unit,
 	       const int fds[2], int log_fd, struct child *ret_child)
 {
+	static const char *const duties[] = {
+		[UNIT_SERVES] = NULL,
+		[UNIT_EXPECTS] = "--incoming",
+		[UNIT_HAS_LEFT] = "--handed-over",
+		[UNIT_DRAINS] = "--drain",
+	};
 	const char *arguments[CHILD_ARGUMENTS_MAX + 5];
 	char status_fd[16];
 	unsigned int count = 0;
@@ -93,10 +99,8 @@ static int run(const struct child_spec *spec, const struct unit *unit,
 	snprintf(status_fd, sizeof(status_fd), "%d", PROCESS_FIRST_FD);
 	arguments[count++] = "--status-fd";
 	arguments[count++] = status_fd;
-	if (unit->duty != UNIT_SERVES)
-		arguments[count++] = unit->duty == UNIT_EXPECTS
-					     ? "--incoming"
-					     : "--handed-over";
+	if (duties[unit->duty])
+		arguments[count++] = duties[unit->duty];
 	/* forebay-cached has nothing to believe. */
 	if (unit->drains && unit->warm)
 		arguments[count++] = "--warm";
@@ -111,6 +115,7 @@ int child_start(const struct child_spec *spec, const struct unit *unit,
 		[UNIT_SERVES] = "",
 		[UNIT_EXPECTS] = "{\"state\":\"parking\"}\n",
 		[UNIT_HAS_LEFT] = "{\"state\":\"parking\",\"left\":true}\n",
+		[UNIT_DRAINS] = "{\"state\":\"draining\"}\n",
 	};
 	_cleanup_fd_ int lock_fd = -1, status_fd = -1, log_fd = -1;
 	struct child child;
@@ -252,6 +257,8 @@ static enum child_report_state parse_state(const char *state)
 		return CHILD_REPORT_PARKING;
 	if (strcmp(state, "incoming") == 0 || strcmp(state, "handed-over") == 0)
 		return CHILD_REPORT_PARKED;
+	if (strcmp(state, "draining") == 0)
+		return CHILD_REPORT_DRAINING;
 	if (strcmp(state, "failed") == 0)
 		return CHILD_REPORT_FAILED;
 	if (strcmp(state, "closed") == 0)

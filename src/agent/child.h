@@ -43,6 +43,7 @@ enum child_report_state {
 	CHILD_REPORT_READY,
 	CHILD_REPORT_PARKING, /* started so: it hasn't said anything yet */
 	CHILD_REPORT_PARKED, /* ready, its disk's VM is elsewhere */
+	CHILD_REPORT_DRAINING, /* for nobody: it was started so */
 	CHILD_REPORT_FAILED,
 	CHILD_REPORT_CLOSED, /* its last words: drained, all is safe */
 };
@@ -54,8 +55,8 @@ struct child_report {
 };
 
 /*
- * By the unit's duty it gets --incoming or --handed-over, and the status file
- * says so from the start; --warm if the process before ended well.
+ * By the unit's duty it gets --incoming, --handed-over or --drain, and the
+ * status file says so from the start; --warm if the process before ended well.
  * Returns: 0; -EBUSY if a process has the folder's lock (adopt it); or why it
  * could not be started.
  */

@@ -201,6 +201,7 @@ int disk_register(struct agent *agent, const struct disk *disk,
 		.arguments = arguments,
 		.drains = true,
 		.wanted = disk->desired == DISK_DESIRED_OPEN,
+		.kept = disk->desired == DISK_DESIRED_CLOSED && !disk->clean,
 	};
 
 	snprintf(label, sizeof(label), "disk %s", disk->name);
@@ -224,10 +225,16 @@ static void settle(struct agent *agent, const char *id,
 	}
 }
 
-void disk_ended(struct agent *agent, const char *id, bool clean)
+bool disk_ended(struct agent *agent, const char *id, bool clean)
 {
-	if (clean)
+	_cleanup_disk_ struct disk disk = {0};
+
+	if (clean) {
 		settle(agent, id, DISK_DESIRED_CLOSED, true);
+		return false;
+	}
+	return load_id(agent, id, &disk) == 0 &&
+	       disk.desired == DISK_DESIRED_CLOSED && !disk.clean;
 }
 
 void disk_close_refused(struct agent *agent, const char *id)

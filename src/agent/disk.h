@@ -86,8 +86,11 @@ const char *disk_desired_name(enum disk_desired desired);
 /* Makes the disk known to the supervisor, wanted as the store says. */
 int disk_register(struct agent *agent, const struct disk *disk,
 		  struct error *error);
-/* The supervisor's word that a disk's process has ended, or won't. */
-void disk_ended(struct agent *agent, const char *id, bool clean);
+/*
+ * The supervisor's word that a disk's process has ended, or won't. Returns:
+ * whether a closed disk is still dirty.
+ */
+bool disk_ended(struct agent *agent, const char *id, bool clean);
 void disk_close_refused(struct agent *agent, const char *id);
 
 /* Where it stands whose its backend is: the folder. */
@@ -97,6 +100,8 @@ struct host_path disk_sidecar_of(struct agent *agent, const json_t *document);
 
 /* At most so many bytes are lost with the disk's cache; UINT64_MAX: unknown. */
 uint64_t disk_dirty_bytes_at_most(struct agent *agent, const struct disk *disk);
+/* What drains a closed disk ends, and no other takes its place. */
+void disk_stop_draining(struct agent *agent, const struct disk *disk);
 /* Clean copies may be out of date: forgets them, if nothing is dirty. */
 int disk_forget_clean(struct agent *agent, const struct disk *disk,
 		      struct problem *problem);

@@ -106,6 +106,8 @@ static void reprieve(struct agent *agent, struct disk *disk)
 	disk_store(agent, disk, DISK_DESIRED_CLOSED, disk->clean);
 	/* -EEXIST: it never left. */
 	disk_register(agent, disk, &ignored);
+	if (!disk->clean)
+		supervisor_keep(agent->supervisor, disk->id);
 }
 
 /*
@@ -232,11 +234,13 @@ static int check(struct agent *agent, const struct disk *disk,
 	if (options->delete_backend && !disk_image_path(disk))
 		return refuse_remote(problem, disk);
 	supervisor_look(agent->supervisor, disk->id, &unit);
-	if (disk->desired == DISK_DESIRED_OPEN || unit.state != UNIT_DOWN)
+	if (disk->desired == DISK_DESIRED_OPEN ||
+	    (unit.state != UNIT_DOWN && !unit.kept))
 		return refuse_open(problem, disk);
 	*ret_bytes = disk_dirty_bytes_at_most(agent, disk);
 	if (*ret_bytes > 0 && !options->discard_dirty)
 		return refuse_dirty(problem, disk, *ret_bytes);
+	disk_stop_draining(agent, disk);
 	return 0;
 }
 

@@ -12,8 +12,11 @@
 
 #include "backend.h"
 #include "claim.h"
+#include "clock.h"
 #include "disk.h"
 #include "log.h"
+
+#define RELEASE_TIMEOUT_NS (20 * NS_PER_SECOND)
 
 struct host_path disk_sidecar_of(struct agent *agent, const json_t *document)
 {
@@ -35,6 +38,17 @@ struct host_path disk_sidecar_of(struct agent *agent, const json_t *document)
 struct host_path disk_sidecar(struct agent *agent, const struct disk *disk)
 {
 	return disk_sidecar_of(agent, disk->document);
+}
+
+void disk_stop_draining(struct agent *agent, const struct disk *disk)
+{
+	struct unit unit = {0};
+
+	supervisor_look(agent->supervisor, disk->id, &unit);
+	if (!unit.kept)
+		return;
+	supervisor_release(agent->supervisor, disk->id);
+	supervisor_wait(agent->supervisor, disk->id, RELEASE_TIMEOUT_NS, &unit);
 }
 
 int disk_forget_clean(struct agent *agent, const struct disk *disk,

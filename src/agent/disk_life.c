@@ -87,8 +87,11 @@ static int fail_open(struct agent *agent, struct disk *disk,
 	problem_hint(problem, "see disk-%s.log in %s", disk->name,
 		     agent->host.log);
 	if (!before.open &&
-	    disk_store(agent, disk, DISK_DESIRED_CLOSED, before.clean) == 0)
+	    disk_store(agent, disk, DISK_DESIRED_CLOSED, before.clean) == 0) {
 		supervisor_want_down(agent->supervisor, disk->id);
+		if (!before.clean)
+			supervisor_keep(agent->supervisor, disk->id);
+	}
 	return -EPROTO;
 }
 
@@ -146,6 +149,8 @@ static int check_open(struct agent *agent, const struct disk *disk,
 	struct unit unit = {0};
 	bool down;
 
+	if (options->discard_dirty)
+		disk_stop_draining(agent, disk);
 	supervisor_look(agent->supervisor, disk->id, &unit);
 	down = unit.state == UNIT_DOWN || unit.state == UNIT_GAVE_UP;
 	*ret_is = disk->desired == DISK_DESIRED_OPEN && options->incoming &&
@@ -234,7 +239,7 @@ static int fail_close(struct agent *agent, const struct disk *disk,
 	problem_set(problem, PROBLEM_CLOSE_FAILED, "disk %s %s %s", disk->name,
 		    state, reason);
 	problem_about(problem, "disk", disk->name);
-	if (unit->state == UNIT_DOWN)
+	if (unit->state == UNIT_DOWN || unit->state == UNIT_GAVE_UP)
 		return problem_hint(problem,
 				    "the data is safe in its cache: open and "
 				    "close it to write it back");
@@ -259,6 +264,12 @@ int disk_close(struct agent *agent, const char *reference, bool *ret_done,
 	if (result < 0)
 		return result;
 	supervisor_want_down(agent->supervisor, disk.id);
+	/* One without a process gets one that drains it. */
+	supervisor_look(agent->supervisor, disk.id, &unit);
+	if (!disk.clean &&
+	    (unit.duty == UNIT_SERVES || unit.duty == UNIT_DRAINS) &&
+	    (unit.state == UNIT_DOWN || unit.state == UNIT_GAVE_UP))
+		supervisor_keep(agent->supervisor, disk.id);
 	result = supervisor_wait(agent->supervisor, disk.id, CLOSE_TIMEOUT_NS,
 				 &unit);
 	if (result == -ECANCELED)

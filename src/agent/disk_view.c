@@ -35,6 +35,8 @@ static const char *text(const json_t *object, const char *member)
 
 const char *disk_view_state(const struct unit *unit)
 {
+	if (unit->kept && unit->state != UNIT_GAVE_UP)
+		return "draining";
 	switch (unit->state) {
 	case UNIT_DOWN:
 		return "closed";
@@ -61,7 +63,7 @@ static const char *view_state(const struct view *view, const json_t *stats)
 {
 	const char *state = text(stats, "state");
 
-	if (view->unit.state != UNIT_UP || !state ||
+	if (view->unit.state != UNIT_UP || view->unit.kept || !state ||
 	    strcmp(state, "ready") == 0)
 		return disk_view_state(&view->unit);
 	return state;
@@ -291,7 +293,7 @@ static void gather(struct agent *agent, struct view *views,
 		view->disk = disk;
 		supervisor_look(agent->supervisor, id, &view->unit);
 		if (view->unit.state != UNIT_UP &&
-		    view->unit.state != UNIT_CLOSING)
+		    view->unit.state != UNIT_CLOSING && !view->unit.drainer)
 			continue;
 		view->socket =
 			host_run(&agent->host, "disks/%s/control.sock", id);

@@ -114,10 +114,10 @@ static int options_parse(int argc, char **argv, struct options *options)
 	return 0;
 }
 
-static void on_ended(void *owner, const char *name, bool clean)
+static bool on_ended(void *owner, const char *name, bool clean)
 {
-	if (strcmp(name, AGENT_CACHED) != 0)
-		disk_ended(owner, name, clean);
+	return strcmp(name, AGENT_CACHED) != 0 &&
+	       disk_ended(owner, name, clean);
 }
 
 static void on_close_refused(void *owner, const char *name)

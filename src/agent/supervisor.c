@@ -105,10 +105,13 @@ static void log_change(struct watched *watched)
 static void adopt(struct watched *watched, uint64_t now_ns)
 {
 	int result = child_adopt(&watched->spec, &watched->child);
+	struct child_report report;
 
 	watched->adopt_ns = 0;
 	if (result == 0) {
-		unit_adopted(&watched->unit, watched->child.pid);
+		child_read_report(&watched->spec, &report);
+		unit_adopted(&watched->unit, watched->child.pid,
+			     report.state == CHILD_REPORT_DRAINING);
 		log_info("%s: found its process %d", watched->label,
 			 watched->child.pid);
 	} else if (result == -EAGAIN) {
@@ -173,6 +176,7 @@ static void read_status(struct watched *watched, uint64_t now_ns)
 	child_read_report(&watched->spec, &report);
 	switch (report.state) {
 	case CHILD_REPORT_OPENING:
+	case CHILD_REPORT_DRAINING:
 		unit_opening(&watched->unit, report.message);
 		break;
 	case CHILD_REPORT_READY:
@@ -214,6 +218,7 @@ static void take_end(struct supervisor *supervisor, struct watched *watched,
 		     uint64_t now_ns)
 {
 	struct child_report report;
+	bool drainer = watched->unit.drainer;
 	struct unit_end end = child_reap(&watched->child);
 	const char *message = NULL;
 
@@ -228,8 +233,15 @@ static void take_end(struct supervisor *supervisor, struct watched *watched,
 	if (report.duty != UNIT_SERVES || report.state == CHILD_REPORT_READY)
 		unit_set_duty(&watched->unit, report.duty);
 	unit_exited(&watched->unit, end, message, now_ns);
-	supervisor->hooks.ended(supervisor->hooks.owner, watched->name,
-				watched->unit.clean);
+	/*
+	 * One that was parked held nothing. One that drained is started again
+	 * by its unit, or was let go.
+	 */
+	if (supervisor->hooks.ended(supervisor->hooks.owner, watched->name,
+				    watched->unit.clean) &&
+	    !drainer && watched->unit.state == UNIT_DOWN &&
+	    watched->unit.duty == UNIT_SERVES)
+		unit_keep(&watched->unit, now_ns);
 }
 
 /* Does what there is to do now. Returns: when to come again at the latest. */
@@ -431,6 +443,8 @@ int supervisor_add(struct supervisor *supervisor,
 		if (spec->wanted)
 			unit_want_up(&watched->unit, false,
 				     clock_monotonic_ns());
+		else if (spec->kept && watched->unit.duty == UNIT_SERVES)
+			unit_keep(&watched->unit, clock_monotonic_ns());
 		list_append(&supervisor->units, &watched->node);
 		supervisor->unit_count++;
 		wake(supervisor);
@@ -466,6 +480,8 @@ enum want {
 	WANT_INCOMING,
 	WANT_DOWN,
 	WANT_RESTART,
+	WANT_DRAINED,
+	WANT_RELEASED,
 };
 
 static int apply(struct unit *unit, enum want want)
@@ -488,6 +504,12 @@ static int apply(struct unit *unit, enum want want)
 		return 0;
 	case WANT_RESTART:
 		return unit_restart(unit, now_ns);
+	case WANT_DRAINED:
+		unit_keep(unit, now_ns);
+		return 0;
+	case WANT_RELEASED:
+		unit_release(unit);
+		return 0;
 	}
 	return 0;
 }
@@ -521,6 +543,16 @@ int supervisor_want_incoming(struct supervisor *supervisor, const char *name)
 int supervisor_want_down(struct supervisor *supervisor, const char *name)
 {
 	return want(supervisor, name, WANT_DOWN);
+}
+
+int supervisor_keep(struct supervisor *supervisor, const char *name)
+{
+	return want(supervisor, name, WANT_DRAINED);
+}
+
+int supervisor_release(struct supervisor *supervisor, const char *name)
+{
+	return want(supervisor, name, WANT_RELEASED);
 }
 
 int supervisor_restart(struct supervisor *supervisor, const char *name)

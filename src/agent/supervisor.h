@@ -30,12 +30,16 @@ struct supervisor_spec {
 	bool drains; /* understands the method `close` */
 	/* From the start, or an adopted process would be ended at once. */
 	bool wanted;
+	bool kept; /* or this: see unit_keep() */
 };
 
 /* Run under the supervisor's lock: they may use the store, but not it. */
 struct supervisor_hooks {
-	/* A process has ended; @clean: closed, nothing left to write back. */
-	void (*ended)(void *owner, const char *name, bool clean);
+	/*
+	 * A process has ended; @clean: closed, nothing left to write back.
+	 * Returns: whether it must be kept until there is nothing.
+	 */
+	bool (*ended)(void *owner, const char *name, bool clean);
 	/* A process could not close and stays up. */
 	void (*close_refused)(void *owner, const char *name);
 	void *owner;
@@ -61,6 +65,9 @@ int supervisor_remove(struct supervisor *supervisor, const char *name);
 /* As unit_want_up() and unit_want_down(). Returns: 0 or -ENOENT. */
 int supervisor_want_up(struct supervisor *supervisor, const char *name,
 		       bool probation);
+/* As unit_keep() and unit_release(). */
+int supervisor_keep(struct supervisor *supervisor, const char *name);
+int supervisor_release(struct supervisor *supervisor, const char *name);
 int supervisor_want_incoming(struct supervisor *supervisor, const char *name);
 int supervisor_want_down(struct supervisor *supervisor, const char *name);
 /* As unit_restart(), or -ENOENT. */

@@ -41,9 +41,22 @@ uint64_t unit_delay_ns(unsigned int crashes)
 	return delay_ns;
 }
 
+/* A drainer that runs is ended first, and none is started. */
+static void stop_keeping(struct unit *unit)
+{
+	unit->kept = false;
+	unit->duty = UNIT_SERVES;
+	if (unit->state != UNIT_WAITING && unit->state != UNIT_GAVE_UP)
+		return;
+	unit->state = UNIT_DOWN;
+	say(unit, "");
+}
+
 void unit_want_up(struct unit *unit, bool probation, uint64_t now_ns)
 {
 	unit->wanted = true;
+	if (unit->kept)
+		stop_keeping(unit);
 	if (unit->state != UNIT_DOWN && unit->state != UNIT_GAVE_UP)
 		return;
 	unit->state = UNIT_WAITING;
@@ -51,6 +64,29 @@ void unit_want_up(struct unit *unit, bool probation, uint64_t now_ns)
 	unit->probation = probation;
 	unit->crashes = 0;
 	say(unit, "");
+}
+
+void unit_keep(struct unit *unit, uint64_t now_ns)
+{
+	if (unit->wanted || unit->clean)
+		return;
+	/* One that was given up is tried again. */
+	if (unit->kept && unit->state != UNIT_GAVE_UP)
+		return;
+	unit->kept = true;
+	if (unit->state != UNIT_DOWN && unit->state != UNIT_GAVE_UP)
+		return;
+	unit->duty = UNIT_DRAINS;
+	unit->state = UNIT_WAITING;
+	unit->next_ns = now_ns;
+	unit->probation = false;
+	unit->crashes = 0;
+}
+
+void unit_release(struct unit *unit)
+{
+	if (unit->kept)
+		stop_keeping(unit);
 }
 
 void unit_want_incoming(struct unit *unit, uint64_t now_ns)
@@ -72,6 +108,8 @@ int unit_restart(struct unit *unit, uint64_t now_ns)
 void unit_want_down(struct unit *unit)
 {
 	unit->wanted = false;
+	if (unit->kept)
+		return;
 	if (unit->state == UNIT_WAITING || unit->state == UNIT_GAVE_UP) {
 		unit->state = UNIT_DOWN;
 		say(unit, "");
@@ -126,7 +164,10 @@ enum unit_action unit_decide(struct unit *unit, uint64_t now_ns,
 {
 	enum unit_action action = UNIT_NOTHING;
 
-	if (!unit->wanted && unit->state == UNIT_UP && unit->drains) {
+	if (unit->drainer && unit->state == UNIT_STARTING) {
+		if (!unit->kept)
+			action = terminate(unit, now_ns);
+	} else if (!unit->wanted && unit->state == UNIT_UP && unit->drains) {
 		unit->state = UNIT_CLOSING;
 		unit->next_ns = UNIT_NEVER;
 		say(unit, "");
@@ -148,16 +189,21 @@ void unit_started(struct unit *unit, pid_t pid)
 	assert(unit->state == UNIT_WAITING);
 	unit->state = UNIT_STARTING;
 	unit->pid = pid;
+	unit->drainer = unit->duty == UNIT_DRAINS;
 	unit->up_ns = 0;
 	unit->clean = false;
 	say(unit, "");
 }
 
-void unit_adopted(struct unit *unit, pid_t pid)
+void unit_adopted(struct unit *unit, pid_t pid, bool drainer)
 {
 	assert(unit->pid == 0);
 	unit->state = UNIT_STARTING;
 	unit->pid = pid;
+	unit->drainer = drainer;
+	unit->kept = drainer && !unit->wanted;
+	if (unit->kept)
+		unit->duty = UNIT_DRAINS;
 	unit->up_ns = 0;
 	unit->clean = false;
 	unit->probation = false;
@@ -270,14 +316,29 @@ static bool is_asked_to_end(enum unit_state state)
 	       state == UNIT_KILLED || state == UNIT_STUCK;
 }
 
+/* The next process only drains; unless there is nothing to. */
+static void go_down(struct unit *unit, uint64_t now_ns)
+{
+	bool kept = unit->kept;
+
+	unit->state = UNIT_DOWN;
+	unit->kept = false;
+	if (unit->duty == UNIT_DRAINS)
+		unit->duty = UNIT_SERVES;
+	if (kept)
+		unit_keep(unit, now_ns);
+}
+
 void unit_exited(struct unit *unit, struct unit_end end, const char *message,
 		 uint64_t now_ns)
 {
 	enum unit_state before = unit->state;
+	bool drainer = unit->drainer;
 
 	assert(unit->pid != 0);
 	unit->pid = 0;
 	unit->warm = ended_well(end);
+	unit->drainer = false;
 	unit->restart = false;
 	/* An exit status says nothing: SIGTERM ends a drain in order, too. */
 	if (end.closed)
@@ -286,8 +347,12 @@ void unit_exited(struct unit *unit, struct unit_end end, const char *message,
 		say(unit, "");
 	else if (!is_asked_to_end(before) || before == UNIT_CLOSING)
 		describe_end(unit, end, message);
-	if (!unit->wanted) {
-		unit->state = UNIT_DOWN;
+	if (unit->clean)
+		unit->kept = false;
+	if (unit->kept && drainer && !is_asked_to_end(before)) {
+		fail(unit, now_ns);
+	} else if (!unit->wanted) {
+		go_down(unit, now_ns);
 	} else if (is_asked_to_end(before)) {
 		/* Wanted again meanwhile: not a crash. */
 		unit->state = UNIT_WAITING;
@@ -300,6 +365,8 @@ void unit_exited(struct unit *unit, struct unit_end end, const char *message,
 bool unit_is_settled(const struct unit *unit)
 {
 	if (unit->state == UNIT_STUCK)
+		return true;
+	if (unit->kept && unit->state == UNIT_GAVE_UP)
 		return true;
 	if (unit->wanted)
 		return (unit->state == UNIT_UP && !unit->restart) ||

@@ -11,6 +11,9 @@
  *	            ^          |       |        `-----> ENDING -> KILLED ->
  *STUCK
  *	            `----------+-------'  crash; too many in a row: GAVE_UP
+ *
+ * A unit that is kept goes DOWN -> WAITING -> STARTING -> DOWN: its process
+ * drains and ends by itself.
  */
 #ifndef FOREBAY_AGENT_UNIT_H
 #define FOREBAY_AGENT_UNIT_H
@@ -61,11 +64,20 @@ enum unit_duty {
 	UNIT_SERVES,
 	UNIT_EXPECTS, /* its VM, which is yet to come */
 	UNIT_HAS_LEFT, /* its VM was here and went */
+	/* Brings down what its cache holds, for nobody, and ends. */
+	UNIT_DRAINS,
 };
 
 struct unit {
 	enum unit_state state;
 	bool wanted;
+	/*
+	 * Not wanted, and yet to be drained: a process without exports holds
+	 * what it has until nothing is dirty. It is nobody's to wait for, but
+	 * whoever asks for the end waits for that.
+	 */
+	bool kept;
+	bool drainer; /* the process that there is is such a one */
 	bool drains; /* ends by a close; the others by SIGTERM */
 	/* Asked for by somebody who waits: the first failure is the answer. */
 	bool probation;
@@ -96,6 +108,10 @@ void unit_init(struct unit *unit, bool drains);
 /* @probation: give up at the first failure before it's ready. */
 void unit_want_up(struct unit *unit, bool probation, uint64_t now_ns);
 void unit_want_down(struct unit *unit);
+/* Down, but not before it is drained; nothing if it is wanted. */
+void unit_keep(struct unit *unit, uint64_t now_ns);
+/* Down as it is. */
+void unit_release(struct unit *unit);
 /* Up, but parked: its disk's VM is yet to come. */
 void unit_want_incoming(struct unit *unit, uint64_t now_ns);
 /*
@@ -116,7 +132,7 @@ void unit_ready(struct unit *unit, uint64_t now_ns);
 /* Its process says, or shall begin with. */
 void unit_set_duty(struct unit *unit, enum unit_duty duty);
 /* A process of ours that an earlier forebayd started. */
-void unit_adopted(struct unit *unit, pid_t pid);
+void unit_adopted(struct unit *unit, pid_t pid, bool drainer);
 /*
  * A process that couldn't drain is in service as before, and so is the unit:
  * wanted up again, with the reason.

@@ -24,6 +24,8 @@
 
 /* How long a predecessor's I/O may keep the backend locked. */
 #define LOCK_TIMEOUT_NS (10 * NS_PER_SECOND)
+/* Before a drain for nobody that has failed is tried again. */
+#define DRAIN_RETRY_NS (1 * NS_PER_SECOND)
 
 const char *disk_state_name(enum disk_state state)
 {
@@ -256,6 +258,26 @@ static void serve(struct disk *disk)
 	disk_ready(disk);
 }
 
+static void start_drain(struct disk *disk);
+
+static void drain_again(struct loop_timer *timer)
+{
+	start_drain(timer->owner);
+}
+
+/* Nobody waits for an answer, and the data are safe where they are. */
+static void drain_later(struct disk *disk, int status)
+{
+	snprintf(disk->reason, sizeof(disk->reason),
+		 "its data can't be brought to the backend (%s); trying again",
+		 strerror(-status));
+	log_error("disk %s: %s", disk->config->name, disk->reason);
+	status_pipe_draining(disk->status_fd, disk->reason);
+	disk->drain_retry.expired = drain_again;
+	disk->drain_retry.owner = disk;
+	loop_timer_arm(disk->loop, &disk->drain_retry, DRAIN_RETRY_NS);
+}
+
 static void on_drained(void *context, int status)
 {
 	struct disk *disk = context;
@@ -265,10 +287,21 @@ static void on_drained(void *context, int status)
 		close_pipeline(disk);
 		return;
 	}
+	if (disk->for_nobody) {
+		drain_later(disk, status);
+		return;
+	}
 	log_error("disk %s can't be drained (%s): it stays open",
 		  disk->config->name, strerror(-status));
 	serve(disk);
 	answer_close(disk, status);
+}
+
+static void start_drain(struct disk *disk)
+{
+	disk_enter(disk, DISK_DRAINING);
+	pipeline_action(disk->pipeline, NULL, PIPELINE_ACTION_FLUSH, on_drained,
+			disk);
 }
 
 /*
@@ -309,10 +342,8 @@ static void quiet(struct disk *disk)
 		close_pipeline(disk);
 		return;
 	}
-	disk_enter(disk, DISK_DRAINING);
 	disk->drain = false;
-	pipeline_action(disk->pipeline, NULL, PIPELINE_ACTION_FLUSH, on_drained,
-			disk);
+	start_drain(disk);
 }
 
 static void exports_gone(struct disk *disk)
@@ -418,7 +449,9 @@ static void on_progress(void *owner, const char *reason)
 	if (disk->state != DISK_RESIZING)
 		log_info("opening: %s", reason);
 	/* One that was parked is parked again if it dies before it is open. */
-	if (disk->state == DISK_OPENING)
+	if (disk->for_nobody)
+		status_pipe_draining(disk->status_fd, reason);
+	else if (disk->state == DISK_OPENING)
 		status_pipe_opening(disk->status_fd, reason);
 }
 
@@ -452,6 +485,21 @@ void disk_open_pipeline(struct disk *disk, bool grow,
 	pipeline_open(disk->loop, &disk->opening);
 }
 
+/* No exports: nobody is met, but what was read of the log is foreign. */
+static void drain_for_nobody(struct disk *disk)
+{
+	struct error error = {0};
+
+	if (confine(disk, &error) < 0) {
+		give_up_start(disk, &error);
+		return;
+	}
+	log_info("disk %s is drained for nobody", disk->config->name);
+	status_pipe_draining(disk->status_fd,
+			     "bringing its data to the backend");
+	start_drain(disk);
+}
+
 static void on_opened(struct pipeline_open_request *request, int status,
 		      struct pipeline *pipeline, const struct error *error)
 {
@@ -463,6 +511,10 @@ static void on_opened(struct pipeline_open_request *request, int status,
 		return;
 	}
 	disk->pipeline = pipeline;
+	if (disk->for_nobody) {
+		drain_for_nobody(disk);
+		return;
+	}
 	serve(disk);
 	if (disk->state != DISK_READY)
 		return;
@@ -538,6 +590,7 @@ void disk_start(struct disk *disk, struct loop *loop,
 		.warm = options->warm && !options->incoming &&
 			!options->handed_over,
 		.unconfined = options->unconfined,
+		.for_nobody = options->drain,
 		.parked_as =
 			options->handed_over ? DISK_HANDED_OVER : DISK_INCOMING,
 	};

@@ -10,6 +10,9 @@
  *   CLOSING   filters and backend close
  *   ENDED     the loop stops
  *
+ * A disk that is opened only to be drained goes from OPENING to DRAINING, and
+ * stays there until that has succeeded.
+ *
  * A drain that fails, and requests that are stuck below, lead back to READY:
  * nothing was lost, and somebody must be told.
  *
@@ -58,6 +61,7 @@ struct disk_start_options {
 	bool handed_over; /* parked, for its VM has left a predecessor */
 	/* The process before this one didn't die of an error of its own. */
 	bool warm;
+	bool drain; /* serves nobody, and ends when nothing is dirty */
 	bool unconfined; /* no sandbox: for debuggers */
 	int status_fd; /* negative: none */
 };
@@ -105,6 +109,8 @@ struct disk {
 	void (*resized)(void *context, const struct error *error);
 	void *resize_context;
 
+	bool for_nobody; /* opened to be drained and closed */
+	struct loop_timer drain_retry;
 	bool drain; /* wanted by the close that is under way */
 	bool drained; /* nothing came from the exports since */
 	bool hurry; /* SIGTERM came: wait for no action */

@@ -48,7 +48,7 @@ struct signals {
 
 static const char usage[] =
 	"usage: forebay-disk --config FILE [--status-fd N]\n"
-	"                    [--incoming | --handed-over] [--warm]\n"
+	"                    [--incoming | --handed-over | --drain] [--warm]\n"
 	"       forebay-disk --describe-filter FILE.so\n"
 	"       forebay-disk --help | --version\n"
 	"\n"
@@ -62,6 +62,9 @@ static const char usage[] =
 	"  --warm                 the process before was killed or closed, so "
 	"that\n"
 	"                         what it kept in memory may be believed\n"
+	"  --drain                serve nobody, bring what is dirty to the "
+	"backend\n"
+	"                         and end\n"
 	"  --no-sandbox           keep all rights, so that a debugger can "
 	"look\n"
 	"  --describe-filter SO   print what a filter library says of itself\n"
@@ -93,6 +96,7 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 		{"incoming", no_argument, NULL, 'i'},
 		{"handed-over", no_argument, NULL, 'l'},
 		{"warm", no_argument, NULL, 'w'},
+		{"drain", no_argument, NULL, 'a'},
 		{"no-sandbox", no_argument, NULL, 'n'},
 		{"describe-filter", required_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
@@ -125,6 +129,8 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 			ret->start.incoming = true;
 		if (option == 'l')
 			ret->start.handed_over = true;
+		if (option == 'a')
+			ret->start.drain = true;
 		if (option == 's' &&
 		    parse_fd(optarg, &ret->start.status_fd) < 0) {
 			fprintf(stderr,

@@ -40,6 +40,12 @@ void status_pipe_parked(int fd, const char *state)
 	write_line(fd, json_pack("{s:s}", "state", state));
 }
 
+void status_pipe_draining(int fd, const char *reason)
+{
+	write_line(fd, json_pack("{s:s, s:s}", "state", "draining", "reason",
+				 reason));
+}
+
 void status_pipe_failed(int fd, const char *message)
 {
 	write_line(fd, json_pack("{s:s, s:s}", "state", "failed", "message",

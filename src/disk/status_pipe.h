@@ -9,6 +9,9 @@
  *	its VM runs here, and then says that it is ready
  *	{"state": "failed", "message": "..."}
  *
+ *	{"state": "draining", "reason": "backend file:/srv/db1.img"}: it serves
+ *	nobody, and ends when nothing is dirty
+ *
  * and at the end, if the disk was drained before it was closed:
  *
  *	{"state": "closed"}
@@ -22,6 +25,7 @@
 void status_pipe_opening(int fd, const char *reason);
 void status_pipe_ready(int fd);
 void status_pipe_parked(int fd, const char *state);
+void status_pipe_draining(int fd, const char *reason);
 void status_pipe_failed(int fd, const char *message);
 void status_pipe_closed(int fd);
 

@@ -10,6 +10,7 @@ moon: hang, crash in a loop, wait for a predecessor, fail to drain.
     message   of a failed start
     silent    true: takes requests and never answers
     close     ok | refuse | silent
+    drain     ok | fail | slow: started for nobody
     flush     ok | refuse | silent
     dirty     bytes that stats tells
     stuck     requests that hang below, as stats tells
@@ -93,6 +94,8 @@ class Neighbour:
     def start(self):
         how = behaviour()
         start = how.get('start', 'ready')
+        if '--drain' in sys.argv:
+            self.drain()
         if start == 'fail':
             self.report(state='failed', message=how['message'])
             sys.exit(1)
@@ -102,6 +105,17 @@ class Neighbour:
         while behaviour().get('start', 'ready') == 'opening':
             time.sleep(0.02)
         self.report(state='ready')
+
+    def drain(self):
+        self.report(state='draining', reason='brings it down')
+        while behaviour().get('drain', 'ok') == 'slow':
+            time.sleep(0.02)
+        if behaviour().get('drain', 'ok') == 'fail':
+            self.report(state='failed', message='the backend is away')
+            sys.exit(1)
+        self.report(state='closed')
+        os.unlink(self.path)
+        sys.exit(0)
 
     def serve(self):
         while True:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How forebayd keeps disks as they are wanted, whatever their processes do."""
 
+import http.client
 import json
 import os
+import shutil
 import signal
 import threading
 import unittest
@@ -137,22 +139,85 @@ class OpenAndClose(WithDisk):
         self.host.behave(DISK)
         self.host.post('/disks/d1/close')
 
-    def test_a_crash_while_draining_leaves_a_dirty_disk(self):
+    def die_while_closing(self, **behaviour):
+        """Returns the thread that waits for the close, and its answers."""
         pid = self.open()['pid']
-        self.host.behave(DISK, close='silent')
-        problems = []
-        thread = threading.Thread(target=lambda: problems.append(
-            self.problem('POST', '/disks/d1/close')))
+        self.host.behave(DISK, close='silent', **behaviour)
+        answers = []
+
+        def close():
+            try:
+                answers.append(self.host.request('POST', '/disks/d1/close'))
+            except (OSError, http.client.HTTPException):
+                pass  # forebayd was killed
+        thread = threading.Thread(target=close)
         thread.start()
         self.host.wait_for_state('closing')
         os.kill(pid, signal.SIGKILL)
+        return thread, answers
+
+    def test_a_crash_while_draining_is_followed_by_one_that_drains(self):
+        thread, answers = self.die_while_closing(drain='slow')
+        self.host.wait_for_state('draining')
+        wait_until(lambda: self.host.disk()['reason'] == 'brings it down', 20,
+                   'it tells what it does')
+        self.assertIsNone(self.host.disk()['dirty_bytes'])
+        self.assertTrue(thread.is_alive())
+        self.host.behave(DISK, drain='ok')
         thread.join()
-        self.assertEqual(problems[0]['code'], 'close-failed')
-        self.assertIn('signal 9', problems[0]['detail'])
+        self.assertEqual(answers[0][0], 200)
         disk = self.host.disk()
-        self.assertEqual((disk['state'], disk['dirty_bytes']),
-                         ('closed', None))
+        self.assertEqual((disk['state'], disk['dirty_bytes']), ('closed', 0))
+
+    def test_a_disk_that_can_not_be_drained_tells_why(self):
+        thread, answers = self.die_while_closing(drain='fail')
+        thread.join()
+        status, problem = answers[0]
+        self.assertEqual(problem['code'], 'close-failed')
+        self.assertIn('the backend is away', problem['detail'])
+        self.assertEqual(self.host.disk()['state'], 'failed')
         self.assertEqual(self.host.get('/status')['state'], 'degraded')
+        # Asked again it is tried again.
+        self.host.behave(DISK, drain='ok')
+        self.host.post('/disks/d1/close')
+        self.assertEqual(self.host.disk()['state'], 'closed')
+
+    def test_a_disk_that_is_drained_can_be_opened(self):
+        thread, answers = self.die_while_closing(drain='slow')
+        self.host.wait_for_state('draining')
+        pid = self.host.disk()['pid']
+        disk = self.open()
+        thread.join()
+        self.assertEqual(disk['state'], 'open')
+        self.assertNotEqual(disk['pid'], pid)
+
+    def test_one_that_drains_outlives_forebayd(self):
+        thread, answers = self.die_while_closing(drain='slow')
+        self.host.wait_for_state('draining')
+        pid = self.host.disk()['pid']
+        self.host.daemon.kill()
+        thread.join()
+        self.host.start()
+        self.host.wait_for_state('draining')
+        self.assertEqual(self.host.disk()['pid'], pid)
+        self.host.behave(DISK, drain='ok')
+        self.host.wait_for_state('closed')
+        self.assertEqual(self.host.disk()['dirty_bytes'], 0)
+
+    def test_a_dirty_disk_is_drained_after_a_reboot(self):
+        thread, answers = self.die_while_closing(drain='slow')
+        self.host.wait_for_state('draining')
+        pid = self.host.disk()['pid']
+        self.host.daemon.kill()
+        thread.join()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self.host.runs(pid), 20, 'its end')
+        shutil.rmtree(self.host.root + '/run')
+        self.host.behave(DISK, drain='ok')
+        self.host.start()
+        wait_until(lambda: self.host.disk()['dirty_bytes'] == 0, 20,
+                   'the disk is clean')
+        self.assertEqual(self.host.disk()['state'], 'closed')
 
     def test_a_start_that_takes_long_tells_why(self):
         self.host.behave(DISK, start='opening')
@@ -201,15 +266,18 @@ class OpenAndClose(WithDisk):
 
 class Deleting(WithDisk):
     def leave_dirty(self):
+        """A disk whose process died while it drained, and the next one hangs.
+        """
         pid = self.open()['pid']
-        self.host.behave(DISK, close='silent')
         self.host.behave(CACHED, exists=True)
+        self.host.behave(DISK, close='silent', drain='slow')
         thread = threading.Thread(
-            target=lambda: self.problem('POST', '/disks/d1/close'))
+            target=lambda: self.host.request('POST', '/disks/d1/close'))
         thread.start()
         self.host.wait_for_state('closing')
         os.kill(pid, signal.SIGKILL)
-        thread.join()
+        self.host.wait_for_state('draining')
+        self.addCleanup(thread.join)
 
     def test_an_open_disk_is_not_deleted(self):
         self.open()

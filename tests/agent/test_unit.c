@@ -360,7 +360,7 @@ static void an_adopted_process_is_watched_like_our_own(void **state)
 	(void)state;
 	now = 100 * SECOND;
 	unit_init(&unit, true);
-	unit_adopted(&unit, 9);
+	unit_adopted(&unit, 9, false);
 	unit_want_up(&unit, false, now);
 	assert_int_equal(decide(&unit), UNIT_NOTHING);
 	unit_ready(&unit, now);
@@ -376,7 +376,7 @@ static void an_adopted_process_that_nobody_wants_is_closed(void **state)
 
 	(void)state;
 	unit_init(&unit, true);
-	unit_adopted(&unit, 9);
+	unit_adopted(&unit, 9, false);
 	unit_ready(&unit, now);
 	assert_int_equal(decide(&unit), UNIT_CLOSE);
 }
@@ -459,6 +459,122 @@ static void what_serves_already_is_not_parked(void **state)
 	assert_int_equal(decide(&unit), UNIT_NOTHING);
 }
 
+static void keep(struct unit *unit)
+{
+	now = 100 * SECOND;
+	unit_init(unit, true);
+	unit_keep(unit, now);
+	assert_false(unit_is_settled(unit));
+	assert_int_equal(decide(unit), UNIT_START);
+	assert_int_equal(unit->duty, UNIT_DRAINS);
+	unit_started(unit, 7);
+	assert_int_equal(decide(unit), UNIT_NOTHING);
+}
+
+static void who_is_kept_is_down_when_it_is_drained(void **state)
+{
+	static const struct unit_end closed = {.known = true, .closed = true};
+	struct unit unit;
+
+	(void)state;
+	keep(&unit);
+	unit_want_down(&unit);
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+	assert_false(unit_is_settled(&unit));
+	unit_exited(&unit, closed, NULL, now);
+	assert_true(unit_is_settled(&unit));
+	assert_int_equal(unit.state, UNIT_DOWN);
+	assert_true(unit.clean);
+	assert_false(unit.kept);
+	/* And that it is. */
+	unit_keep(&unit, now);
+	assert_int_equal(unit.state, UNIT_DOWN);
+}
+
+static void a_drainer_that_dies_is_followed_by_others_and_given_up(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	keep(&unit);
+	for (unsigned int i = 0; i < UNIT_CRASHES_MAX; i++) {
+		unit_exited(&unit, by_signal, "no backend", now);
+		start_again(&unit);
+		assert_true(unit.drainer);
+	}
+	unit_exited(&unit, by_signal, "no backend", now);
+	assert_int_equal(unit.state, UNIT_GAVE_UP);
+	assert_true(unit_is_settled(&unit));
+	assert_string_equal(unit.reason, "no backend");
+	unit_keep(&unit, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+}
+
+static void who_is_wanted_ends_its_drainer_first(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	keep(&unit);
+	unit_want_up(&unit, true, now);
+	assert_int_equal(decide(&unit), UNIT_TERMINATE);
+	unit_exited(&unit, with_zero, NULL, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	assert_int_equal(unit.duty, UNIT_SERVES);
+	unit_started(&unit, 8);
+	assert_false(unit.drainer);
+	unit_ready(&unit, now);
+	assert_true(unit_is_settled(&unit));
+}
+
+static void who_is_wanted_does_not_wait_for_the_next_drainer(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	keep(&unit);
+	unit_exited(&unit, by_signal, NULL, now);
+	start_again(&unit);
+	unit_exited(&unit, by_signal, NULL, now);
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+	unit_want_up(&unit, true, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	assert_int_equal(unit.duty, UNIT_SERVES);
+}
+
+static void who_is_let_go_is_down_without_being_drained(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	keep(&unit);
+	unit_release(&unit);
+	assert_int_equal(decide(&unit), UNIT_TERMINATE);
+	unit_exited(&unit, with_zero, NULL, now);
+	assert_int_equal(unit.state, UNIT_DOWN);
+	assert_false(unit.clean);
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+}
+
+static void an_adopted_drainer_goes_on_or_makes_room(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	now = 100 * SECOND;
+	unit_init(&unit, true);
+	unit_adopted(&unit, 9, true);
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+	assert_true(unit.kept);
+	unit_init(&unit, true);
+	unit_want_up(&unit, false, now);
+	unit_adopted(&unit, 9, true);
+	assert_int_equal(decide(&unit), UNIT_TERMINATE);
+	unit_exited(&unit, unknown, NULL, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	assert_int_equal(unit.duty, UNIT_SERVES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -493,6 +609,14 @@ int main(void)
 		cmocka_unit_test(only_what_is_up_can_be_restarted),
 		cmocka_unit_test(who_was_parked_is_parked_when_it_comes_back),
 		cmocka_unit_test(what_serves_already_is_not_parked),
+		cmocka_unit_test(who_is_kept_is_down_when_it_is_drained),
+		cmocka_unit_test(
+			a_drainer_that_dies_is_followed_by_others_and_given_up),
+		cmocka_unit_test(who_is_wanted_ends_its_drainer_first),
+		cmocka_unit_test(
+			who_is_wanted_does_not_wait_for_the_next_drainer),
+		cmocka_unit_test(who_is_let_go_is_down_without_being_drained),
+		cmocka_unit_test(an_adopted_drainer_goes_on_or_makes_room),
 	};
 
 	return cmocka_run_group_tests_name("unit", tests, NULL, NULL);

@@ -273,6 +273,37 @@ class Migration(unittest.TestCase):
         self.there.host.cli('disk', 'restart', 'd1')
         self.assertEqual(self.there.state(), 'open')
 
+    def test_a_guest_waits_for_what_a_dead_source_holds(self):
+        """Its host dies with the only copy, and the guest moves on."""
+        self.create('write-back')
+        self.here.new_guest().start()
+        self.here.guest.must('yes forebay | dd of=/dev/vda bs=1M count=8 '
+                             'iflag=fullblock conv=fsync 2>/dev/null')
+        known = self.here.guest.must('md5sum /dev/vda', seconds=180)
+        self.assertGreaterEqual(self.dirty_bytes(), 8 * MIB)
+        pid = self.here.disk()['pid']
+        self.here.host.kill_daemon()
+        os.kill(pid, signal.SIGKILL)
+        self.begin_migration(self.here, self.there)
+        self.wait_status(self.here, 'completed')
+        self.here.guest.stop()
+        wait_until(lambda: 'may hold data' in (self.there.disk()['reason']
+                                               or ''),
+                   SECONDS, 'the target says whom it waits for')
+        with open(os.path.join(self.here.work, 'lib/host-id'),
+                  encoding='utf-8') as file:
+            self.assertIn(file.read(), self.there.disk()['reason'])
+        self.assertEqual(self.there.state(), 'incoming')
+        self.there.guest.begin('echo 3 > /proc/sys/vm/drop_caches; '
+                               'md5sum /dev/vda')
+        self.here.host.start()
+        self.here.wait_state('open')
+        self.here.host.cli('disk', 'close', 'd1')
+        self.there.wait_state('open')
+        status, output = self.there.guest.finish(180)
+        self.assertEqual(status, 0)
+        self.assertIn(known.split()[0], output)
+
     def test_a_guest_moves_although_its_disk_is_killed_before_and_after(self):
         """Not the disk that waits: QEMU 7.2 doesn't notice that it was away.
         """
