@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import unittest
 
 import nbd
@@ -274,16 +275,64 @@ class Marker(unittest.TestCase):
         self.create(here)
         here.open()
         here.write('a')
-        words = ['qemu-img', 'convert', '-f', 'raw', '-O', 'raw', self.image,
-                 self.image + '.copy']
-        done = subprocess.run(words, capture_output=True, text=True,
-                              timeout=60, check=False)
-        self.assertNotEqual(done.returncode, 0)
-        self.assertIn('lock', done.stderr)
+        self.refuse_convert()
         here.close()
-        subprocess.run(words, check=True, timeout=60)
+        subprocess.run(['qemu-img', 'convert', '-f', 'raw', '-O', 'raw',
+                        self.image, self.image + '.copy'], check=True,
+                       timeout=60)
         with open(self.image + '.copy', 'rb') as file:
             self.assertEqual(file.read(64 * KIB), b'a' * 64 * KIB)
+
+    def test_a_closed_dirty_disk_is_held_and_drained_when_that_is_possible(
+            self):
+        """The image's file system is full, and its process died."""
+        if os.geteuid() != 0 or subprocess.run(
+                ['mount', '-t', 'tmpfs', '-o', 'size=1m,mode=711', 'tmpfs',
+                 self.shared], check=False).returncode != 0:
+            self.skipTest('mounting a small tmpfs needs root')
+        self.addCleanup(subprocess.run, ['umount', '-l', self.shared],
+                        check=True)
+        here = self.place()
+        self.create(here)
+        here.open()
+        here.write('a', count=4 * MIB)
+        pid = here.host.disk('d1')['pid']
+        os.kill(pid, signal.SIGSTOP)
+        closing = threading.Thread(target=here.host.try_cli,
+                                   args=('disk', 'close', 'd1'))
+        closing.start()
+        here.wait_state('closing')
+        os.kill(pid, signal.SIGKILL)
+        self.wait_draining(here, 4 * MIB)
+        self.assertNotEqual(here.host.disk('d1')['pid'], pid)
+        self.refuse_convert()
+        # Also after a reboot.
+        here.host.daemon.kill()
+        closing.join()
+        here.die()
+        here.host.start()
+        self.wait_draining(here, 4 * MIB)
+        self.refuse_convert()
+        subprocess.run(['mount', '-o', 'remount,size=64m', self.shared],
+                       check=True)
+        here.wait_state('closed')
+        self.assertEqual(here.host.disk('d1')['dirty_bytes'], 0)
+        with open(self.image, 'rb') as file:
+            self.assertEqual(file.read(4 * MIB), b'a' * 4 * MIB)
+
+    def wait_draining(self, place, dirty_bytes):
+        def draining():
+            disk = place.host.disk('d1')
+            return (disk['state'] == 'draining'
+                    and disk['dirty_bytes'] == dirty_bytes)
+        wait_until(draining, 60, 'a process drains the disk')
+
+    def refuse_convert(self):
+        done = subprocess.run(['qemu-img', 'convert', '-f', 'raw', '-O', 'raw',
+                               self.image, '/dev/null'], check=False,
+                              capture_output=True, text=True, timeout=60)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn('lock', done.stderr)
 
     def test_the_image_takes_its_sidecar_along(self):
         here = self.place()
