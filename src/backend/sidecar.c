@@ -26,6 +26,8 @@
 
 #define SLOTS 2u
 #define KEPT_MAX 4u
+/* Nobody writes so often: it is no serial number of ours. */
+#define SERIAL_MAX (UINT64_C(1) << 62)
 #define FIRST_LINE "forebay-sidecar 1\n"
 #define FIRST_LINE_BYTES (sizeof(FIRST_LINE) - 1)
 /* "serial 0000000000000007 length 000123" */
@@ -118,7 +120,7 @@ static int64_t read_slots(const struct sidecar *sidecar,
 		memset(slot + count, 0, sizeof(slot) - (size_t)count);
 		*ret_blank &= memcmp(slot, zeros, sizeof(slot)) == 0;
 		serial = slot_parse(slot, text);
-		if (serial <= newest || serial > INT64_MAX)
+		if (serial <= newest || serial > SERIAL_MAX)
 			continue;
 		newest = serial;
 		memcpy(ret_text, text, sizeof(text));
@@ -160,6 +162,9 @@ int sidecar_write(const struct sidecar *sidecar, const char *text,
 			    error);
 	if (serial < 0)
 		return fail(sidecar->path, (int)serial, "can't be read", error);
+	if (serial == (int64_t)SERIAL_MAX)
+		return fail(sidecar->path, -EOVERFLOW, "can't be written",
+			    error);
 	serial++;
 	slot_format(slot, (uint64_t)serial, text);
 	count = pwrite(sidecar->fd, slot, sizeof(slot),
