@@ -196,9 +196,9 @@ static void begin(struct cache *cache)
 	status = hold(cache, settings_mode(cache->host, cache->instance));
 	if (status < 0) {
 		error_set(&cache->failure, status,
-			  "the cache of disk '%s' can't start: it can't be "
-			  "said beside the backend that it holds data, see "
-			  "the log",
+			  "the cache of disk '%s' can't start: no place to "
+			  "say that it holds data: name one with --sidecar, "
+			  "or don't cache write-back",
 			  cache->disk->name);
 		runner_close(cache->runner, runner_taken_back, cache);
 		return;

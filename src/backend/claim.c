@@ -188,6 +188,10 @@ static int write_open(struct claim *claim, bool marked, struct error *error)
 	memcpy(record.host_uuid, spec->host_uuid, 16);
 	snprintf(record.host_name, sizeof(record.host_name), "%s",
 		 spec->host_name ? spec->host_name : "");
+	/* It stands in a line of its own. */
+	for (char *at = record.host_name; *at; at++)
+		if ((unsigned char)*at < ' ')
+			*at = '?';
 	status = write_record(claim, &record, error);
 	if (status == 0)
 		claim->taken = true;

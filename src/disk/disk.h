@@ -84,6 +84,7 @@ struct disk {
 	struct sandbox sandbox;
 	bool warm; /* what filters kept is good; until it was used */
 	bool unconfined;
+	bool for_nobody; /* opened to be drained and closed */
 	unsigned int exports_stopping;
 	struct loop_timer stop_deadline; /* armed: it may be kept yet */
 	unsigned int actions; /* under way in the filters */
@@ -99,6 +100,7 @@ struct disk {
 	bool migrating; /* the VMM logs written pages */
 	uint64_t left_with; /* connection of the VMM that left; 0: unknown */
 	struct loop_timer handover_retry;
+	struct error arrival_waits; /* why, as last logged */
 
 	/* resize.c's */
 	uint64_t resize_bytes; /* wanted */
@@ -109,7 +111,6 @@ struct disk {
 	void (*resized)(void *context, const struct error *error);
 	void *resize_context;
 
-	bool for_nobody; /* opened to be drained and closed */
 	struct loop_timer drain_retry;
 	bool drain; /* wanted by the close that is under way */
 	bool drained; /* nothing came from the exports since */

@@ -56,8 +56,11 @@ static void on_taken_over(struct pipeline_open_request *request, int status,
 
 	disk->half_open = false;
 	if (status < 0) {
-		log_error("disk %s: its VM waits: %s", disk->config->name,
-			  error->message);
+		/* Tried again every second, and for long if it must be. */
+		if (strcmp(disk->arrival_waits.message, error->message) != 0)
+			log_error("disk %s: its VM waits: %s",
+				  disk->config->name, error->message);
+		disk->arrival_waits = *error;
 		disk_enter(disk, disk->parked_as);
 		disk_set_reason(disk, error->message);
 		retry_later(disk, take_over_again);
@@ -65,6 +68,7 @@ static void on_taken_over(struct pipeline_open_request *request, int status,
 			handover_asked(disk);
 		return;
 	}
+	disk->arrival_waits = (struct error){0};
 	disk->pipeline = pipeline;
 	vhost_user_export_unpark(disk->vhost_user, pipeline);
 	if (disk->nbd)

@@ -259,9 +259,6 @@ static int below_hold(struct forebay_instance *instance, bool holds)
 	if (status < 0)
 		log_error("filter %s: %s", instance->filter->name,
 			  error.message);
-	/* Its own words come first, if it has any. */
-	if (status < 0 && instance->phase == INSTANCE_OPENING)
-		instance->explanation = error;
 	return status;
 }
 

@@ -155,6 +155,22 @@ static void another_hosts_marker_is_refused_by_its_name(void **state)
 	end(scene, &there, true);
 }
 
+static void a_name_of_several_lines_is_one(void **state)
+{
+	struct scene *scene = *state;
+	struct host here, there;
+
+	make_host(scene, &here, 'a');
+	make_host(scene, &there, 'b');
+	here.spec.host_name = "anna\ngeneration 0";
+	take(scene, &here, true);
+	end(scene, &here, false);
+	assert_int_equal(begin(scene, &there), -ESTALE);
+	assert_int_not_equal(there.claim.found.generation, 0);
+	assert_string_equal(there.claim.found.host_name, "anna?generation 0");
+	end(scene, &there, false);
+}
+
 static void a_marker_needs_an_answer(void **state)
 {
 	struct scene *scene = *state;
@@ -343,7 +359,8 @@ static void a_record_is_read_as_it_was_written(void **state)
 	claim_format(&record, text);
 	assert_int_equal(claim_parse(text, &back), 0);
 	assert_memory_equal(&back, &record, sizeof(back));
-	strcat(text, "later word\n");
+	snprintf(text + strlen(text), sizeof(text) - strlen(text),
+		 "later word\n");
 	assert_int_equal(claim_parse(text, &back), 0);
 	assert_int_equal(claim_parse("marker host x epoch 1", &back), -EUCLEAN);
 	assert_int_equal(claim_parse("closed inode", &back), -EUCLEAN);
@@ -399,6 +416,7 @@ int main(void)
 		CLAIM_TEST(an_open_that_writes_nothing_raises_nothing),
 		CLAIM_TEST(a_marker_stands_until_a_close_in_order_without_data),
 		CLAIM_TEST(another_hosts_marker_is_refused_by_its_name),
+		CLAIM_TEST(a_name_of_several_lines_is_one),
 		CLAIM_TEST(a_marker_needs_an_answer),
 		CLAIM_TEST(a_marker_can_be_given_up),
 		CLAIM_TEST(two_openers_do_not_share_it),

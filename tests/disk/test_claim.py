@@ -147,6 +147,25 @@ class Claim(unittest.TestCase):
         with self.assertRaisesRegex(StartFailed, 'Not a directory'):
             plane.start_disk()
 
+    def test_what_other_hosts_could_not_see_is_not_held(self):
+        plane = self.plane('write-through')
+        plane.close()
+        self.edit(plane, sidecar=plane.path('none/here'))
+        plane.start_disk()
+        self.write(plane, 'a')
+        # Refused, so it stays as it is.
+        plane.call('set-properties', {'filter': 'cache', 'properties': {
+            'mode': 'write-back'}})
+        self.assertEqual(plane.cache_status()['mode']['actual'],
+                         'write-through')
+        plane.close()
+        with open(plane.path('disk.json'), encoding='utf-8') as file:
+            filters = json.load(file)['filters']
+        filters[0]['properties']['mode'] = 'write-back'
+        self.edit(plane, filters=filters)
+        with self.assertRaisesRegex(StartFailed, 'with --sidecar'):
+            plane.start_disk()
+
     def test_a_drainer_serves_nobody_and_leaves_the_image_whole(self):
         plane = self.plane('write-back')
         self.write(plane, 'a')
