@@ -143,6 +143,7 @@ static void look_below(struct cache *cache, struct engine_below *ret_below)
 
 	cache->host->below_state(cache->instance, &below);
 	*ret_below = (struct engine_below){
+		.looked = true,
 		.found = below.generation,
 		.next = below.next_generation,
 		.held = (below.flags & FOREBAY_BELOW_HELD) != 0,

@@ -57,15 +57,15 @@ enum engine_inspection {
 
 /*
  * What the host has learnt of the layers below since the log was used last.
- * All zeros: nothing, and the log is believed.
  */
 struct engine_below {
-	uint64_t found; /* generation that is there; 0: none is kept */
-	/* That the host writes there when the engine runs, not earlier. */
-	uint64_t next;
+	bool looked; /* else the log is believed */
 	bool held; /* it is said there that a log like this one holds more */
 	bool changed; /* since the last close in order, in any way */
 	bool rewritten; /* and perhaps the contents */
+	uint64_t found; /* generation that is there; 0: none is kept */
+	/* That the host writes there when the engine runs, not earlier. */
+	uint64_t next;
 };
 
 /* Why a start has forgotten clean copies. */

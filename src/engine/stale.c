@@ -74,6 +74,8 @@ bool stale_settle(struct engine *engine)
 	struct log_superblock *image = engine->superblock.image;
 	bool known = knows_below(engine);
 
+	if (!below->looked)
+		return true;
 	if (below->held && (!known || engine->superblock.formatted)) {
 		refuse_other(engine);
 		return false;

@@ -24,6 +24,7 @@
 static void find(struct scene *scene, uint64_t found, uint64_t next, bool held)
 {
 	scene->config.below = (struct engine_below){
+		.looked = true,
 		.found = found,
 		.next = next,
 		.held = held,
@@ -210,6 +211,27 @@ static void a_log_from_before_generations_is_believed(void **state)
 	assert_refused(scene, "diverged");
 }
 
+static void a_log_is_not_known_by_a_host_that_has_lost_the_numbers(void **state)
+{
+	struct scene *scene = *state;
+
+	make_dirty(scene);
+	restart_with(scene, 0, 0, false);
+	assert_refused(scene, "diverged");
+}
+
+static void who_does_not_look_believes_the_log_and_its_numbers(void **state)
+{
+	struct scene *scene = *state;
+
+	make_dirty(scene);
+	scene->config.below = (struct engine_below){0};
+	scene_restart(scene);
+	assert_int_equal(scene_read_now(scene, 7), 'a');
+	restart_with(scene, SECOND, THIRD, true);
+	assert_int_equal(scene_read_now(scene, 7), 'a');
+}
+
 static void a_log_that_is_damaged_in_a_forgotten_part_starts(void **state)
 {
 	struct scene *scene = *state;
@@ -240,6 +262,9 @@ int main(void)
 		SCENE_TEST(a_new_file_is_not_the_one_that_held_data),
 		SCENE_TEST(an_older_file_is_not_the_one_that_held_data),
 		SCENE_TEST(a_log_from_before_generations_is_believed),
+		SCENE_TEST(
+			a_log_is_not_known_by_a_host_that_has_lost_the_numbers),
+		SCENE_TEST(who_does_not_look_believes_the_log_and_its_numbers),
 		SCENE_TEST(a_log_that_is_damaged_in_a_forgotten_part_starts),
 	};
 
