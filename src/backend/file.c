@@ -138,23 +138,26 @@ static int explain_busy(const char *path, int fd, struct error *error)
 			 path);
 }
 
-static int64_t time_ns(struct timespec time)
+static int64_t time_ns(struct statx_timestamp time)
 {
-	return (int64_t)time.tv_sec * (int64_t)NS_PER_SECOND + time.tv_nsec;
+	return time.tv_sec * (int64_t)NS_PER_SECOND + time.tv_nsec;
 }
 
+/* A network file system is to ask its server, not its memory. */
 static void read_facts(const struct file *file, struct backend_facts *ret_facts)
 {
-	struct stat facts;
+	struct statx facts;
 
-	if (file->block_device || fstat(file->buffered_fd, &facts) < 0)
+	if (file->block_device ||
+	    statx(file->buffered_fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC,
+		  STATX_BASIC_STATS, &facts) < 0)
 		return;
 	*ret_facts = (struct backend_facts){
 		.known = true,
-		.inode = facts.st_ino,
-		.size_bytes = (uint64_t)facts.st_size,
-		.mtime_ns = time_ns(facts.st_mtim),
-		.ctime_ns = time_ns(facts.st_ctim),
+		.inode = facts.stx_ino,
+		.size_bytes = facts.stx_size,
+		.mtime_ns = time_ns(facts.stx_mtime),
+		.ctime_ns = time_ns(facts.stx_ctime),
 	};
 }
 

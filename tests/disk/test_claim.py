@@ -71,6 +71,7 @@ class Claim(unittest.TestCase):
         self.assertIn('\nclosed inode', self.sidecar(plane))
         plane.start_disk()
         self.assertNotIn('\nclosed inode', self.sidecar(plane))
+        self.assertEqual(plane.cache_status()['forgotten_bytes'], 0)
         plane.disk.kill()
         self.assertTrue(self.marked(plane))
         plane.start_disk()
