@@ -247,8 +247,8 @@ static int fail_close(struct agent *agent, const struct disk *disk,
 			    agent->host.log);
 }
 
-int disk_close(struct agent *agent, const char *reference, bool *ret_done,
-	       struct problem *problem)
+int disk_close(struct agent *agent, const char *reference, bool background,
+	       bool *ret_done, struct problem *problem)
 {
 	_cleanup_disk_ struct disk disk = {0}, closed = {0};
 	struct unit unit = {0};
@@ -263,6 +263,11 @@ int disk_close(struct agent *agent, const char *reference, bool *ret_done,
 			       problem);
 	if (result < 0)
 		return result;
+	*ret_done = background && !disk.clean;
+	if (*ret_done) {
+		supervisor_want_drained(agent->supervisor, disk.id);
+		return 0;
+	}
 	supervisor_want_down(agent->supervisor, disk.id);
 	/* One without a process gets one that drains it. */
 	supervisor_look(agent->supervisor, disk.id, &unit);

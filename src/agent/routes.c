@@ -262,9 +262,14 @@ static int disk_post_resize(const struct route_request *request,
 static int disk_post_close(const struct route_request *request,
 			   struct route_answer *answer, struct problem *problem)
 {
-	bool done;
+	bool background = false, done = false;
 	int result =
-		disk_close(request->agent, request->object, &done, problem);
+		gate_flag("background", request->query(request, "background"),
+			  &background, problem);
+
+	if (result == 0)
+		result = disk_close(request->agent, request->object, background,
+				    &done, problem);
 
 	return result < 0 ? result : give_disk(request, done, answer, problem);
 }

@@ -480,6 +480,7 @@ enum want {
 	WANT_INCOMING,
 	WANT_DOWN,
 	WANT_RESTART,
+	WANT_KEPT,
 	WANT_DRAINED,
 	WANT_RELEASED,
 };
@@ -504,8 +505,11 @@ static int apply(struct unit *unit, enum want want)
 		return 0;
 	case WANT_RESTART:
 		return unit_restart(unit, now_ns);
-	case WANT_DRAINED:
+	case WANT_KEPT:
 		unit_keep(unit, now_ns);
+		return 0;
+	case WANT_DRAINED:
+		unit_want_drained(unit, now_ns);
 		return 0;
 	case WANT_RELEASED:
 		unit_release(unit);
@@ -546,6 +550,11 @@ int supervisor_want_down(struct supervisor *supervisor, const char *name)
 }
 
 int supervisor_keep(struct supervisor *supervisor, const char *name)
+{
+	return want(supervisor, name, WANT_KEPT);
+}
+
+int supervisor_want_drained(struct supervisor *supervisor, const char *name)
 {
 	return want(supervisor, name, WANT_DRAINED);
 }

@@ -83,6 +83,18 @@ void unit_keep(struct unit *unit, uint64_t now_ns)
 	unit->crashes = 0;
 }
 
+void unit_want_drained(struct unit *unit, uint64_t now_ns)
+{
+	if (unit->duty != UNIT_SERVES) {
+		unit_want_down(unit);
+		return;
+	}
+	unit->wanted = false;
+	if (unit->state == UNIT_WAITING)
+		unit->state = UNIT_DOWN;
+	unit_keep(unit, now_ns);
+}
+
 void unit_release(struct unit *unit)
 {
 	if (unit->kept)
@@ -164,9 +176,11 @@ enum unit_action unit_decide(struct unit *unit, uint64_t now_ns,
 {
 	enum unit_action action = UNIT_NOTHING;
 
-	if (unit->drainer && unit->state == UNIT_STARTING) {
-		if (!unit->kept)
-			action = terminate(unit, now_ns);
+	if (unit->drainer && unit->kept) {
+		/* It ends by itself. */
+	} else if ((unit->drainer || unit->kept) &&
+		   (unit->state == UNIT_STARTING || unit->state == UNIT_UP)) {
+		action = terminate(unit, now_ns);
 	} else if (!unit->wanted && unit->state == UNIT_UP && unit->drains) {
 		unit->state = UNIT_CLOSING;
 		unit->next_ns = UNIT_NEVER;

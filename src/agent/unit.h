@@ -110,6 +110,10 @@ void unit_want_up(struct unit *unit, bool probation, uint64_t now_ns);
 void unit_want_down(struct unit *unit);
 /* Down, but not before it is drained; nothing if it is wanted. */
 void unit_keep(struct unit *unit, uint64_t now_ns);
+/*
+ * Down at once, without a drain; if it served, a process for nobody does that.
+ */
+void unit_want_drained(struct unit *unit, uint64_t now_ns);
 /* Down as it is. */
 void unit_release(struct unit *unit);
 /* Up, but parked: its disk's VM is yet to come. */

@@ -255,7 +255,11 @@ int disk_resize(const struct invocation *invocation, struct client *client,
 int disk_close(const struct invocation *invocation, struct client *client,
 	       struct error *error)
 {
-	return disk_wait(invocation, client, "close", NULL, error);
+	return disk_wait(invocation, client,
+			 invocation->flags[FLAG_BACKGROUND]
+				 ? "close?background=true"
+				 : "close",
+			 NULL, error);
 }
 
 int disk_flush(const struct invocation *invocation, struct client *client,

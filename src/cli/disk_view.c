@@ -97,7 +97,11 @@ int disk_view_resized(const json_t *disk)
 
 int disk_view_closed(const json_t *disk)
 {
-	(void)printf("disk %s: closed; everything is on %s\n",
+	bool whole = strcmp(text_of(disk, "state"), "closed") == 0;
+
+	(void)printf(whole ? "disk %s: closed; everything is on %s\n"
+			   : "disk %s: closed; what is dirty is brought to "
+			     "%s\n",
 		     text_of(disk, "name"), text_of(disk, "backend"));
 	return 0;
 }

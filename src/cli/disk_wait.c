@@ -124,7 +124,7 @@ static output_present_fn view_of(const char *verb)
 		return disk_view_restarted;
 	if (strcmp(verb, "resize") == 0)
 		return disk_view_resized;
-	if (strcmp(verb, "close") == 0)
+	if (strncmp(verb, "close", strlen("close")) == 0)
 		return disk_view_closed;
 	return disk_view_flushed;
 }

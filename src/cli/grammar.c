@@ -46,6 +46,8 @@ const struct flag grammar_flags[FLAG_COUNT] = {
 			   "serve nothing until the VM arrives in a migration"},
 	[FLAG_DROP_CLEAN] = {"drop-clean", 0, NULL,
 			     "the cache starts empty: the backend has changed"},
+	[FLAG_BACKGROUND] = {"background", 0, NULL,
+			     "don't wait until everything is written back"},
 	[FLAG_SIDECAR] = {"sidecar", 0, "DIR",
 			  "where it stands whose the backend is"},
 	[FLAG_ID] = {"id", 0, "UUID",
@@ -228,8 +230,12 @@ static const struct verb disk_verbs[] = {
 	{
 		.name = "close",
 		.summary = "Write everything back and end a disk's process",
+		.details = "With --background its sockets are gone at once, "
+			   "and a process that serves\nnobody writes back.",
 		.operands = ONE_DISK,
-		.examples = {"forebay disk close web1"},
+		.flags = FLAG_BIT(FLAG_BACKGROUND),
+		.examples = {"forebay disk close web1",
+			     "forebay disk close web1 --background"},
 		.run = disk_close,
 	},
 	{

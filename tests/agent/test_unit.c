@@ -556,6 +556,33 @@ static void who_is_let_go_is_down_without_being_drained(void **state)
 	assert_int_equal(decide(&unit), UNIT_NOTHING);
 }
 
+static void who_is_to_be_drained_ends_and_a_drainer_follows(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit_want_drained(&unit, now);
+	assert_int_equal(decide(&unit), UNIT_TERMINATE);
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+	unit_exited(&unit, with_zero, NULL, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	assert_int_equal(unit.duty, UNIT_DRAINS);
+	assert_false(unit_is_settled(&unit));
+}
+
+static void who_is_parked_is_closed_and_not_drained(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit_set_duty(&unit, UNIT_HAS_LEFT);
+	unit_want_drained(&unit, now);
+	assert_int_equal(decide(&unit), UNIT_CLOSE);
+	assert_false(unit.kept);
+}
+
 static void an_adopted_drainer_goes_on_or_makes_room(void **state)
 {
 	struct unit unit;
@@ -616,6 +643,9 @@ int main(void)
 		cmocka_unit_test(
 			who_is_wanted_does_not_wait_for_the_next_drainer),
 		cmocka_unit_test(who_is_let_go_is_down_without_being_drained),
+		cmocka_unit_test(
+			who_is_to_be_drained_ends_and_a_drainer_follows),
+		cmocka_unit_test(who_is_parked_is_closed_and_not_drained),
 		cmocka_unit_test(an_adopted_drainer_goes_on_or_makes_room),
 	};
 

@@ -270,6 +270,19 @@ class Marker(unittest.TestCase):
         here.open('--discard-dirty')
         self.assertEqual(here.read(), '\0')
 
+    def test_a_disk_that_is_closed_in_the_background_is_whole_then(self):
+        here = self.place()
+        self.create(here)
+        here.open()
+        here.write('a', count=8 * MIB)
+        output = here.host.cli('disk', 'close', 'd1', '--background')
+        self.assertIn('what is dirty is brought to', output)
+        # Another close waits for that.
+        self.assertIn('everything is on', here.close())
+        self.assertEqual(here.host.disk('d1')['dirty_bytes'], 0)
+        with open(self.image, 'rb') as file:
+            self.assertEqual(file.read(8 * MIB), b'a' * 8 * MIB)
+
     def test_a_dirty_image_is_not_for_plain_qemu_img(self):
         here = self.place()
         self.create(here)
