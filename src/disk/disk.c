@@ -446,7 +446,7 @@ static void on_progress(void *owner, const char *reason)
 
 	disk_set_reason(disk, reason);
 	/* Tried again every second, and for long if it must be. */
-	if (disk->state != DISK_RESIZING)
+	if (disk->state != DISK_RESIZING && !disk->arrival_waits.code)
 		log_info("opening: %s", reason);
 	/* One that was parked is parked again if it dies before it is open. */
 	if (disk->for_nobody)
