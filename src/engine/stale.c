@@ -13,18 +13,14 @@
 
 #include <errno.h>
 
-/* As recovery leaves a log without records. */
+/* As recovery leaves a log without records; and so does kept memory say. */
 static void forget_all(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
-	uint64_t block = 0;
 
-	while (index_next(&engine->index, &block))
-		apply_forget(engine, block++);
-	for (uint32_t i = recovery->first; i < recovery->end; i++)
-		engine->segments.segments[recovery->surveys[i].segment] =
-			(struct segment){.written = true};
-	engine->segments.free = engine->segments.count;
+	kept_format(engine);
+	engine->cached_blocks = 0;
+	engine->destage.oldest = engine->segments.tail;
 	recovery->first = 0;
 	recovery->end = 0;
 	recovery->tail = recovery->cut + 1;

@@ -243,6 +243,28 @@ static void a_log_that_is_damaged_in_a_forgotten_part_starts(void **state)
 	assert_int_equal(engine_state(scene->engine), ENGINE_RUNNING);
 }
 
+static void kept_memory_is_no_better_than_the_log(void **state)
+{
+	struct scene *scene = *state;
+
+	make_clean(scene);
+	find(scene, FOREIGN, THIRD, false);
+	scene_restart_warm(scene);
+	assert_int_equal(scene_stats(scene).cached_bytes, 0);
+	assert_int_equal(scene_read_now(scene, 7), 'b');
+	scene_write_now(scene, 9, 1, 'c');
+	find(scene, THIRD, FIRST, true);
+	scene_restart_warm(scene);
+	assert_int_equal(scene_read_now(scene, 7), 'b');
+	assert_int_equal(scene_read_now(scene, 9), 'c');
+	/* And what a warm start has noted, a cold one knows. */
+	restart_with(scene, FIRST, SECOND, true);
+	assert_int_equal(scene_read_now(scene, 9), 'c');
+	find(scene, FOREIGN, THIRD, false);
+	scene_restart_warm(scene);
+	assert_refused(scene, "diverged");
+}
+
 #define SCENE_TEST(name) \
 	cmocka_unit_test_setup_teardown(name, scene_set_up, scene_tear_down)
 
@@ -265,6 +287,7 @@ int main(void)
 		SCENE_TEST(
 			a_log_is_not_known_by_a_host_that_has_lost_the_numbers),
 		SCENE_TEST(who_does_not_look_believes_the_log_and_its_numbers),
+		SCENE_TEST(kept_memory_is_no_better_than_the_log),
 		SCENE_TEST(a_log_that_is_damaged_in_a_forgotten_part_starts),
 	};
 
