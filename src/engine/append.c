@@ -26,6 +26,7 @@ struct draft {
 	uint32_t room; /* data blocks that still fit in the segment */
 	uint32_t iov_count;
 	uint32_t data_blocks;
+	uint32_t zero_blocks;
 };
 
 void append_init(struct engine *engine)
@@ -66,7 +67,8 @@ void append_queue(struct engine *engine, struct append_item *item)
 {
 	struct append *append = &engine->append;
 	bool guest =
-		item->type == LOG_FILL ||
+		item->type == LOG_FILL || item->type == LOG_ZERO ||
+		item->type == LOG_DISCARD ||
 		(item->type == LOG_WRITE && !(item->flags & LOG_ENTRY_AMENDS));
 
 	/* What the oldest record waits for goes first. */
@@ -89,12 +91,12 @@ bool append_admits(struct engine *engine, uint64_t blocks)
 {
 	struct append *append = &engine->append;
 	uint64_t most = engine->data_blocks_max;
+	uint64_t dirty = dirty_data_blocks(engine);
 
 	if (append->free_item_count <= ITEMS_RESERVE + 3)
 		return false;
 	/* A request larger than the limit still has to get through. */
-	return engine->dirty_blocks == 0 ||
-	       engine->dirty_blocks + blocks <= most;
+	return dirty == 0 || dirty + blocks <= most;
 }
 
 static void record_written(struct engine *engine, struct engine_io *io,
@@ -239,10 +241,29 @@ static bool draft_place_mark(struct draft *draft, struct append_item *item)
 	return true;
 }
 
+/* What a record makes zeros is bounded, and so is the time to apply it. */
+static bool draft_place_zeroes(struct draft *draft, struct append_item *item)
+{
+	if (draft->zero_blocks + item->block_count > LOG_ZERO_BLOCKS_MAX)
+		return false;
+	draft->zero_blocks += (uint32_t)item->block_count;
+	return draft_place_mark(draft, item);
+}
+
 static bool draft_place(struct draft *draft, struct append_item *item)
 {
-	if (item->type == LOG_DROP || item->type == LOG_CLEAN)
+	switch (item->type) {
+	case LOG_DROP:
+	case LOG_CLEAN:
 		return draft_place_mark(draft, item);
+	case LOG_ZERO:
+	case LOG_DISCARD:
+		return draft_place_zeroes(draft, item);
+	case LOG_WRITE:
+	case LOG_FILL:
+	case LOG_REAPPEND:
+		break;
+	}
 	return draft_place_data(draft, item);
 }
 
@@ -512,7 +533,7 @@ void append_spill_cleans(struct engine *engine)
 			continue;
 		list_remove(node);
 		list_init(node);
-		apply_clean(engine, &entry);
+		apply_spilled_clean(engine, &entry);
 		item->block_count = 0;
 		retire_item(engine, item);
 	}

@@ -27,40 +27,75 @@ static struct undo *undo_of(struct engine *engine)
 	return engine->index.memory.undo;
 }
 
-/* The copy at @block stops to count where it stands. */
-static void uncount(struct engine *engine, const struct index_copy *copy)
+/* @blocks of a copy stop to count where it stands. */
+static void uncount(struct engine *engine, const struct index_copy *copy,
+		    uint32_t blocks)
 {
 	struct segment *segment = segment_at(engine, copy->location);
 
-	assert(segment->live > 0);
-	UNDO_SET(undo_of(engine), segment->live, segment->live - 1);
-	engine->cached_blocks--;
+	assert(segment->live >= blocks);
+	UNDO_SET(undo_of(engine), segment->live, segment->live - blocks);
+	if (copy->zero) {
+		UNDO_SET(undo_of(engine), segment->zeros,
+			 segment->zeros - blocks);
+		engine->zero_blocks -= blocks;
+	} else {
+		engine->cached_blocks -= blocks;
+	}
 	if (copy->dirty) {
-		assert(segment->dirty > 0 && engine->dirty_blocks > 0);
-		UNDO_SET(undo_of(engine), segment->dirty, segment->dirty - 1);
-		engine->dirty_blocks--;
+		assert(segment->dirty >= blocks &&
+		       engine->dirty_blocks >= blocks);
+		UNDO_SET(undo_of(engine), segment->dirty,
+			 segment->dirty - blocks);
+		engine->dirty_blocks -= blocks;
 	}
 	if (copy->lost) {
-		UNDO_SET(undo_of(engine), segment->lost, segment->lost - 1);
-		engine->lost_blocks--;
+		UNDO_SET(undo_of(engine), segment->lost,
+			 segment->lost - blocks);
+		engine->lost_blocks -= blocks;
 	}
+}
+
+static void count(struct engine *engine, const struct index_copy *copy,
+		  uint32_t blocks)
+{
+	struct segment *segment = segment_at(engine, copy->location);
+
+	UNDO_SET(undo_of(engine), segment->live, segment->live + blocks);
+	if (copy->zero) {
+		UNDO_SET(undo_of(engine), segment->zeros,
+			 segment->zeros + blocks);
+		engine->zero_blocks += blocks;
+	} else {
+		engine->cached_blocks += blocks;
+	}
+	if (copy->dirty) {
+		UNDO_SET(undo_of(engine), segment->dirty,
+			 segment->dirty + blocks);
+		engine->dirty_blocks += blocks;
+	}
+}
+
+/* Writes wait for room; a log that others made may know no measure. */
+static bool have_room(struct engine *engine, uint64_t block)
+{
+	if (index_has_room(&engine->index, block))
+		return true;
+	engine_fail(engine, -ENOSPC, "the index has no room for its zeroes");
+	return false;
 }
 
 static void map(struct engine *engine, uint64_t block,
 		const struct index_copy *copy)
 {
 	struct index_copy old = index_get(&engine->index, block);
-	struct segment *segment = segment_at(engine, copy->location);
 
+	if (!have_room(engine, block))
+		return;
 	if (old.location != 0)
-		uncount(engine, &old);
+		uncount(engine, &old, 1);
 	index_set(&engine->index, block, copy);
-	UNDO_SET(undo_of(engine), segment->live, segment->live + 1);
-	engine->cached_blocks++;
-	if (copy->dirty) {
-		UNDO_SET(undo_of(engine), segment->dirty, segment->dirty + 1);
-		engine->dirty_blocks++;
-	}
+	count(engine, copy, 1);
 	undo_commit(undo_of(engine));
 }
 
@@ -68,11 +103,38 @@ void apply_forget(struct engine *engine, uint64_t block)
 {
 	struct index_copy old = index_get(&engine->index, block);
 
-	if (old.location == 0)
+	if (old.location == 0 || !have_room(engine, block))
 		return;
-	uncount(engine, &old);
+	uncount(engine, &old, 1);
 	index_unmap(&engine->index, block);
 	undo_commit(undo_of(engine));
+}
+
+static void forget_zeroed_leaf(struct engine *engine, uint64_t block)
+{
+	struct index_copy copy = index_get(&engine->index, block);
+
+	uncount(engine, &copy, INDEX_LEAF_BLOCKS);
+	index_forget_zeroed_leaf(&engine->index, block);
+	undo_commit(undo_of(engine));
+}
+
+/* @block is the first of a leaf. */
+static void forget_leaf(struct engine *engine, uint64_t block)
+{
+	uint64_t end = index_leaf_end(block);
+
+	switch (index_leaf_state(&engine->index, block)) {
+	case INDEX_LEAF_EMPTY:
+		return;
+	case INDEX_LEAF_ZEROED:
+		forget_zeroed_leaf(engine, block);
+		return;
+	case INDEX_LEAF_SLOTS:
+		for (; block < end; block++)
+			apply_forget(engine, block);
+		return;
+	}
 }
 
 static void mark_lost(struct engine *engine, uint64_t block, uint32_t location)
@@ -124,38 +186,143 @@ static void apply_data(struct engine *engine, const struct apply *apply,
 	}
 }
 
-/* Versions that a CLEAN covers are those up to its `upto`, not newer ones. */
-void apply_clean(struct engine *engine, const struct log_entry *entry)
+static void zero_leaf(struct engine *engine, uint64_t block,
+		      const struct index_copy *copy)
+{
+	forget_leaf(engine, block);
+	index_zero_leaf(&engine->index, block, copy->location);
+	count(engine, copy, INDEX_LEAF_BLOCKS);
+	undo_commit(undo_of(engine));
+}
+
+static void apply_zeroes(struct engine *engine, const struct apply *apply,
+			 const struct log_entry *entry)
+{
+	struct index_copy copy = {
+		.location = apply->location,
+		.mask = LOG_MASK_WHOLE,
+		.dirty = true,
+		.zero = true,
+	};
+	uint64_t block = entry->first_block;
+	uint64_t end = block + entry->block_count;
+
+	while (block < end) {
+		if (block % INDEX_LEAF_BLOCKS == 0 &&
+		    index_leaf_end(block) <= end) {
+			zero_leaf(engine, block, &copy);
+			block = index_leaf_end(block);
+		} else {
+			map(engine, block++, &copy);
+		}
+	}
+}
+
+static bool covers(const struct engine *engine, const struct log_entry *clean,
+		   const struct index_copy *copy)
+{
+	return copy->dirty && !copy->lost &&
+	       segments_sequence(&engine->segments, copy->location) <=
+		       clean->upto;
+}
+
+static void clean_block(struct engine *engine, const struct log_entry *entry,
+			uint64_t block)
+{
+	struct index_copy copy = index_get(&engine->index, block);
+	struct segment *segment;
+
+	if (!covers(engine, entry, &copy))
+		return;
+	if (copy.zero) {
+		/* The layers below have the same zeros. */
+		apply_forget(engine, block);
+		return;
+	}
+	segment = segment_at(engine, copy.location);
+	index_set_clean(&engine->index, block);
+	UNDO_SET(undo_of(engine), segment->dirty, segment->dirty - 1);
+	engine->dirty_blocks--;
+	undo_commit(undo_of(engine));
+}
+
+/* Returns: true if that is all there was to do up to the leaf's end. */
+static bool clean_leaf(struct engine *engine, const struct log_entry *entry,
+		       uint64_t block)
 {
 	uint64_t end = entry->first_block + entry->block_count;
+	struct index_copy copy;
 
-	for (uint64_t block = entry->first_block; block < end; block++) {
-		struct index_copy copy = index_get(&engine->index, block);
-		struct segment *segment;
+	switch (index_leaf_state(&engine->index, block)) {
+	case INDEX_LEAF_EMPTY:
+		return true;
+	case INDEX_LEAF_ZEROED:
+		if (block % INDEX_LEAF_BLOCKS != 0 ||
+		    index_leaf_end(block) > end)
+			return false;
+		copy = index_get(&engine->index, block);
+		if (covers(engine, entry, &copy))
+			forget_zeroed_leaf(engine, block);
+		return true;
+	case INDEX_LEAF_SLOTS:
+		return false;
+	}
+	__builtin_unreachable();
+}
 
-		if (!copy.dirty || copy.lost ||
-		    segments_sequence(&engine->segments, copy.location) >
-			    entry->upto)
-			continue;
-		segment = segment_at(engine, copy.location);
-		index_set_clean(&engine->index, block);
-		UNDO_SET(undo_of(engine), segment->dirty, segment->dirty - 1);
-		engine->dirty_blocks--;
-		undo_commit(undo_of(engine));
+/* Versions that a CLEAN covers are those up to its `upto`, not newer ones. */
+static void apply_clean(struct engine *engine, const struct log_entry *entry)
+{
+	uint64_t block = entry->first_block;
+	uint64_t end = block + entry->block_count;
+
+	while (block < end) {
+		uint64_t next = index_leaf_end(block);
+
+		if (!clean_leaf(engine, entry, block)) {
+			for (; block < next && block < end; block++)
+				clean_block(engine, entry, block);
+		}
+		block = next;
 	}
 }
 
 static void apply_drop(struct engine *engine, const struct log_entry *entry)
 {
-	uint64_t end = entry->first_block + entry->block_count;
+	uint64_t block = entry->first_block;
+	uint64_t end = block + entry->block_count;
 
-	for (uint64_t block = entry->first_block; block < end; block++)
-		apply_forget(engine, block);
+	while (block < end) {
+		if (index_leaf_state(&engine->index, block) == INDEX_LEAF_EMPTY)
+			block = index_leaf_end(block);
+		else
+			apply_forget(engine, block++);
+	}
+}
+
+static bool replay_left_out(const struct engine *engine,
+			    const struct log_entry *entry)
+{
+	return engine->state == ENGINE_STARTING &&
+	       engine_bug(engine, entry->type == LOG_ZERO
+					  ? ENGINE_BUG_ZEROES_LOST
+					  : ENGINE_BUG_DISCARD_RESURRECTED);
+}
+
+void apply_spilled_clean(struct engine *engine, const struct log_entry *entry)
+{
+	uint64_t zeros = engine->zero_blocks;
+
+	apply_clean(engine, entry);
+	if (engine->zero_blocks < zeros && entry->upto > engine->zeros_spilled)
+		engine->zeros_spilled = entry->upto;
 }
 
 void apply_entry(struct engine *engine, const struct apply *apply,
 		 const struct log_entry_cursor *cursor)
 {
+	uint64_t zeros;
+
 	switch ((enum log_entry_type)cursor->entry->type) {
 	case LOG_WRITE:
 	case LOG_FILL:
@@ -163,14 +330,18 @@ void apply_entry(struct engine *engine, const struct apply *apply,
 		apply_data(engine, apply, cursor);
 		return;
 	case LOG_CLEAN:
+		zeros = engine->zero_blocks;
 		apply_clean(engine, cursor->entry);
+		if (engine->zero_blocks < zeros)
+			engine->zeros_cleaned = apply->header->sequence;
 		return;
 	case LOG_DROP:
 		apply_drop(engine, cursor->entry);
 		return;
 	case LOG_ZERO:
 	case LOG_DISCARD:
-		/* Appended by nobody: recovery refuses a log that has them. */
-		assert(false && "unknown entry in an accepted record");
+		if (!replay_left_out(engine, cursor->entry))
+			apply_zeroes(engine, apply, cursor->entry);
+		return;
 	}
 }

@@ -8,6 +8,7 @@
  *   append     items -> records of the log -> retirement in sequence order
  *   apply      what a record does to the index; used live and in recovery
  *   write      a write's way: hazards, part blocks, the three modes
+ *   zeroing    zeroes and discards: a write's way in parts, without data
  *   read       hits, misses and, in pieces, part blocks
  *   fill       what is missed again comes into the log
  *   flush      SSD flush, flush of below, and who waits for them
@@ -230,11 +231,14 @@ enum destage_state {
 	DESTAGE_EVICT, /* segment -> buffer, to forget its copies */
 };
 
-/* A dirty block on its way below. */
+/* A dirty block on its way below, or a run of zeros. */
 struct destage_block {
 	uint64_t block;
 	uint32_t offset; /* in the buffer, in blocks */
+	uint32_t count; /* 1, or of zeros */
 	uint8_t mask; /* sectors still to be written */
+	bool zero;
+	bool may_unmap;
 };
 
 #define DESTAGE_IOS_MAX 16u
@@ -432,8 +436,16 @@ struct engine {
 	uint64_t disk_sectors;
 	uint64_t data_blocks_max; /* dirty at most */
 	uint64_t dirty_blocks;
-	uint64_t cached_blocks;
+	uint64_t zero_blocks; /* of these: zeros, without data */
+	uint64_t cached_blocks; /* with data */
 	uint64_t lost_blocks;
+	/*
+	 * Zeros that are below are forgotten by their CLEAN. Until that is
+	 * durable a crash may bring them back: newest such record, and newest
+	 * version that was forgotten without one.
+	 */
+	uint64_t zeros_cleaned;
+	uint64_t zeros_spilled;
 	uint32_t reserve_segments;
 	/* What was written before the mode changed is still to go below. */
 	uint64_t mode_barrier;
@@ -488,6 +500,9 @@ void io_copy_in(struct engine *engine, const struct engine_request *request,
 		uint64_t offset, void *to, size_t bytes);
 void io_copy_out(struct engine *engine, const struct engine_request *request,
 		 uint64_t offset, const void *from, size_t bytes);
+/* Fills the next @bytes of the request's memory with zeros. */
+void io_zero(const struct engine_request *request, struct iov_cursor *cursor,
+	     uint64_t bytes);
 /* Check value of a block that lies in an iovec at @cursor; moves the cursor. */
 uint32_t io_check(uint32_t seed, uint64_t block, const struct iovec *iov,
 		  struct iov_cursor *cursor);
@@ -501,7 +516,7 @@ void append_queue(struct engine *engine, struct append_item *item);
 void append_advance(struct engine *engine);
 /* Nothing is queued or in flight. */
 bool append_idle(const struct engine *engine);
-/* May a guest's write begin now? Otherwise it waits. */
+/* May a write of so many blocks of data begin now? Otherwise it waits. */
 bool append_admits(struct engine *engine, uint64_t blocks);
 bool append_has_room(const struct engine *engine);
 void append_spill_cleans(struct engine *engine);
@@ -517,7 +532,8 @@ void retire_amended(struct engine *engine, struct record *record);
 /* apply.c */
 void apply_entry(struct engine *engine, const struct apply *apply,
 		 const struct log_entry_cursor *cursor);
-void apply_clean(struct engine *engine, const struct log_entry *entry);
+/* A CLEAN takes effect without a record of the log. */
+void apply_spilled_clean(struct engine *engine, const struct log_entry *entry);
 /* Takes a block out of the index and the counts. */
 void apply_forget(struct engine *engine, uint64_t block);
 void apply_lost(struct engine *engine, uint64_t block);
@@ -525,11 +541,24 @@ void apply_lost(struct engine *engine, uint64_t block);
 /* write.c */
 void write_submit(struct engine *engine, struct engine_request *request);
 void write_advance(struct engine *engine);
-/* All its parts are in the log. */
+/* All that is under way of it is in the log. */
 void write_in_log(struct engine *engine, struct engine_request *request);
 void write_finish(struct engine *engine, struct engine_request *request,
 		  int status);
 void write_fail_all(struct engine *engine);
+
+/* zeroing.c */
+void zeroing_submit(struct engine *engine, struct engine_request *request);
+/* Its part is done: the next begins. */
+void zeroing_go_on(struct engine *engine, struct engine_request *request);
+/* It takes several parts: each is done below before the next. */
+bool zeroing_is_long(const struct engine *engine,
+		     const struct engine_request *request);
+/* Makes the item one for the whole blocks of the request's part. */
+void zeroing_item(const struct engine_request *request,
+		  struct append_item *item);
+/* Makes a write below of the request's part one without data. */
+void zeroing_below(const struct engine_request *request, struct engine_io *io);
 
 /* through.c */
 void through_queue(struct engine *engine, struct engine_request *request);
@@ -709,15 +738,34 @@ void engine_fail(struct engine *engine, int code, const char *format, ...)
 bool engine_bug(const struct engine *engine, enum engine_planted_bug bug);
 void engine_set_tail(struct engine *engine, uint64_t tail);
 
-/* Blocks that a request touches. */
+/* Blocks that the part of a request that is under way touches. */
 static inline uint64_t request_block(const struct engine_request *request)
 {
-	return log_block_of(request->sector);
+	return log_block_of(request->part_sector);
 }
 
 static inline uint64_t request_blocks(const struct engine_request *request)
 {
-	return log_blocks_touched(request->sector, request->sector_count);
+	return log_blocks_touched(request->part_sector, request->part_count);
+}
+
+/* Dirty blocks that take space in the log. */
+static inline uint64_t dirty_data_blocks(const struct engine *engine)
+{
+	return engine->dirty_blocks - engine->zero_blocks;
+}
+
+static inline bool request_zeroes(const struct engine_request *request)
+{
+	return request->operation == ENGINE_ZERO ||
+	       request->operation == ENGINE_DISCARD;
+}
+
+/* All of it but what is under way has been done. */
+static inline bool request_last_part(const struct engine_request *request)
+{
+	return request->part_sector + request->part_count ==
+	       request->sector + request->sector_count;
 }
 
 #endif

@@ -18,6 +18,7 @@ struct kept_layout {
 	uint64_t end;
 	uint64_t kept;
 	uint64_t directory;
+	uint64_t zeroed;
 	uint64_t ghosts;
 	uint64_t segments;
 	uint64_t leaves;
@@ -75,7 +76,8 @@ static int check_config(const struct engine_config *config, struct error *error)
 	if (config->records_in_flight_max == 0 ||
 	    config->records_in_flight_max > ENGINE_RECORDS_MAX ||
 	    config->dirty_limit_percent == 0 ||
-	    config->dirty_limit_percent > 100 || config->epoch == 0)
+	    config->dirty_limit_percent > 100 || config->epoch == 0 ||
+	    config->zeroing_blocks_max > ENGINE_ZEROING_BLOCKS_MAX)
 		return error_set(error, -EINVAL, "a limit is out of range");
 	return 0;
 }
@@ -111,6 +113,8 @@ static void lay_out_kept(struct layout *layout)
 	kept->kept = place(&kept->end, 1, sizeof(struct kept));
 	kept->directory = place(&kept->end,
 				layout->disk_blocks / INDEX_LEAF_BLOCKS + 1, 4);
+	kept->zeroed = place(&kept->end,
+			     layout->disk_blocks / INDEX_LEAF_BLOCKS + 1, 4);
 	kept->ghosts = place(&kept->end, layout->ghost_count, 2);
 	kept->segments = place(&kept->end, layout->segment_count,
 			       sizeof(struct segment));
@@ -190,6 +194,7 @@ static void init_kept(struct engine *engine, uint8_t *memory,
 	const struct index_memory index = {
 		.root = &kept->root,
 		.directory = (void *)(memory + at->directory),
+		.zeroed = (void *)(memory + at->zeroed),
 		.leaves = (void *)(memory + at->leaves),
 		.undo = &kept->undo,
 	};

@@ -91,8 +91,9 @@ static bool due(struct engine *engine, const struct segment *oldest)
 {
 	return engine->destage.draining || evict_wanted(engine) ||
 	       before_switch(engine, oldest) ||
-	       engine->dirty_blocks * 100 >=
+	       dirty_data_blocks(engine) * 100 >=
 		       engine->data_blocks_max * HIGH_PERCENT ||
+	       !index_zeros_fit(&engine->index) ||
 	       engine->now_ns - oldest->opened_ns >=
 		       engine->config.max_dirty_age_ns;
 }
@@ -132,18 +133,126 @@ static void begin(struct engine *engine)
 	segment_read(engine, number, segment->retired_blocks, true);
 }
 
+static uint64_t unit_end(uint64_t block)
+{
+	return (block / HAZARD_UNIT_BLOCKS + 1) * HAZARD_UNIT_BLOCKS;
+}
+
+static void release_blocks(struct engine *engine)
+{
+	const struct destage *destage = &engine->destage;
+
+	for (uint32_t i = 0; i < destage->block_count; i++) {
+		const struct destage_block *run = &destage->blocks[i];
+		uint64_t end = run->block + run->count;
+
+		for (uint64_t block = run->block; block < end;
+		     block = unit_end(block))
+			hazard_destage_release(engine->hazards, block);
+	}
+}
+
 static void give_up(struct engine *engine)
 {
 	struct destage *destage = &engine->destage;
 
-	for (uint32_t i = 0; i < destage->block_count; i++)
-		hazard_destage_release(engine->hazards,
-				       destage->blocks[i].block);
+	release_blocks(engine);
 	destage->block_count = 0;
 	destage->retry_at_ns = engine->now_ns + RETRY_NS;
 	destage->state = DESTAGE_IDLE;
 	engine->stats.destage_failures++;
 	engine->progress = true;
+}
+
+/* What doesn't fit this time stays dirty, and is selected next time. */
+static bool selection_full(const struct engine *engine)
+{
+	return engine->destage.block_count == engine->config.segment_blocks;
+}
+
+/* @count blocks of one unit of the hazards are zeros by one record. */
+static void select_zeros(struct engine *engine, uint64_t block, uint32_t count,
+			 bool may_unmap)
+{
+	struct destage *destage = &engine->destage;
+	struct destage_block *last =
+		destage->block_count
+			? &destage->blocks[destage->block_count - 1]
+			: NULL;
+	bool longer = last && last->zero && last->may_unmap == may_unmap &&
+		      last->block + last->count == block;
+
+	if ((!longer && selection_full(engine)) ||
+	    !hazard_destage_take(engine->hazards, block))
+		return;
+	if (longer)
+		last->count += count;
+	else
+		destage->blocks[destage->block_count++] =
+			(struct destage_block){
+				.block = block,
+				.count = count,
+				.zero = true,
+				.may_unmap = may_unmap,
+			};
+}
+
+/* Of a leaf with slots, up to @end. */
+static void select_zero_slots(struct engine *engine, uint64_t block,
+			      uint64_t end, uint32_t location, bool may_unmap)
+{
+	for (; block < end; block++) {
+		struct index_copy copy = index_get(&engine->index, block);
+
+		if (copy.zero && copy.location == location)
+			select_zeros(engine, block, 1, may_unmap);
+	}
+}
+
+/* A leaf that is zeros as a whole goes as a whole. */
+static void select_zeroed_leaf(struct engine *engine, uint64_t block,
+			       uint32_t location, bool may_unmap)
+{
+	uint64_t end = index_leaf_end(block);
+
+	if (index_get(&engine->index, block).location != location)
+		return;
+	while (block < end) {
+		uint64_t next = unit_end(block) < end ? unit_end(block) : end;
+
+		select_zeros(engine, block, (uint32_t)(next - block),
+			     may_unmap);
+		block = next;
+	}
+}
+
+static void select_entry_zeroes(struct engine *engine,
+				const struct log_entry *entry,
+				uint32_t location)
+{
+	bool may_unmap = !(entry->flags & LOG_ENTRY_NO_HOLE);
+	uint64_t block = entry->first_block;
+	uint64_t end = block + entry->block_count;
+
+	while (block < end) {
+		uint64_t next = index_leaf_end(block);
+
+		switch (index_leaf_state(&engine->index, block)) {
+		case INDEX_LEAF_EMPTY:
+			break;
+		case INDEX_LEAF_ZEROED:
+			if (block % INDEX_LEAF_BLOCKS == 0 && next <= end)
+				select_zeroed_leaf(engine, block, location,
+						   may_unmap);
+			break;
+		case INDEX_LEAF_SLOTS:
+			select_zero_slots(engine, block,
+					  next < end ? next : end, location,
+					  may_unmap);
+			break;
+		}
+		block = next;
+	}
 }
 
 static void select_block(struct engine *engine, uint64_t block,
@@ -155,7 +264,7 @@ static void select_block(struct engine *engine, uint64_t block,
 		location - segments_block(&engine->segments, destage->segment);
 	uint32_t seed;
 
-	if (copy.location != location || !copy.dirty || copy.lost)
+	if (copy.location != location || !copy.dirty || copy.lost || copy.zero)
 		return;
 	seed = log_check_seed(engine->identity.uuid,
 			      segments_sequence(&engine->segments, location));
@@ -167,11 +276,13 @@ static void select_block(struct engine *engine, uint64_t block,
 		apply_lost(engine, block);
 		return;
 	}
-	if (!hazard_destage_take(engine->hazards, block))
+	if (selection_full(engine) ||
+	    !hazard_destage_take(engine->hazards, block))
 		return;
 	destage->blocks[destage->block_count++] = (struct destage_block){
 		.block = block,
 		.offset = offset,
+		.count = 1,
 		.mask = copy.mask,
 	};
 }
@@ -208,6 +319,9 @@ static uint32_t select_walked(struct engine *engine)
 		while (log_entries_next(&cursor)) {
 			uint32_t count = log_entry_data_blocks(cursor.entry);
 
+			if (log_entry_is_zeroes(cursor.entry))
+				select_entry_zeroes(engine, cursor.entry,
+						    location - 1);
 			for (uint32_t i = 0; i < count; i++)
 				select_block(engine,
 					     cursor.entry->first_block + i,
@@ -226,13 +340,26 @@ static void select_swept(struct engine *engine, uint32_t from)
 
 	engine->stats.bad_blocks++;
 	kept_doubt(engine);
-	while (index_next(&engine->index, &block)) {
-		uint32_t location = index_get(&engine->index, block).location;
+	for (; index_next(&engine->index, &block); block++) {
+		struct index_copy copy = index_get(&engine->index, block);
 
-		if (location >= begin + from &&
-		    location < begin + destage->blocks_read)
-			select_block(engine, block, location);
-		block++;
+		if (copy.location < begin + from ||
+		    copy.location >= begin + destage->blocks_read)
+			continue;
+		if (copy.zero)
+			select_zeros(engine, block, 1, false);
+		else
+			select_block(engine, block, copy.location);
+	}
+	for (block = 0; block < engine->disk_blocks;
+	     block = index_leaf_end(block)) {
+		struct index_copy copy = index_get(&engine->index, block);
+
+		if (index_leaf_state(&engine->index, block) ==
+			    INDEX_LEAF_ZEROED &&
+		    copy.location >= begin + from &&
+		    copy.location < begin + destage->blocks_read)
+			select_zeroed_leaf(engine, block, copy.location, false);
 	}
 }
 
@@ -328,6 +455,28 @@ static void gather_whole(struct engine *engine, struct destage_io *own)
 	}
 }
 
+/* Runs of zeros that lie side by side on the disk. */
+static void gather_zeros(struct engine *engine, struct destage_io *own)
+{
+	struct destage *destage = &engine->destage;
+	const struct destage_block *run = &destage->blocks[destage->next_block];
+	uint64_t end = run->block;
+	bool may_unmap = run->may_unmap;
+
+	own->io.type = ENGINE_BELOW_ZERO;
+	own->io.iov = NULL;
+	own->io.may_unmap = may_unmap;
+	own->io.offset = run->block * LOG_BLOCK_BYTES;
+	do {
+		end += run->count;
+		own->io.length += (uint64_t)run->count * LOG_BLOCK_BYTES;
+		destage->next_block++;
+		run++;
+	} while (destage->next_block < destage->block_count && run->zero &&
+		 run->may_unmap == may_unmap && run->block == end &&
+		 own->io.length < LOG_ZERO_BLOCKS_MAX * LOG_BLOCK_BYTES);
+}
+
 static void write_one(struct engine *engine, struct destage_io *own)
 {
 	struct destage *destage = &engine->destage;
@@ -338,13 +487,18 @@ static void write_one(struct engine *engine, struct destage_io *own)
 		.done = below_written,
 		.owner = own,
 	};
-	if (destage->blocks[destage->next_block].mask == LOG_MASK_WHOLE)
+	if (destage->blocks[destage->next_block].zero)
+		gather_zeros(engine, own);
+	else if (destage->blocks[destage->next_block].mask == LOG_MASK_WHOLE)
 		gather_whole(engine, own);
 	else
 		gather_part(engine, own);
 	own->busy = true;
 	destage->ios_busy++;
-	engine->stats.destaged_bytes += own->io.length;
+	if (own->io.type == ENGINE_BELOW_ZERO)
+		engine->stats.zeroed_below_bytes += own->io.length;
+	else
+		engine->stats.destaged_bytes += own->io.length;
 	io_out(engine, &own->io);
 }
 
@@ -377,9 +531,7 @@ static void flush_advance_destage(struct engine *engine)
 		give_up(engine);
 		return;
 	}
-	for (uint32_t i = 0; i < destage->block_count; i++)
-		hazard_destage_release(engine->hazards,
-				       destage->blocks[i].block);
+	release_blocks(engine);
 	destage->next_block = 0;
 	destage->clean_items = 0;
 	destage->state = DESTAGE_CLEAN;
@@ -406,7 +558,7 @@ static void queue_clean(struct engine *engine, struct append_item *item)
 	while (destage->next_block < destage->block_count &&
 	       destage->blocks[destage->next_block].block ==
 		       item->block + item->block_count) {
-		item->block_count++;
+		item->block_count += destage->blocks[destage->next_block].count;
 		destage->next_block++;
 	}
 	destage->clean_items++;

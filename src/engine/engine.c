@@ -77,6 +77,8 @@ void engine_submit(struct engine *engine, struct engine_request *request)
 	request->target_sequence = 0;
 	request->below_target = 0;
 	request->parts = 0;
+	request->part_sector = request->sector;
+	request->part_count = request->sector_count;
 	list_init(&request->link);
 	if (engine->state != ENGINE_RUNNING) {
 		io_request_done(engine, request, -EIO);
@@ -92,6 +94,10 @@ void engine_submit(struct engine *engine, struct engine_request *request)
 		return;
 	case ENGINE_WRITE:
 		write_submit(engine, request);
+		return;
+	case ENGINE_ZERO:
+	case ENGINE_DISCARD:
+		zeroing_submit(engine, request);
 		return;
 	case ENGINE_FLUSH:
 		flush_submit(engine, request);
@@ -290,6 +296,7 @@ void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
 					 ? ENGINE_WRITE_BACK
 					 : engine->config.mode;
 	ret_stats->dirty_bytes = engine->dirty_blocks * LOG_BLOCK_BYTES;
+	ret_stats->dirty_zero_bytes = engine->zero_blocks * LOG_BLOCK_BYTES;
 	ret_stats->cached_bytes = engine->cached_blocks * LOG_BLOCK_BYTES;
 	ret_stats->capacity_bytes = (uint64_t)engine->segments.count *
 				    engine->segments.segment_blocks *

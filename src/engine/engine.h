@@ -87,6 +87,8 @@ struct engine_config {
 	uint32_t segment_blocks; /* LOG_SEGMENT_BLOCKS_DEFAULT; tests: fewer */
 	uint32_t records_in_flight_max; /* 1..ENGINE_RECORDS_MAX; 4 is good */
 	uint32_t dirty_limit_percent; /* of the data blocks; 70 */
+	/* Of a part of a ZERO or DISCARD; 0: ENGINE_ZEROING_BLOCKS_MAX. */
+	uint32_t zeroing_blocks_max;
 	bool summaries; /* write them; they are read in any case */
 	/*
 	 * What kept memory says may be believed: whoever wrote it was killed or
@@ -118,10 +120,27 @@ enum engine_planted_bug {
 	ENGINE_BUG_WRITES_CROSS = 7, /* below's order isn't that of the log */
 	ENGINE_BUG_SUMMARY_BELIEVED = 8, /* of what may not be on the SSD */
 	ENGINE_BUG_CLOSED_UNFLUSHED = 9, /* a closed row that isn't durable */
+	ENGINE_BUG_ZEROES_LOST = 20, /* recovery leaves them out */
+	ENGINE_BUG_DISCARD_RESURRECTED = 21, /* so it does with discards */
+	ENGINE_BUG_ZEROS_RESURRECTED = 22, /* after a write around them */
+	ENGINE_BUG_PART_SERVED_WHOLE = 23, /* sectors that aren't cached, too */
 	ENGINE_BUG_LAST
 };
 
-enum engine_operation { ENGINE_READ, ENGINE_WRITE, ENGINE_FLUSH };
+enum engine_operation {
+	ENGINE_READ,
+	ENGINE_WRITE,
+	ENGINE_FLUSH,
+	ENGINE_ZERO, /* reads as zeros afterwards */
+	ENGINE_DISCARD, /* the same, and nobody needs the space below */
+};
+
+/*
+ * ZERO and DISCARD go through the log in parts of so much: each is done before
+ * the next begins. What is longer is done below before it is acknowledged, in
+ * any mode; what isn't is acknowledged as a write would be.
+ */
+#define ENGINE_ZEROING_BLOCKS_MAX 16384u
 
 /*
  * A request from above. Owns: the host owns it, and the engine has it between
@@ -132,6 +151,8 @@ struct engine_request {
 	enum engine_operation operation;
 	bool fua;
 	bool admit; /* READ: what is missed is to be cached at once */
+	bool no_hole; /* ZERO: it shall stay allocated below */
+	bool fast; /* ZERO: -EOPNOTSUPP rather than wait for the layers below */
 	uint64_t sector; /* first, of 512 bytes */
 	uint64_t sector_count;
 	const struct iovec *iov;
@@ -143,6 +164,8 @@ struct engine_request {
 	struct list active; /* WRITE: admitted */
 	uint64_t target_sequence; /* FLUSH, FUA: durable up to here */
 	uint64_t below_target; /* FLUSH: flush of below that covers it */
+	uint64_t part_sector; /* what is under way: all but of a long ZERO */
+	uint64_t part_count;
 	uint64_t next_sector; /* progress in issuing */
 	uint32_t iov_index;
 	uint32_t parts; /* things that must end before it does */
@@ -157,6 +180,7 @@ enum engine_io_type {
 	ENGINE_BELOW_READ,
 	ENGINE_BELOW_WRITE,
 	ENGINE_BELOW_FLUSH,
+	ENGINE_BELOW_ZERO, /* no iovec; `may_unmap`: the space isn't needed */
 };
 
 /* Most iovec entries of an io: UIO_MAXIOV of Linux. */
@@ -167,6 +191,7 @@ enum engine_io_type {
 struct engine_io {
 	enum engine_io_type type;
 	uint32_t iov_count;
+	bool may_unmap;
 	const struct iovec *iov;
 	uint64_t offset; /* bytes, in the cache file or in the disk */
 	uint64_t length; /* bytes; 0 for a flush */
@@ -282,8 +307,11 @@ struct engine_stats {
 	uint64_t read_hit_bytes;
 	uint64_t read_miss_bytes;
 	uint64_t write_bytes; /* by the guest */
+	uint64_t zeroed_bytes; /* by the guest's zeroes and discards */
+	uint64_t zeroed_below_bytes;
 	uint64_t fill_bytes;
 	uint64_t dirty_bytes;
+	uint64_t dirty_zero_bytes; /* of these: zeros, that take no space */
 	uint64_t cached_bytes;
 	uint64_t capacity_bytes; /* data and headers */
 	uint64_t destaged_bytes;

@@ -45,7 +45,7 @@ static bool satisfied(const struct flusher *flusher,
 static void finish(struct engine *engine, struct engine_request *request,
 		   int status)
 {
-	if (request->operation == ENGINE_WRITE)
+	if (request->operation != ENGINE_FLUSH)
 		write_finish(engine, request, status);
 	else
 		io_request_done(engine, request, status);

@@ -27,7 +27,10 @@
 #include <stdint.h>
 
 #define HAZARD_UNIT_BLOCKS 16u
-/* More than a request of 32 MiB has units, so that no request meets itself. */
+/*
+ * More than a request of 32 MiB or a part of a ZERO has units, so that none
+ * meets itself.
+ */
 #define HAZARD_BUCKETS 4096u
 
 enum hazard_below {

@@ -3,9 +3,14 @@
  * index.h - block number -> where its newest copy is, and how it is.
  *
  * A radix of two levels: a directory with one number a 2 MiB leaf of the disk,
- * and leaves of 512 slots. Leaves come from a pool and go back, all zeros, when
- * their last slot is unmapped. The index changes in the order of the log's
+ * and leaves of 512 slots. Leaves come from a pool and go back when their last
+ * slot is unmapped. The index changes in the order of the log's
  * sequence only (rule 3), by apply.c and eviction.
+ *
+ * A block that a ZERO or DISCARD has made zeros has no data: its location is
+ * that of the record's header, and it is dirty until it is forgotten. A leaf of
+ * which all blocks became zeros at once needs no slots: a number beside the
+ * directory says where the record is.
  *
  * Its memory outlives the process: each store can be undone, and the caller
  * says with undo_commit() which belong together.
@@ -18,7 +23,13 @@
 
 #include "undo.h"
 
+/* The simulator's disks are small: so are its leaves. */
+#ifndef INDEX_LEAF_BLOCKS
 #define INDEX_LEAF_BLOCKS 512u
+#endif
+#define INDEX_LEAF_WORDS ((INDEX_LEAF_BLOCKS + 63) / 64)
+/* Leaves of the pool for those that have zeros and no data. */
+#define INDEX_ZEROS_ONLY_MAX 16384u
 
 /* One block's copy. location 0 = not cached. */
 struct index_slot {
@@ -28,22 +39,26 @@ struct index_slot {
 
 struct index_leaf {
 	struct index_slot slots[INDEX_LEAF_BLOCKS];
-	uint64_t dirty[INDEX_LEAF_BLOCKS / 64];
-	uint64_t lost[INDEX_LEAF_BLOCKS / 64]; /* dirty, but unreadable */
+	uint64_t dirty[INDEX_LEAF_WORDS];
+	uint64_t lost[INDEX_LEAF_WORDS]; /* dirty, but unreadable */
+	uint64_t zero[INDEX_LEAF_WORDS]; /* dirty, without data */
 	uint8_t masks[INDEX_LEAF_BLOCKS]; /* valid sectors */
 	uint32_t used; /* slots with a location */
+	uint32_t zeros; /* of these: without data */
 	uint32_t next_free; /* number of the next leaf in the free list */
 };
 
 struct index_root {
 	uint32_t pool_used; /* leaves that were ever taken */
 	uint32_t free_head; /* leaf number + 1 */
+	uint32_t zeros_only; /* leaves of the pool without data */
 };
 
 /* What outlives the process. The caller's, as long as the index. */
 struct index_memory {
 	struct index_root *root;
 	uint32_t *directory; /* leaf number + 1, 0 = none */
+	uint32_t *zeroed; /* location that made a leaf zeros, 0 = none did */
 	struct index_leaf *leaves;
 	struct undo *undo;
 };
@@ -61,6 +76,7 @@ struct index_copy {
 	uint8_t mask;
 	bool dirty;
 	bool lost;
+	bool zero; /* dirty, reads as zeros; location: of the header */
 };
 
 /* Leaves that a disk and a cache of these sizes can need at once. */
@@ -80,10 +96,35 @@ void index_set_clean(struct index *index, uint64_t block);
 /* Its dirty data can't be read: it stays, and reads of it fail. */
 void index_set_lost(struct index *index, uint64_t block);
 /*
- * Finds the first cached block at or after *block. Returns: false if there is
- * none.
+ * Finds the first cached block at or after *block, leaving out leaves that are
+ * zeros as a whole. Returns: false if there is none.
  */
 bool index_next(const struct index *index, uint64_t *block);
+
+/* What stands in the leaf of a block. */
+enum index_leaf_state {
+	INDEX_LEAF_EMPTY,
+	INDEX_LEAF_ZEROED, /* zeros as a whole */
+	INDEX_LEAF_SLOTS,
+};
+enum index_leaf_state index_leaf_state(const struct index *index,
+				       uint64_t block);
+/*
+ * The leaf of @block becomes zeros as a whole. Order: nothing of it is mapped,
+ * and the disk has all its blocks.
+ */
+void index_zero_leaf(struct index *index, uint64_t block, uint32_t location);
+void index_forget_zeroed_leaf(struct index *index, uint64_t block);
+/* A change of @block alone finds the leaf that it may need. */
+bool index_has_room(const struct index *index, uint64_t block);
+/* So do two more leaves of zeros, and data as much as there may be. */
+bool index_zeros_fit(const struct index *index);
+
+/* Behind the last block of @block's leaf. */
+static inline uint64_t index_leaf_end(uint64_t block)
+{
+	return (block / INDEX_LEAF_BLOCKS + 1) * INDEX_LEAF_BLOCKS;
+}
 /*
  * Whether @block is dirty. Returns: how many of the @count blocks from it on
  * are the same in that, one at least.

@@ -167,6 +167,19 @@ void io_copy_out(struct engine *engine, const struct engine_request *request,
 	}
 }
 
+void io_zero(const struct engine_request *request, struct iov_cursor *cursor,
+	     uint64_t bytes)
+{
+	while (bytes > 0) {
+		struct iovec part;
+		uint64_t got;
+
+		io_slice(request, cursor, bytes, &part, 1, &got);
+		memset(part.iov_base, 0, got);
+		bytes -= got;
+	}
+}
+
 uint32_t io_check(uint32_t seed, uint64_t block, const struct iovec *iov,
 		  struct iov_cursor *cursor)
 {

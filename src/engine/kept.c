@@ -10,7 +10,7 @@
 #include "core.h"
 #include "crc32c.h"
 
-#define KEPT_VERSION 1u
+#define KEPT_VERSION 2u
 
 #ifdef FOREBAY_PLANTED_BUGS
 void (*undo_stored_hook)(void);
@@ -24,6 +24,7 @@ static uint64_t layout_of(const struct engine *engine)
 		sizeof(struct kept),
 		sizeof(struct segment),
 		sizeof(struct index_leaf),
+		INDEX_LEAF_BLOCKS,
 		engine->config.disk_bytes,
 		engine->config.file_bytes,
 		engine->config.segment_blocks,

@@ -90,10 +90,11 @@ int log_superblock_check(const struct log_superblock *superblock,
 			       SUPERBLOCK_BYTES))
 		return error_set(error, -EUCLEAN,
 				 "the superblock has a wrong checksum");
-	if (superblock->version != LOG_FORMAT_VERSION)
+	if (superblock->version < LOG_FORMAT_VERSION_OLDEST ||
+	    superblock->version > LOG_FORMAT_VERSION)
 		return error_set(error, -EUCLEAN,
 				 "it has format version %u, this program knows "
-				 "version %u",
+				 "versions up to %u",
 				 superblock->version, LOG_FORMAT_VERSION);
 	if (memcmp(superblock->uuid, uuid, 16) != 0)
 		return error_set(error, -EUCLEAN, "it belongs to another disk");
@@ -167,6 +168,10 @@ static bool entry_valid(const struct log_entry *entry)
 	case LOG_REAPPEND:
 		return entry->block_count <= LOG_RECORD_DATA_BLOCKS_MAX &&
 		       (entry->mask == 0 || entry->block_count == 1);
+	case LOG_ZERO:
+	case LOG_DISCARD:
+		return entry->block_count <= LOG_ZERO_BLOCKS_MAX &&
+		       entry->mask == 0;
 	case LOG_DROP:
 	case LOG_CLEAN:
 		return true;

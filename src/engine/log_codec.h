@@ -54,10 +54,16 @@ void log_record_seal(struct log_record_header *header);
 bool log_record_valid(const struct log_record_header *header,
 		      const uint8_t uuid[16], uint32_t blocks_left);
 
-/* Data blocks of an entry: none for DROP and CLEAN. */
+static inline bool log_entry_is_zeroes(const struct log_entry *entry)
+{
+	return entry->type == LOG_ZERO || entry->type == LOG_DISCARD;
+}
+
+/* Data blocks of an entry: none for marks, zeroes and discards. */
 static inline uint32_t log_entry_data_blocks(const struct log_entry *entry)
 {
-	return entry->type == LOG_DROP || entry->type == LOG_CLEAN
+	return entry->type == LOG_DROP || entry->type == LOG_CLEAN ||
+			       log_entry_is_zeroes(entry)
 		       ? 0
 		       : entry->block_count;
 }

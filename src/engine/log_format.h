@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log_format.h - the bytes of a cache file, version 1.
+ * log_format.h - the bytes of a cache file, version 2.
  *
  *   block 0              16              32, aligned up to a segment
  *   | superblock A | superblock B | ... | segment 0 | segment 1 | ... |
@@ -24,7 +24,9 @@
 #define LOG_SECTORS_PER_BLOCK 8u
 #define LOG_MASK_WHOLE 0xffu
 
-#define LOG_FORMAT_VERSION 1u
+/* 2 has ZERO and DISCARD; a file of version 1 is one without them. */
+#define LOG_FORMAT_VERSION 2u
+#define LOG_FORMAT_VERSION_OLDEST 1u
 #define LOG_SUPERBLOCK_BLOCKS 16u
 #define LOG_SUPERBLOCK_COPIES 2u
 
@@ -35,6 +37,8 @@
 
 /* Most data blocks in one record: 1 MiB. */
 #define LOG_RECORD_DATA_BLOCKS_MAX 256u
+/* Most blocks of one ZERO or DISCARD: 64 MiB. */
+#define LOG_ZERO_BLOCKS_MAX 16384u
 /* Sequences and generations begin at 1 and never come near this. */
 #define LOG_SEQUENCE_MAX (1ull << 62)
 
@@ -129,7 +133,7 @@ enum log_entry_type {
 	LOG_REAPPEND =
 		3, /* a copy moved up the log; dirty or clean as it was */
 	LOG_ZERO = 4, /* reads as zeros: dirty */
-	LOG_DISCARD = 5, /* contents undefined, reads as zeros: dirty */
+	LOG_DISCARD = 5, /* not needed any more; reads as zeros: dirty */
 	LOG_DROP = 6, /* forget every older copy */
 	LOG_CLEAN = 7, /* versions up to `upto` are in the layers below */
 };
@@ -143,6 +147,8 @@ enum log_entry_type {
 #define LOG_ENTRY_DIRTY 0x02u
 /* REAPPEND: the copy couldn't be read any more; nor may the block be. */
 #define LOG_ENTRY_LOST 0x04u
+/* ZERO: the range shall stay allocated in the layers below. */
+#define LOG_ENTRY_NO_HOLE 0x08u
 
 /*
  * An entry is about whole blocks. Entries with data are followed by one check

@@ -192,14 +192,28 @@ static void rest_there(struct engine *engine, struct engine_io *io, int status)
 		read_copy(engine, slot);
 }
 
+/* It became zeros since the read was issued. */
+static void zeros(struct engine *engine, struct io_slot *slot)
+{
+	struct iov_cursor cursor = io_seek(slot->request, offset_of(slot));
+
+	io_zero(slot->request, &cursor, slot->piece_count * LOG_SECTOR_BYTES);
+	end(engine, slot, 0);
+}
+
 static void look(struct engine *engine, struct io_slot *slot)
 {
 	slot->piece = index_get(&engine->index, block_of(slot));
 	slot->direct = !slot->suspicious &&
 		       slot->piece.mask == LOG_MASK_WHOLE &&
 		       wanted(slot) == LOG_MASK_WHOLE;
+	if (engine_bug(engine, ENGINE_BUG_PART_SERVED_WHOLE) &&
+	    slot->piece.location != 0)
+		slot->piece.mask = LOG_MASK_WHOLE;
 	if (slot->piece.location == 0) {
 		from_below(engine, slot, below_only);
+	} else if (slot->piece.zero) {
+		zeros(engine, slot);
 	} else if (slot->piece.lost) {
 		end(engine, slot, -EIO);
 	} else if (!slot->direct && !slot->buffer &&

@@ -5,8 +5,8 @@
  * A read is cut into runs: blocks that lie side by side on the SSD, or that are
  * all missing. Each run is one I/O into the request's own iovec. What isn't a
  * whole block, or turns out wrong, goes the slow way block by block (piece.c).
- * A read never waits for a write: it sees the index, and the index has
- * everything that was acknowledged.
+ * Zeros need no I/O at all. A read never waits for a write: it sees the index,
+ * and the index has everything that was acknowledged.
  */
 #include "core.h"
 
@@ -45,7 +45,7 @@ static bool whole_hit(const struct engine_request *request, uint64_t block,
 		      const struct index_copy *copy)
 {
 	return copy->location != 0 && copy->mask == LOG_MASK_WHOLE &&
-	       !copy->lost &&
+	       !copy->lost && !copy->zero &&
 	       log_sector_mask(block, request->sector, request->sector_count) ==
 		       LOG_MASK_WHOLE;
 }
@@ -242,6 +242,27 @@ static void issue_piece(struct engine *engine, struct engine_request *request,
 	piece_start(engine, slot, slot->sector, slot->sector_count);
 }
 
+/* The run of zeros that the next sector is in. */
+static void serve_zeros(struct engine *engine, struct engine_request *request)
+{
+	struct iov_cursor cursor = {request->iov_index, request->iov_offset};
+	uint64_t begin = request->next_sector;
+	uint64_t block = log_block_of(begin);
+	uint64_t end = request_end(request);
+
+	do {
+		block++;
+	} while (block * LOG_SECTORS_PER_BLOCK < end &&
+		 index_get(&engine->index, block).zero);
+	if (block * LOG_SECTORS_PER_BLOCK < end)
+		end = block * LOG_SECTORS_PER_BLOCK;
+	io_zero(request, &cursor, (end - begin) * LOG_SECTOR_BYTES);
+	engine->stats.read_hit_bytes += (end - begin) * LOG_SECTOR_BYTES;
+	request->next_sector = end;
+	request->iov_index = cursor.index;
+	request->iov_offset = cursor.offset;
+}
+
 /* Returns: false if there is no slot to go on with. */
 static bool issue_next(struct engine *engine, struct engine_request *request)
 {
@@ -249,6 +270,10 @@ static bool issue_next(struct engine *engine, struct engine_request *request)
 	struct index_copy copy = index_get(&engine->index, block);
 	struct io_slot *slot;
 
+	if (copy.zero) {
+		serve_zeros(engine, request);
+		return true;
+	}
 	if (list_is_empty(&engine->io.free_slots))
 		return false;
 	slot = io_slot_get(engine);

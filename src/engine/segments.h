@@ -12,8 +12,8 @@
  *
  * The segments' memory outlives the process (kept.h). What is written of one
  * while records are placed in it is final when the last of them is applied, and
- * made anew until then; `live`, `dirty` and `lost` can be undone; the rest is
- * this process's own.
+ * made anew until then; `live`, `dirty`, `lost` and `zeros` can be undone; the
+ * rest is this process's own.
  */
 #ifndef FOREBAY_ENGINE_SEGMENTS_H
 #define FOREBAY_ENGINE_SEGMENTS_H
@@ -40,6 +40,7 @@ struct segment {
 	uint32_t live; /* blocks whose newest copy is here */
 	uint32_t dirty; /* of these: dirty ones */
 	uint32_t lost; /* of these: dirty and unreadable */
+	uint32_t zeros; /* of the live ones: dirty and without data */
 	uint32_t readers; /* SSD reads under way */
 	enum segment_state state;
 	bool written; /* its blocks were written once, if only with zeros */

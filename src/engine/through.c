@@ -36,10 +36,13 @@ static uint64_t written_sequence(const struct engine *engine,
 	uint64_t sequence;
 
 	if (!copy.dirty || copy.lost || copy.mask != LOG_MASK_WHOLE ||
-	    log_sector_mask(block, request->sector, request->sector_count) !=
+	    copy.zero != request_zeroes(request) ||
+	    log_sector_mask(block, request->part_sector, request->part_count) !=
 		    LOG_MASK_WHOLE)
 		return 0;
 	sequence = segments_sequence(&engine->segments, copy.location);
+	if (copy.zero)
+		return sequence;
 	cursor = io_seek(request,
 			 (block * LOG_SECTORS_PER_BLOCK - request->sector) *
 				 LOG_SECTOR_BYTES);
@@ -128,11 +131,15 @@ static bool start(struct engine *engine, struct engine_request *request)
 		.type = ENGINE_BELOW_WRITE,
 		.iov = request->iov,
 		.iov_count = request->iov_count,
-		.offset = request->sector * LOG_SECTOR_BYTES,
-		.length = request->sector_count * LOG_SECTOR_BYTES,
+		.offset = request->part_sector * LOG_SECTOR_BYTES,
+		.length = request->part_count * LOG_SECTOR_BYTES,
 		.done = below_written,
 		.owner = slot,
 	};
+	if (request_zeroes(request)) {
+		zeroing_below(request, &slot->io);
+		engine->stats.zeroed_below_bytes += slot->io.length;
+	}
 	list_remove(&request->link);
 	list_init(&request->link);
 	io_out(engine, &slot->io);

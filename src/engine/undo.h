@@ -18,7 +18,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-/* The largest change (a block that takes a new leaf) needs 17. */
+/* The largest change (a block of a leaf that was zeros as a whole) needs 23. */
 #define UNDO_STORES_MAX 32u
 
 struct undo_store {

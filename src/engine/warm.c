@@ -132,7 +132,8 @@ static uint32_t take_segment(struct engine *engine, uint32_t number, bool held)
 
 	segment->readers = 0;
 	segment->state = held ? SEGMENT_SEALED : SEGMENT_FREE;
-	engine->cached_blocks += segment->live;
+	engine->cached_blocks += segment->live - segment->zeros;
+	engine->zero_blocks += segment->zeros;
 	engine->dirty_blocks += segment->dirty;
 	engine->lost_blocks += segment->lost;
 	return held ? 0 : segment->live;
@@ -175,6 +176,10 @@ bool warm_circle(struct engine *engine)
 	table->next = (table->tail + held) % table->count;
 	engine->destage.oldest = table->tail;
 	engine->cached_blocks = 0;
+	engine->zero_blocks = 0;
+	/* Zeros may have been forgotten without a record: nobody knows which.
+	 */
+	engine->zeros_spilled = engine->kept->sequence;
 	engine->dirty_blocks = 0;
 	engine->lost_blocks = 0;
 	for (uint32_t i = 0; i < table->count; i++)

@@ -33,12 +33,19 @@ void write_finish(struct engine *engine, struct engine_request *request,
 	if (request->path != PATH_BACK)
 		engine->writes.not_back--;
 	if (status == 0) {
-		engine->stats.write_bytes +=
-			request->sector_count * LOG_SECTOR_BYTES;
+		uint64_t *bytes = request_zeroes(request)
+					  ? &engine->stats.zeroed_bytes
+					  : &engine->stats.write_bytes;
+
+		*bytes += request->part_count * LOG_SECTOR_BYTES;
 		if (request->target_sequence >
 		    engine->append.acked_write_sequence)
 			engine->append.acked_write_sequence =
 				request->target_sequence;
+		if (!request_last_part(request)) {
+			zeroing_go_on(engine, request);
+			return;
+		}
 	}
 	io_request_done(engine, request, status);
 }
@@ -67,7 +74,8 @@ void write_in_log(struct engine *engine, struct engine_request *request)
 /* A block of which the request has only these sectors; 0xff: a whole one. */
 static uint8_t mask_at(const struct engine_request *request, uint64_t block)
 {
-	return log_sector_mask(block, request->sector, request->sector_count);
+	return log_sector_mask(block, request->part_sector,
+			       request->part_count);
 }
 
 /* Blocks of which the request has a part: at most its first and its last. */
@@ -103,6 +111,11 @@ static void overlay(struct engine *engine, struct append_item *item)
 	uint32_t first = (uint32_t)__builtin_ctz(mask);
 	uint32_t count = (uint32_t)__builtin_popcount(mask);
 
+	if (request_zeroes(request)) {
+		memset(item->buffer + (size_t)first * LOG_SECTOR_BYTES, 0,
+		       (size_t)count * LOG_SECTOR_BYTES);
+		return;
+	}
 	io_copy_in(engine, request, data_offset(request, item->block),
 		   item->buffer + (size_t)first * LOG_SECTOR_BYTES,
 		   (size_t)count * LOG_SECTOR_BYTES);
@@ -199,10 +212,12 @@ static void add_part_block(struct engine *engine,
 	struct append_item *item = item_for(engine, request, block, 1);
 	struct index_copy copy = index_get(&engine->index, block);
 
-	item->mask = mask_at(request, block);
+	/* With zeros around them the sectors make a whole block. */
+	item->mask = copy.zero ? 0 : mask_at(request, block);
 	item->buffer = io_buffer_get(engine, false);
 	memset(item->buffer, 0, LOG_BLOCK_BYTES);
-	if (copy.location == 0 || (copy.mask & ~item->mask) == 0) {
+	if (copy.location == 0 || copy.zero ||
+	    (copy.mask & ~mask_at(request, block)) == 0) {
 		overlay(engine, item);
 		append_queue(engine, item);
 	} else if (copy.lost) {
@@ -232,7 +247,11 @@ static void place_in_log(struct engine *engine, struct engine_request *request)
 		struct append_item *item =
 			item_for(engine, request, first, end - first);
 
-		item->cursor = io_seek(request, data_offset(request, first));
+		if (request_zeroes(request))
+			zeroing_item(request, item);
+		else
+			item->cursor =
+				io_seek(request, data_offset(request, first));
 		append_queue(engine, item);
 	}
 	if (--request->parts == 0)
@@ -313,6 +332,7 @@ static bool crosses(const struct engine *engine,
 	uint64_t end = first + request_blocks(request);
 
 	if ((engine->writes.not_back == 0 &&
+	     !zeroing_is_long(engine, request) &&
 	     engine->config.mode == ENGINE_WRITE_BACK) ||
 	    engine_bug(engine, ENGINE_BUG_WRITES_CROSS))
 		return false;
@@ -328,11 +348,13 @@ static bool crosses(const struct engine *engine,
 }
 
 static enum write_path choose_path(const struct engine *engine,
+				   const struct engine_request *request,
 				   const struct range_state *state)
 {
 	switch (engine->config.mode) {
 	case ENGINE_WRITE_BACK:
-		return PATH_BACK;
+		return zeroing_is_long(engine, request) ? PATH_THROUGH
+							: PATH_BACK;
 	case ENGINE_WRITE_THROUGH:
 		return PATH_THROUGH;
 	case ENGINE_WRITE_AROUND:
@@ -342,6 +364,32 @@ static enum write_path choose_path(const struct engine *engine,
 	__builtin_unreachable();
 }
 
+/*
+ * A copy in limbo would come back if we crashed now, and so would a fill whose
+ * record is on its way, and zeros whose end isn't durable.
+ */
+static bool must_drop(const struct engine *engine,
+		      const struct engine_request *request,
+		      const struct range_state *state)
+{
+	if (state->cached || engine->segments.limbo > 0 ||
+	    hazard_fills(engine->hazards, request_block(request),
+			 request_blocks(request)))
+		return true;
+	if (engine_bug(engine, ENGINE_BUG_ZEROS_RESURRECTED))
+		return false;
+	return engine->zeros_cleaned > engine->flusher.durable_sequence ||
+	       engine->zeros_spilled >= engine->tail_sequence;
+}
+
+/* Is there room in the log and the index for what it may need? */
+static bool fits(struct engine *engine, const struct engine_request *request)
+{
+	if (!request_zeroes(request))
+		return append_admits(engine, request_blocks(request));
+	return append_admits(engine, 2) && index_zeros_fit(&engine->index);
+}
+
 static bool admit(struct engine *engine, struct engine_request *request)
 {
 	uint64_t first = request_block(request);
@@ -349,7 +397,7 @@ static bool admit(struct engine *engine, struct engine_request *request)
 	struct range_state state = {0};
 	enum write_path path;
 
-	if (!append_admits(engine, count) ||
+	if (!fits(engine, request) ||
 	    hazard_blocked(engine->hazards, first, count) ||
 	    !part_blocks_may_start(engine, request) || crosses(engine, request))
 		return false;
@@ -358,7 +406,7 @@ static bool admit(struct engine *engine, struct engine_request *request)
 		return false;
 	if (engine->config.mode == ENGINE_WRITE_AROUND)
 		state = range_state(engine, request);
-	path = choose_path(engine, &state);
+	path = choose_path(engine, request, &state);
 	list_remove(&request->link);
 	list_init(&request->link);
 	hazard_write_begin(engine->hazards, first, count);
@@ -369,14 +417,8 @@ static bool admit(struct engine *engine, struct engine_request *request)
 	request->path = (uint8_t)path;
 	engine->progress = true;
 	if (path == PATH_AROUND)
-		/*
-		 * A copy in limbo would come back if we crashed now, and so
-		 * would a fill whose record is on its way.
-		 */
-		place_around(
-			engine, request,
-			state.cached || engine->segments.limbo > 0 ||
-				hazard_fills(engine->hazards, first, count));
+		place_around(engine, request,
+			     must_drop(engine, request, &state));
 	else
 		place_in_log(engine, request);
 	return true;

@@ -90,6 +90,8 @@ static enum forebay_operation action_operation(enum engine_io_type type)
 	case ENGINE_SSD_FLUSH:
 	case ENGINE_BELOW_FLUSH:
 		return FOREBAY_FLUSH;
+	case ENGINE_BELOW_ZERO:
+		return FOREBAY_WRITE_ZEROES;
 	}
 	__builtin_unreachable();
 }
@@ -97,7 +99,7 @@ static enum forebay_operation action_operation(enum engine_io_type type)
 static bool action_is_below(enum engine_io_type type)
 {
 	return type == ENGINE_BELOW_READ || type == ENGINE_BELOW_WRITE ||
-	       type == ENGINE_BELOW_FLUSH;
+	       type == ENGINE_BELOW_FLUSH || type == ENGINE_BELOW_ZERO;
 }
 
 static void action_start(struct runner *runner, struct engine_io *action)
@@ -108,7 +110,9 @@ static void action_start(struct runner *runner, struct engine_io *action)
 
 	slot->action = action;
 	io->operation = action_operation(action->type);
-	io->flags = 0;
+	io->flags = action->type == ENGINE_BELOW_ZERO && !action->may_unmap
+			    ? FOREBAY_NO_HOLE
+			    : 0;
 	io->file = action_is_below(action->type) ? FOREBAY_BELOW : runner->file;
 	io->iov = action->iov;
 	io->iov_count = action->iov_count;

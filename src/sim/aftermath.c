@@ -6,6 +6,7 @@
 
 #include "guest.h"
 #include "log_format.h"
+#include "storage.h"
 #include "world.h"
 
 void world_crash(struct world *to, const struct world *from,
@@ -22,6 +23,11 @@ void world_crash(struct world *to, const struct world *from,
 		struct medium *medium =
 			io->type == ENGINE_SSD_WRITE ? &to->ssd : &to->below;
 
+		if (io->type == ENGINE_BELOW_ZERO &&
+		    (kind == WORLD_POWER_FAILURE ||
+		     random_percent(&to->random, 50)))
+			storage_zero(to, medium, io,
+				     kind == WORLD_POWER_FAILURE);
 		if (io->type != ENGINE_SSD_WRITE &&
 		    io->type != ENGINE_BELOW_WRITE)
 			continue;

@@ -7,9 +7,9 @@
 #include "log_format.h"
 
 static const char *const OPERATION_NAMES[] = {
-	[ENGINE_READ] = "-> read",
-	[ENGINE_WRITE] = "-> write",
-	[ENGINE_FLUSH] = "-> flush",
+	[ENGINE_READ] = "-> read",	 [ENGINE_WRITE] = "-> write",
+	[ENGINE_FLUSH] = "-> flush",	 [ENGINE_ZERO] = "-> zero",
+	[ENGINE_DISCARD] = "-> discard",
 };
 
 static void check_read(struct world *world, struct world_request *request)
@@ -75,7 +75,8 @@ static void note_failure(struct world *world,
 {
 	if (request->engine.operation == ENGINE_FLUSH)
 		oracle_flush_failed(world->oracle);
-	if (request->engine.operation != ENGINE_WRITE)
+	if (request->engine.operation == ENGINE_FLUSH ||
+	    request->engine.operation == ENGINE_READ)
 		return;
 	for (uint64_t i = 0; i < request->engine.sector_count; i++)
 		oracle_write_failed(world->oracle, request->engine.sector + i,
@@ -106,6 +107,8 @@ void guest_complete(struct world *world, struct world_request *request)
 		check_read(world, request);
 		return;
 	case ENGINE_WRITE:
+	case ENGINE_ZERO:
+	case ENGINE_DISCARD:
 		acknowledge(world, request);
 		return;
 	case ENGINE_FLUSH:
@@ -220,6 +223,33 @@ static void submit_write(struct world *world, struct world_request *request)
 	guest_submit(world, request, ENGINE_WRITE, sector, sectors);
 }
 
+/* Ranges that take several parts, too. */
+static void submit_zeroes(struct world *world, struct world_request *request)
+{
+	struct random *random = &world->random;
+	uint64_t disk = world->options.disk_bytes / ORACLE_SECTOR_BYTES;
+	uint64_t sector;
+	uint64_t sectors;
+
+	choose_range(world, true, &sector, &sectors);
+	if (random_percent(random, 40))
+		sectors += random_below(random,
+					WORLD_REQUEST_SECTORS_MAX - sectors);
+	if (sectors > disk - sector)
+		sectors = disk - sector;
+	note_oldest_read(world);
+	for (uint64_t i = 0; i < sectors; i++) {
+		request->versions[i] = oracle_zero(world->oracle, sector + i);
+		request->changed[i] = 0;
+	}
+	request->engine.fua =
+		random_percent(random, world->options.fua_percent);
+	request->engine.no_hole = random_percent(random, 30);
+	guest_submit(world, request,
+		     random_percent(random, 50) ? ENGINE_ZERO : ENGINE_DISCARD,
+		     sector, sectors);
+}
+
 static void submit_something(struct world *world)
 {
 	struct world_request *request = guest_idle(world);
@@ -236,6 +266,10 @@ static void submit_something(struct world *world)
 		   world->options.flush_percent + world->options.read_percent) {
 		choose_range(world, false, &sector, &sectors);
 		guest_submit(world, request, ENGINE_READ, sector, sectors);
+	} else if (world->options.zero_percent > 0 &&
+		   random_percent(&world->random,
+				  world->options.zero_percent)) {
+		submit_zeroes(world, request);
 	} else {
 		submit_write(world, request);
 	}

@@ -52,7 +52,7 @@ bool kill_happened(uint64_t *ret_time)
 static bool same_copy(const struct index_copy *a, const struct index_copy *b)
 {
 	return a->location == b->location && a->check == b->check &&
-	       a->mask == b->mask && a->dirty == b->dirty;
+	       a->mask == b->mask && a->dirty == b->dirty && a->zero == b->zero;
 }
 
 /*
@@ -70,20 +70,23 @@ static bool may_differ(const struct engine *warm, const struct index_copy *a,
 static bool counts_right(const struct engine *engine)
 {
 	uint64_t cached = 0;
+	uint64_t zeros = 0;
 	uint64_t dirty = 0;
 	uint64_t lost = 0;
 	uint64_t live = 0;
 
-	for (uint64_t block = 0; index_next(&engine->index, &block); block++) {
+	for (uint64_t block = 0; block < engine->disk_blocks; block++) {
 		struct index_copy copy = index_get(&engine->index, block);
 
-		cached++;
+		cached += copy.location != 0 && !copy.zero;
+		zeros += copy.zero;
 		dirty += copy.dirty;
 		lost += copy.lost;
 	}
 	for (uint32_t i = 0; i < engine->segments.count; i++)
 		live += engine->segments.segments[i].live;
-	return cached == engine->cached_blocks && live == cached &&
+	return cached == engine->cached_blocks &&
+	       zeros == engine->zero_blocks && live == cached + zeros &&
 	       dirty == engine->dirty_blocks && lost == engine->lost_blocks;
 }
 

@@ -79,11 +79,9 @@ static void prune(const struct oracle *oracle, struct oracle_sector *sector)
 	sector->count = kept;
 }
 
-uint64_t oracle_write(struct oracle *oracle, uint64_t sector_number,
-		      void *bytes)
+static struct oracle_version *add(struct oracle *oracle, uint64_t sector_number)
 {
 	struct oracle_sector *sector = &oracle->sectors[sector_number];
-	uint64_t version = oracle->next_version++;
 
 	if (sector->count == sector->capacity) {
 		prune(oracle, sector);
@@ -94,11 +92,27 @@ uint64_t oracle_write(struct oracle *oracle, uint64_t sector_number,
 		assert(sector->versions);
 	}
 	sector->versions[sector->count++] = (struct oracle_version){
-		.version = version,
+		.version = oracle->next_version++,
 		.submitted = oracle_tick(oracle),
 	};
+	return &sector->versions[sector->count - 1];
+}
+
+uint64_t oracle_write(struct oracle *oracle, uint64_t sector_number,
+		      void *bytes)
+{
+	uint64_t version = add(oracle, sector_number)->version;
+
 	stamp(bytes, sector_number, version);
 	return version;
+}
+
+uint64_t oracle_zero(struct oracle *oracle, uint64_t sector_number)
+{
+	struct oracle_version *version = add(oracle, sector_number);
+
+	version->zero = true;
+	return version->version;
 }
 
 static struct oracle_version *find(const struct oracle_sector *sector,
@@ -183,6 +197,29 @@ void oracle_flush_failed(struct oracle *oracle)
 	}
 }
 
+static bool holds(const struct oracle_version *version, uint64_t floor)
+{
+	return version->acked == 0 || version->acked >= floor;
+}
+
+/* The newest zeros that hold, and that no read has shown to be overwritten if
+ * there are any such. */
+static const struct oracle_version *find_zeros(
+	const struct oracle_sector *sector, uint64_t floor)
+{
+	const struct oracle_version *found = NULL;
+
+	for (uint32_t i = 0; i < sector->count; i++) {
+		const struct oracle_version *version = &sector->versions[i];
+
+		if (version->zero && holds(version, floor) &&
+		    (!found || found->overwritten != 0 ||
+		     version->overwritten == 0))
+			found = version;
+	}
+	return found;
+}
+
 uint64_t oracle_check(const struct oracle *oracle, uint64_t sector_number,
 		      const void *bytes, uint64_t floor, char *message,
 		      size_t message_bytes)
@@ -203,12 +240,12 @@ uint64_t oracle_check(const struct oracle *oracle, uint64_t sector_number,
 			 (unsigned long long)words[1]);
 		return UINT64_MAX;
 	}
+	version = words[1] ? find(sector, words[1]) : find_zeros(sector, floor);
+	if (version && holds(version, floor))
+		return version->version;
 	/* Never written: older than everything. */
 	if (words[1] == 0 && floor == 0)
 		return 0;
-	version = words[1] ? find(sector, words[1]) : NULL;
-	if (version && (version->acked == 0 || version->acked >= floor))
-		return words[1];
 	snprintf(message, message_bytes,
 		 "sector %llu: version %llu is too old: one submitted at %llu "
 		 "must hold",
@@ -226,6 +263,8 @@ bool oracle_read(struct oracle *oracle, uint64_t sector_number,
 		 uint64_t version_number, uint64_t submitted)
 {
 	struct oracle_sector *sector = &oracle->sectors[sector_number];
+	const struct oracle_version *read = find(sector, version_number);
+	bool zero = version_number == 0 || (read && read->zero);
 	bool good = true;
 
 	for (uint32_t i = 0; i < sector->count; i++) {
@@ -233,9 +272,11 @@ bool oracle_read(struct oracle *oracle, uint64_t sector_number,
 
 		if (version->version == version_number) {
 			good = !before(version->overwritten, submitted);
-			if (version->seen == 0)
+			/* Zeros that were seen may be older ones. */
+			if (version->seen == 0 && !zero)
 				version->seen = oracle->time;
 		} else if (version->overwritten == 0 &&
+			   !(zero && version->zero) &&
 			   (before(version->acked, submitted) ||
 			    before(version->seen, submitted))) {
 			version->overwritten = oracle->time;

@@ -9,7 +9,8 @@
  * before it was submitted; after a power failure, every write acked before a
  * FLUSH was submitted that was acked, and every acked FUA. And what a read has
  * shown to be overwritten never comes back, in whichever order overlapping
- * writes ended: see oracle_read().
+ * writes ended: see oracle_read(). Zeros may be any of the versions that were
+ * zeros, and then are the newest that may stand there.
  */
 #ifndef FOREBAY_SIM_ORACLE_H
 #define FOREBAY_SIM_ORACLE_H
@@ -26,6 +27,7 @@ struct oracle_version {
 	uint64_t acked; /* 0: not */
 	uint64_t seen; /* end of the first read of it; 0: none */
 	uint64_t overwritten; /* end of a read that proves it; 0: none */
+	bool zero; /* its bytes don't say which it is */
 	bool doubtful; /* a FLUSH that should have made it durable failed */
 };
 
@@ -50,6 +52,8 @@ void oracle_free(struct oracle *oracle);
 uint64_t oracle_tick(struct oracle *oracle);
 /* A sector of a write begins: fills @bytes with its new version. */
 uint64_t oracle_write(struct oracle *oracle, uint64_t sector, void *bytes);
+/* A sector becomes zeros. */
+uint64_t oracle_zero(struct oracle *oracle, uint64_t sector);
 /* The guest changes what @of is writing: either may be read afterwards. */
 uint64_t oracle_change(struct oracle *oracle, uint64_t sector, uint64_t of,
 		       void *bytes);

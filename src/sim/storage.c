@@ -4,7 +4,9 @@
  */
 #include "storage.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The flushes that are under way cover fewer writes now. */
@@ -33,6 +35,20 @@ static void spoil(const struct engine_io *io)
 		memset(io->iov[i].iov_base, 0xee, io->iov[i].iov_len);
 }
 
+void storage_zero(struct world *world, struct medium *medium,
+		  const struct engine_io *io, bool torn)
+{
+	struct iovec zeros = {calloc(1, io->length), io->length};
+
+	assert(zeros.iov_base);
+	if (torn)
+		medium_write_torn(medium, &world->random, io->offset, &zeros,
+				  1);
+	else
+		medium_write(medium, io->offset, &zeros, 1);
+	free(zeros.iov_base);
+}
+
 static void fail_io(struct world *world, const struct world_io *slot)
 {
 	const struct engine_io *io = slot->io;
@@ -49,6 +65,9 @@ static void fail_io(struct world *world, const struct world_io *slot)
 	case ENGINE_BELOW_WRITE:
 		medium_write_torn(&world->below, &world->random, io->offset,
 				  io->iov, io->iov_count);
+		break;
+	case ENGINE_BELOW_ZERO:
+		storage_zero(world, &world->below, io, true);
 		break;
 	case ENGINE_SSD_FLUSH:
 		/* What was written stays as it was: perhaps durable. */
@@ -93,6 +112,9 @@ void storage_end(struct world *world, uint32_t chosen)
 		break;
 	case ENGINE_BELOW_WRITE:
 		medium_write(&world->below, io->offset, io->iov, io->iov_count);
+		break;
+	case ENGINE_BELOW_ZERO:
+		storage_zero(world, &world->below, io, false);
 		break;
 	case ENGINE_BELOW_FLUSH:
 		medium_flush(&world->below, slot.below_writes);

@@ -27,6 +27,7 @@ static const char *const IO_NAMES[] = {
 	[ENGINE_BELOW_READ] = "  below read",
 	[ENGINE_BELOW_WRITE] = "  below write",
 	[ENGINE_BELOW_FLUSH] = "  below flush",
+	[ENGINE_BELOW_ZERO] = "  below zero",
 };
 
 void world_fail(struct world *world, const char *format, ...)
@@ -118,6 +119,11 @@ void world_options_draw(struct world_options *options, struct random *random,
 		LOG_BLOCK_BYTES;
 	options->kind = kind;
 	options->summaries = random_percent(random, 60);
+	if (random_percent(random, 70)) {
+		options->zero_percent = 5 + (uint32_t)random_below(random, 40);
+		options->zeroing_blocks_max =
+			1 + (uint32_t)random_below(random, 24);
+	}
 	if (kind == WORLD_CROWDED)
 		draw_crowd(options, random);
 	if (kind == WORLD_FAULTY)
@@ -138,6 +144,7 @@ static struct engine_config config_of(const struct world *world,
 		.dirty_limit_percent = 70,
 		.summaries = world->options.summaries,
 		.may_format = may_format,
+		.zeroing_blocks_max = world->options.zeroing_blocks_max,
 		.planted_bug = (uint32_t)world->options.bug,
 	};
 

@@ -27,7 +27,7 @@ enum world_kind {
 	WORLD_KINDS
 };
 
-#define WORLD_IO_TYPES (ENGINE_BELOW_FLUSH + 1)
+#define WORLD_IO_TYPES (ENGINE_BELOW_ZERO + 1)
 
 /* Chosen by the seed: each run tries another corner. */
 struct world_options {
@@ -46,6 +46,8 @@ struct world_options {
 	uint32_t fua_percent;
 	uint32_t mutate_percent; /* buffers that change in flight */
 	uint32_t mode_percent; /* switch mode */
+	uint32_t zero_percent; /* of writes: zeroes and discards */
+	uint32_t zeroing_blocks_max;
 	uint32_t drain_percent; /* toggle draining */
 	uint32_t complete_percent; /* end an I/O rather than submit */
 	uint64_t hot_blocks; /* most writes go here */

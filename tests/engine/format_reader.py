@@ -15,8 +15,9 @@ SECTOR = 512
 SUPERBLOCK = 65536
 OPEN = (1 << 64) - 1
 MOST = 1 << 62
-WRITE, FILL, REAPPEND, DROP, CLEAN = 1, 2, 3, 6, 7
+WRITE, FILL, REAPPEND, ZERO, DISCARD, DROP, CLEAN = range(1, 8)
 DATA = (WRITE, FILL, REAPPEND)
+ZEROS = (ZERO, DISCARD)
 AMENDS, DIRTY, LOST = 1, 2, 4
 
 
@@ -62,7 +63,7 @@ class Superblock:
          self.file_bytes, self.tail, self.segment_blocks, row_count,
          self.flags) = struct.unpack_from('<8s4xI16sQQQQIII', data)
         self.good = (
-            magic == b'FBCHES01' and version == 1 and self.uuid == uuid and
+            magic == b'FBCHES01' and version in (1, 2) and self.uuid == uuid and
             self.segment_blocks in (8, 16, 32, 64, 128, 256, 512) and
             1 <= self.tail <= MOST and self.generation <= MOST and
             row_count <= 2040 and crc_is_right(data, SUPERBLOCK))
@@ -100,9 +101,11 @@ class Entry:
         self.data_block = data_block
 
     def possible(self, disk_blocks):
-        if self.type not in DATA + (DROP, CLEAN) or self.count < 1 or \
-                self.first + self.count > disk_blocks:
+        if self.type not in DATA + ZEROS + (DROP, CLEAN) or \
+                self.count < 1 or self.first + self.count > disk_blocks:
             return False
+        if self.type in ZEROS:
+            return self.count <= 16384 and self.mask == 0
         return self.type not in DATA or (
             self.count <= 256 and (self.mask == 0 or self.count == 1))
 
@@ -220,6 +223,14 @@ class Copy:
         self.mask = entry.mask or 0xff
         self.dirty = entry.type == WRITE or bool(entry.flags & DIRTY)
         self.lost = self.dirty and bool(entry.flags & LOST)
+
+
+class Zeros:
+    """A block without data: it reads as zeros, and is dirty."""
+    dirty, lost = True, False
+
+    def __init__(self, record):
+        self.record = record
 
 
 class Cache:
@@ -350,16 +361,25 @@ class Cache:
                 self.copies[block] = Copy(record, data, check, entry)
             for block in range(entry.first, entry.first + entry.count):
                 copy = self.copies.get(block)
-                if entry.type == DROP:
+                if entry.type in ZEROS:
+                    self.copies[block] = Zeros(record)
+                elif entry.type == DROP:
                     self.copies.pop(block, None)
                 elif entry.type == CLEAN and copy and not copy.lost and \
                         copy.record.sequence <= entry.upto:
-                    copy.dirty = False
+                    if isinstance(copy, Zeros):
+                        del self.copies[block]
+                    else:
+                        copy.dirty = False
 
     def summaries(self):
         """(segment, its summary) where there is one that fits."""
         found = ((segment, segment.summary()) for segment in self.segments)
         return [(segment, copies) for segment, copies in found if copies]
+
+    def data_copies(self):
+        return [copy for copy in self.copies.values()
+                if not isinstance(copy, Zeros)]
 
     def dirty_blocks(self):
         return sum(copy.dirty for copy in self.copies.values())
@@ -371,6 +391,8 @@ class Cache:
         for block, copy in self.copies.items():
             if copy.lost:
                 lost.add(block)
+            elif isinstance(copy, Zeros):
+                disk[block * BLOCK:(block + 1) * BLOCK] = bytes(BLOCK)
             elif copy.record.check(block, copy.data) == copy.value:
                 for i in range(8):
                     at = block * BLOCK + i * SECTOR

@@ -191,6 +191,33 @@ static void closed_in_order(struct scene *scene)
 	scene_end_all(scene);
 }
 
+static void zeroes_now(struct scene *scene, enum engine_operation operation,
+		       uint64_t sector, uint64_t count)
+{
+	scene_zero(scene, operation, sector, count);
+	scene_end_all(scene);
+	scene_forget_guests(scene);
+}
+
+static void zeroed(struct scene *scene)
+{
+	writes(scene);
+	zeroes_now(scene, ENGINE_ZERO, 17 * 8, 100 * 8);
+	zeroes_now(scene, ENGINE_DISCARD, 140 * 8 + 3, 20 * 8 + 1);
+	scene_write_now(scene, 60, 2, 'Z');
+	scene_write_sectors(scene, 70 * 8 + 2, 3, 'Y');
+	scene_end_all(scene);
+	scene_forget_guests(scene);
+}
+
+static void zeroed_and_destaged(struct scene *scene)
+{
+	zeroed(scene);
+	scene_drain(scene);
+	zeroes_now(scene, ENGINE_ZERO, 30 * 8, 64 * 8);
+	scene_write_now(scene, 31, 1, 'X');
+}
+
 static const struct {
 	const char *name;
 	void (*live)(struct scene *scene);
@@ -211,6 +238,8 @@ static const struct {
 	{"bad_dirty_block", bad_dirty_block},
 	{"bad_durable_header", bad_durable_header},
 	{"summaries", summaries},
+	{"zeroed", zeroed},
+	{"zeroed_and_destaged", zeroed_and_destaged},
 	{"closed_in_order", closed_in_order},
 	{"older_superblock_only", older_superblock_only},
 	{"needed_superblock_bad", needed_superblock_bad},
@@ -234,7 +263,7 @@ static void save(const char *folder, const char *name, const void *bytes,
 /* What the engine makes of it. */
 static void tell(struct scene *scene, const char *folder)
 {
-	static uint8_t disk[sizeof(scene->below)];
+	static uint8_t disk[SCENE_DISK_BLOCKS * LOG_BLOCK_BYTES];
 	struct engine_stats stats;
 
 	scene->config.may_format = false;
@@ -270,7 +299,8 @@ static int tell_story(const char *folder, void (*live)(struct scene *scene))
 	scene = state;
 	live(scene);
 	save(folder, "cache", scene->ssd, sizeof(scene->ssd));
-	save(folder, "backend", scene->below, sizeof(scene->below));
+	save(folder, "backend", scene->below,
+	     SCENE_DISK_BLOCKS * LOG_BLOCK_BYTES);
 	tell(scene, folder);
 	return scene_tear_down(&state);
 }

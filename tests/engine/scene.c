@@ -95,8 +95,11 @@ static void submit(struct scene *scene, struct guest *guest, uint64_t sector,
 {
 	struct engine_request *request = &guest->request;
 
-	assert_in_range(count, 0,
-			SCENE_REQUEST_BLOCKS_MAX * LOG_SECTORS_PER_BLOCK);
+	if (request->operation == ENGINE_READ ||
+	    request->operation == ENGINE_WRITE)
+		assert_in_range(count, 0,
+				SCENE_REQUEST_BLOCKS_MAX *
+					LOG_SECTORS_PER_BLOCK);
 	guest->iov[0] = (struct iovec){guest->bytes, count * LOG_SECTOR_BYTES};
 	request->sector = sector;
 	request->sector_count = count;
@@ -131,6 +134,16 @@ struct guest *scene_read(struct scene *scene, uint64_t block, uint64_t count)
 	memset(guest->bytes, '?', count * LOG_BLOCK_BYTES);
 	submit(scene, guest, block * LOG_SECTORS_PER_BLOCK,
 	       count * LOG_SECTORS_PER_BLOCK);
+	return guest;
+}
+
+struct guest *scene_zero(struct scene *scene, enum engine_operation operation,
+			 uint64_t sector, uint64_t count)
+{
+	struct guest *guest = new_guest(scene);
+
+	guest->request.operation = operation;
+	submit(scene, guest, sector, count);
 	return guest;
 }
 
@@ -193,6 +206,10 @@ void scene_end_io(struct scene *scene, struct engine_io *io, int status)
 		scene->waiting[at] = scene->waiting[at + 1];
 	if (status == 0 && io->iov_count > 0)
 		move_data(scene, io);
+	if (status == 0 && io->type == ENGINE_BELOW_ZERO) {
+		assert_true(io->offset + io->length <= sizeof(scene->below));
+		memset(scene->below + io->offset, 0, io->length);
+	}
 	engine_io_done(scene->engine, io, status);
 	scene_poll(scene);
 }
@@ -220,6 +237,18 @@ void scene_write_now(struct scene *scene, uint64_t block, uint64_t count,
 		     char letter)
 {
 	struct guest *guest = scene_write(scene, block, count, letter);
+
+	scene_end_all(scene);
+	assert_true(guest->done);
+	assert_int_equal(guest->request.status, 0);
+	scene_forget_guests(scene);
+}
+
+void scene_zero_now(struct scene *scene, uint64_t block, uint64_t count)
+{
+	struct guest *guest =
+		scene_zero(scene, ENGINE_ZERO, block * LOG_SECTORS_PER_BLOCK,
+			   count * LOG_SECTORS_PER_BLOCK);
 
 	scene_end_all(scene);
 	assert_true(guest->done);
@@ -302,6 +331,26 @@ void scene_restart_warm(struct scene *scene)
 	scene->config.warm = false;
 }
 
+static void allocate(struct scene *scene)
+{
+	scene->memory_bytes = engine_memory_bytes(&scene->config);
+	assert_int_not_equal(scene->memory_bytes, 0);
+	scene->memory.own = aligned_alloc(LOG_BLOCK_BYTES, scene->memory_bytes);
+	scene->kept_bytes = engine_kept_bytes(&scene->config);
+	scene->memory.kept = aligned_alloc(LOG_BLOCK_BYTES, scene->kept_bytes);
+	assert_non_null(scene->memory.own);
+	assert_non_null(scene->memory.kept);
+}
+
+void scene_grow(struct scene *scene, uint64_t blocks)
+{
+	scene->config.disk_bytes = blocks * LOG_BLOCK_BYTES;
+	free(scene->memory.own);
+	free(scene->memory.kept);
+	allocate(scene);
+	scene_restart(scene);
+}
+
 int scene_set_up(void **state)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
@@ -320,13 +369,7 @@ int scene_set_up(void **state)
 		.may_format = true,
 	};
 	scene->now_ns = 1000 * SCENE_SECOND_NS;
-	scene->memory_bytes = engine_memory_bytes(&scene->config);
-	assert_int_not_equal(scene->memory_bytes, 0);
-	scene->memory.own = aligned_alloc(LOG_BLOCK_BYTES, scene->memory_bytes);
-	scene->kept_bytes = engine_kept_bytes(&scene->config);
-	scene->memory.kept = aligned_alloc(LOG_BLOCK_BYTES, scene->kept_bytes);
-	assert_non_null(scene->memory.own);
-	assert_non_null(scene->memory.kept);
+	allocate(scene);
 	memset(scene->below, 'o', sizeof(scene->below));
 	*state = scene;
 	scene_restart(scene);

@@ -19,6 +19,8 @@
 #include "log_codec.h"
 
 #define SCENE_DISK_BLOCKS 256u
+/* What a test may make of it: four leaves of the index. */
+#define SCENE_DISK_BLOCKS_MAX 2048u
 #define SCENE_SEGMENTS 16u
 #define SCENE_SEGMENT_BLOCKS 8u
 #define SCENE_FIRST_SEGMENT 32u /* block of the file */
@@ -49,7 +51,7 @@ struct scene {
 	struct guest guests[24];
 	uint32_t guest_count;
 	_Alignas(16) uint8_t ssd[SCENE_FILE_BLOCKS * LOG_BLOCK_BYTES];
-	_Alignas(16) uint8_t below[SCENE_DISK_BLOCKS * LOG_BLOCK_BYTES];
+	_Alignas(16) uint8_t below[SCENE_DISK_BLOCKS_MAX * LOG_BLOCK_BYTES];
 };
 
 /* cmocka fixtures: *state becomes a scene whose engine runs on a new file. */
@@ -70,7 +72,14 @@ struct guest *scene_write(struct scene *scene, uint64_t block, uint64_t count,
 /* Of @count sectors. */
 struct guest *scene_write_sectors(struct scene *scene, uint64_t sector,
 				  uint64_t count, char letter);
+/* A ZERO or DISCARD of @count sectors. */
+struct guest *scene_zero(struct scene *scene, enum engine_operation operation,
+			 uint64_t sector, uint64_t count);
+/* A ZERO of @count blocks, and ends everything; it must succeed. */
+void scene_zero_now(struct scene *scene, uint64_t block, uint64_t count);
 struct guest *scene_read(struct scene *scene, uint64_t block, uint64_t count);
+/* The disk has so many blocks now, and a new index for them. */
+void scene_grow(struct scene *scene, uint64_t blocks);
 struct guest *scene_flush(struct scene *scene);
 /* What was submitted since the last poll may share a record. */
 void scene_poll(struct scene *scene);

@@ -130,7 +130,7 @@ class Format(unittest.TestCase):
                 cache = story.read()
                 self.assertEqual(
                     (cache.cut, cache.tail, cache.dirty_blocks(),
-                     len(cache.copies)),
+                     len(cache.data_copies())),
                     (story.cut, story.tail, story.dirty, story.cached))
                 self.assert_same_disk(story, cache)
 
@@ -147,7 +147,7 @@ class Format(unittest.TestCase):
                     flags |= {(entry.type, entry.flags)
                               for entry in record.entries}
                     masks |= {entry.mask for entry in record.entries}
-        self.assertEqual(kinds, {1, 2, 3, 6, 7})
+        self.assertEqual(kinds, {1, 2, 3, 4, 5, 6, 7})
         self.assertIn((format_reader.WRITE, format_reader.AMENDS), flags)
         self.assertIn((format_reader.REAPPEND,
                        format_reader.DIRTY | format_reader.LOST), flags)

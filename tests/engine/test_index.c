@@ -20,6 +20,7 @@ struct memory {
 	struct undo undo;
 	struct index_root root;
 	uint32_t directory[DISK_BLOCKS / INDEX_LEAF_BLOCKS];
+	uint32_t zeroed[DISK_BLOCKS / INDEX_LEAF_BLOCKS];
 	struct index_leaf leaves[LEAVES];
 };
 
@@ -32,6 +33,7 @@ static int empty(void **state)
 		   &(struct index_memory){
 			   .root = &memory.root,
 			   .directory = memory.directory,
+			   .zeroed = memory.zeroed,
 			   .leaves = memory.leaves,
 			   .undo = &memory.undo,
 		   });
@@ -221,12 +223,88 @@ static void runs_agree_with_looking_at_each_block(void **state)
 	}
 }
 
+static void a_zeroed_leaf_needs_no_leaf_of_the_pool(void **state)
+{
+	struct memory *memory = *state;
+	const uint64_t block = 3 * INDEX_LEAF_BLOCKS;
+
+	for (uint64_t i = 0; i < 90; i++) {
+		index_zero_leaf(&memory->index, i * INDEX_LEAF_BLOCKS, 7);
+		undo_commit(&memory->undo);
+	}
+	assert_int_equal(memory->root.pool_used, 0);
+	assert_int_equal(index_leaf_state(&memory->index, block),
+			 INDEX_LEAF_ZEROED);
+	assert_true(index_get(&memory->index, block + 5).zero);
+	assert_true(index_get(&memory->index, block + 5).dirty);
+	assert_int_equal(index_get(&memory->index, block + 5).location, 7);
+	index_forget_zeroed_leaf(&memory->index, block);
+	assert_int_equal(index_get(&memory->index, block + 5).location, 0);
+}
+
+static void a_change_in_a_zeroed_leaf_leaves_the_other_zeros(void **state)
+{
+	struct memory *memory = *state;
+
+	index_zero_leaf(&memory->index, 0, 7);
+	undo_commit(&memory->undo);
+	set(&memory->index, 9, 100, false);
+	assert_int_equal(index_leaf_state(&memory->index, 0), INDEX_LEAF_SLOTS);
+	assert_false(index_get(&memory->index, 9).zero);
+	unmap(&memory->index, 10);
+	for (uint64_t block = 0; block < INDEX_LEAF_BLOCKS; block++)
+		assert_int_equal(index_get(&memory->index, block).zero,
+				 block != 9 && block != 10);
+	unmap(&memory->index, 9);
+	assert_int_equal(memory->root.zeros_only, 1);
+	for (uint64_t block = 0; block < INDEX_LEAF_BLOCKS; block++)
+		if (block != 9 && block != 10)
+			unmap(&memory->index, block);
+	assert_int_equal(memory->root.zeros_only, 0);
+	assert_int_equal(index_leaf_state(&memory->index, 0), INDEX_LEAF_EMPTY);
+}
+
+static void leaves_of_zeros_alone_are_counted(void **state)
+{
+	struct memory *memory = *state;
+	const struct index_copy zero = {
+		.location = 5, .mask = 0xff, .dirty = true, .zero = true};
+
+	index_set(&memory->index, 0, &zero);
+	undo_commit(&memory->undo);
+	index_set(&memory->index, 1, &zero);
+	undo_commit(&memory->undo);
+	assert_int_equal(memory->root.zeros_only, 1);
+	set(&memory->index, 2, 9, true);
+	assert_int_equal(memory->root.zeros_only, 0);
+	unmap(&memory->index, 2);
+	assert_int_equal(memory->root.zeros_only, 1);
+	set(&memory->index, 0, 9, true);
+	set(&memory->index, 1, 10, true);
+	assert_int_equal(memory->root.zeros_only, 0);
+}
+
+static void room_for_a_change_is_found_out_before_it(void **state)
+{
+	struct memory *memory = *state;
+
+	for (uint64_t i = 0; i < LEAVES; i++) {
+		assert_true(
+			index_has_room(&memory->index, i * INDEX_LEAF_BLOCKS));
+		set(&memory->index, i * INDEX_LEAF_BLOCKS, 9, true);
+	}
+	assert_true(index_has_room(&memory->index, 1));
+	assert_false(
+		index_has_room(&memory->index, LEAVES * INDEX_LEAF_BLOCKS));
+}
+
 static void a_pool_has_a_leaf_for_each_block_or_each_place(void **state)
 {
 	(void)state;
 	assert_int_equal(index_leaves_needed(INDEX_LEAF_BLOCKS, 1000), 1);
 	assert_int_equal(index_leaves_needed(INDEX_LEAF_BLOCKS + 1, 1000), 2);
-	assert_int_equal(index_leaves_needed(UINT64_C(1) << 40, 1000), 1000);
+	assert_int_equal(index_leaves_needed(UINT64_C(1) << 40, 1000),
+			 1000 + INDEX_ZEROS_ONLY_MAX);
 }
 
 static void what_was_not_committed_is_taken_back(void **state)
@@ -275,6 +353,15 @@ int main(void)
 		cmocka_unit_test_setup(runs_agree_with_looking_at_each_block,
 				       empty),
 		cmocka_unit_test_setup(what_was_not_committed_is_taken_back,
+				       empty),
+		cmocka_unit_test_setup(a_zeroed_leaf_needs_no_leaf_of_the_pool,
+				       empty),
+		cmocka_unit_test_setup(
+			a_change_in_a_zeroed_leaf_leaves_the_other_zeros,
+			empty),
+		cmocka_unit_test_setup(leaves_of_zeros_alone_are_counted,
+				       empty),
+		cmocka_unit_test_setup(room_for_a_change_is_found_out_before_it,
 				       empty),
 		cmocka_unit_test(
 			a_pool_has_a_leaf_for_each_block_or_each_place),

@@ -103,7 +103,7 @@ static void a_superblock_of_another_version_is_refused(void **state)
 	made.superblock.crc = 0;
 	made.superblock.crc = crc32c(0, &made, sizeof(made));
 	assert_int_equal(check(&error), -EUCLEAN);
-	assert_non_null(strstr(error.message, "format version 2"));
+	assert_non_null(strstr(error.message, "format version 3"));
 }
 
 static void a_superblock_of_another_disk_is_refused(void **state)
