@@ -358,9 +358,11 @@ static enum engine_operation operation_of(enum forebay_operation operation)
 		return ENGINE_READ;
 	case FOREBAY_WRITE:
 		return ENGINE_WRITE;
-	case FOREBAY_FLUSH:
 	case FOREBAY_DISCARD:
+		return ENGINE_DISCARD;
 	case FOREBAY_WRITE_ZEROES:
+		return ENGINE_ZERO;
+	case FOREBAY_FLUSH:
 	case FOREBAY_EXTENTS:
 	case FOREBAY_CACHE:
 		break;
@@ -428,9 +430,16 @@ static void cache_submit(void *state, struct forebay_request *request)
 		prefetch_submit(&cache->prefetch, &context->hint);
 		return;
 	}
+	if (host->request_operation(request) != FOREBAY_FLUSH &&
+	    host->request_length(request) == 0) {
+		host->request_complete(request, 0);
+		return;
+	}
 	context->request = request;
 	engine->operation = operation_of(host->request_operation(request));
 	engine->fua = (flags & FOREBAY_FUA) != 0;
+	engine->no_hole = (flags & FOREBAY_NO_HOLE) != 0;
+	engine->fast = (flags & FOREBAY_FAST) != 0;
 	engine->sector = host->request_offset(request) / LOG_SECTOR_BYTES;
 	engine->sector_count = host->request_length(request) / LOG_SECTOR_BYTES;
 	engine->iov = host->request_iov(request, &engine->iov_count);
@@ -576,6 +585,8 @@ const struct forebay_filter forebay_filter = {
 	.operations = FOREBAY_OPERATION_BIT(FOREBAY_READ) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_WRITE) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_FLUSH) |
+		      FOREBAY_OPERATION_BIT(FOREBAY_DISCARD) |
+		      FOREBAY_OPERATION_BIT(FOREBAY_WRITE_ZEROES) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_EXTENTS) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_CACHE),
 	.request_context_bytes = sizeof(struct cache_request),

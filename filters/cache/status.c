@@ -127,10 +127,13 @@ int status_format(const struct engine_stats *stats, bool gives_way,
 	add_number(&text, "read_miss_bytes", stats->read_miss_bytes);
 	add_hit_ratio(&text, stats);
 	add_number(&text, "write_bytes", stats->write_bytes);
+	add_number(&text, "zeroed_bytes", stats->zeroed_bytes);
 	add_number(&text, "dirty_bytes", stats->dirty_bytes);
+	add_number(&text, "dirty_zero_bytes", stats->dirty_zero_bytes);
 	add_number(&text, "cached_bytes", stats->cached_bytes);
 	add_number(&text, "capacity_bytes", stats->capacity_bytes);
 	add_number(&text, "destaged_bytes", stats->destaged_bytes);
+	add_number(&text, "zeroed_below_bytes", stats->zeroed_below_bytes);
 	add_number(&text, "ssd_written_bytes", stats->ssd_written_bytes);
 	add_number(&text, "forgotten_bytes", stats->forgotten_bytes);
 	add_log(&text, stats);
