@@ -256,6 +256,8 @@ static struct engine_config config_of(const struct cache *cache)
 		.max_dirty_age_ns = settings_max_dirty_age_ns(
 			cache->host, cache->instance, cache->disk),
 		.mode = settings_mode(cache->host, cache->instance),
+		.durable_writes =
+			settings_durable_writes(cache->host, cache->instance),
 		.segment_blocks = LOG_SEGMENT_BLOCKS_DEFAULT,
 		.records_in_flight_max = CACHE_RECORDS_IN_FLIGHT,
 		.dirty_limit_percent = CACHE_DIRTY_LIMIT_PERCENT,
@@ -476,6 +478,9 @@ static void cache_properties_changed(void *state)
 	if (!cache->runner)
 		return;
 	apply_mode(cache);
+	runner_set_durable_writes(
+		cache->runner,
+		settings_durable_writes(cache->host, cache->instance));
 	runner_set_max_dirty_age(cache->runner,
 				 settings_max_dirty_age_ns(cache->host,
 							   cache->instance,

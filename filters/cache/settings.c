@@ -15,6 +15,12 @@ static const char *const modes[] = {
 	NULL,
 };
 
+static const char *const durabilities[] = {
+	"flush",
+	"write",
+	NULL,
+};
+
 const struct forebay_property settings_properties[] = {
 	{
 		.name = "mode",
@@ -24,6 +30,16 @@ const struct forebay_property settings_properties[] = {
 		.type = FOREBAY_PROPERTY_STRING,
 		.choices = modes,
 		.default_string = "write-back",
+		.online = true,
+	},
+	{
+		.name = "durability",
+		.description = "What survives a power failure: what a flush "
+			       "has covered, or each write that was "
+			       "acknowledged.",
+		.type = FOREBAY_PROPERTY_STRING,
+		.choices = durabilities,
+		.default_string = "flush",
 		.online = true,
 	},
 	{
@@ -66,6 +82,16 @@ __attribute__((visibility("default"))) enum engine_mode settings_mode(
 	if (strcmp(mode, "write-around") == 0)
 		return ENGINE_WRITE_AROUND;
 	return ENGINE_WRITE_BACK;
+}
+
+bool settings_durable_writes(const struct forebay_host *host,
+			     struct forebay_instance *instance)
+{
+	const char *durability = NULL;
+
+	host->property_string(instance, "durability", &durability);
+	assert(durability);
+	return strcmp(durability, "write") == 0;
 }
 
 uint64_t settings_max_dirty_age_ns(const struct forebay_host *host,

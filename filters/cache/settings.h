@@ -4,6 +4,7 @@
 #ifndef FOREBAY_CACHE_SETTINGS_H
 #define FOREBAY_CACHE_SETTINGS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine.h"
@@ -13,6 +14,8 @@ extern const struct forebay_property settings_properties[];
 
 enum engine_mode settings_mode(const struct forebay_host *host,
 			       struct forebay_instance *instance);
+bool settings_durable_writes(const struct forebay_host *host,
+			     struct forebay_instance *instance);
 uint64_t settings_max_dirty_age_ns(const struct forebay_host *host,
 				   struct forebay_instance *instance,
 				   const struct forebay_disk *disk);

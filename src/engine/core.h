@@ -545,6 +545,10 @@ void write_advance(struct engine *engine);
 void write_in_log(struct engine *engine, struct engine_request *request);
 void write_finish(struct engine *engine, struct engine_request *request,
 		  int status);
+/* By its FUA or by the disk's property: it is acknowledged when it is durable.
+ */
+bool write_to_be_durable(const struct engine *engine,
+			 const struct engine_request *request);
 void write_fail_all(struct engine *engine);
 
 /* zeroing.c */

@@ -207,6 +207,11 @@ void engine_set_mode(struct engine *engine, enum engine_mode mode)
 	engine->progress = true;
 }
 
+void engine_set_durable_writes(struct engine *engine, bool durable_writes)
+{
+	engine->config.durable_writes = durable_writes;
+}
+
 void engine_set_max_dirty_age(struct engine *engine, uint64_t max_dirty_age_ns)
 {
 	engine->config.max_dirty_age_ns = max_dirty_age_ns;

@@ -89,6 +89,7 @@ struct engine_config {
 	uint32_t dirty_limit_percent; /* of the data blocks; 70 */
 	/* Of a part of a ZERO or DISCARD; 0: ENGINE_ZEROING_BLOCKS_MAX. */
 	uint32_t zeroing_blocks_max;
+	bool durable_writes; /* as if each write, ZERO and DISCARD had FUA */
 	bool summaries; /* write them; they are read in any case */
 	/*
 	 * What kept memory says may be believed: whoever wrote it was killed or
@@ -266,6 +267,8 @@ uint64_t engine_dirty_run(const struct engine *engine, uint64_t sector,
 bool engine_may_fill(const struct engine *engine);
 
 void engine_set_mode(struct engine *engine, enum engine_mode mode);
+/* For writes that aren't acknowledged yet, too. */
+void engine_set_durable_writes(struct engine *engine, bool durable_writes);
 void engine_set_max_dirty_age(struct engine *engine, uint64_t max_dirty_age_ns);
 /*
  * While draining, dirty blocks are destaged without waiting for their age, and

@@ -106,7 +106,7 @@ static void below_written(struct engine *engine, struct engine_io *io,
 		if (engine->flusher.run_count >= RUNS_HIGH)
 			engine->flusher.below_wanted = request->below_target;
 	}
-	if (request->fua)
+	if (write_to_be_durable(engine, request))
 		flush_wait(engine, request);
 	else
 		write_finish(engine, request, 0);

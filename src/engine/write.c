@@ -50,6 +50,13 @@ void write_finish(struct engine *engine, struct engine_request *request,
 	io_request_done(engine, request, status);
 }
 
+bool write_to_be_durable(const struct engine *engine,
+			 const struct engine_request *request)
+{
+	return (request->fua || engine->config.durable_writes) &&
+	       request_last_part(request);
+}
+
 void write_in_log(struct engine *engine, struct engine_request *request)
 {
 	if (request->status < 0 || engine->state != ENGINE_RUNNING) {
@@ -59,7 +66,7 @@ void write_in_log(struct engine *engine, struct engine_request *request)
 	}
 	switch ((enum write_path)request->path) {
 	case PATH_BACK:
-		if (request->fua)
+		if (write_to_be_durable(engine, request))
 			flush_wait(engine, request);
 		else
 			write_finish(engine, request, 0);

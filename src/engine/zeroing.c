@@ -48,8 +48,6 @@ static void begin_part(const struct engine *engine,
 
 	request->part_sector = sector;
 	request->part_count = (end < last ? end : last) - sector;
-	request->target_sequence = 0;
-	request->below_target = 0;
 }
 
 void zeroing_submit(struct engine *engine, struct engine_request *request)

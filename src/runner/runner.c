@@ -394,6 +394,12 @@ void runner_set_mode(struct runner *runner, enum engine_mode mode)
 	pump_soon(runner);
 }
 
+void runner_set_durable_writes(struct runner *runner, bool durable_writes)
+{
+	engine_set_durable_writes(runner->engine, durable_writes);
+	pump_soon(runner);
+}
+
 void runner_set_max_dirty_age(struct runner *runner, uint64_t age_ns)
 {
 	engine_set_max_dirty_age(runner->engine, age_ns);

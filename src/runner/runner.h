@@ -109,6 +109,7 @@ int runner_dirty_run(const struct runner *runner, uint64_t offset,
 bool runner_may_fill(const struct runner *runner);
 
 void runner_set_mode(struct runner *runner, enum engine_mode mode);
+void runner_set_durable_writes(struct runner *runner, bool durable_writes);
 void runner_set_max_dirty_age(struct runner *runner, uint64_t age_ns);
 void runner_stats(struct runner *runner, struct engine_stats *ret_stats);
 bool runner_draining(const struct runner *runner);

@@ -36,15 +36,17 @@ static void check_read(struct world *world, struct world_request *request)
 
 static void acknowledge(struct world *world, struct world_request *request)
 {
+	bool durable = request->engine.fua || world->options.durable_writes;
+
 	oracle_tick(world->oracle);
 	for (uint64_t i = 0; i < request->engine.sector_count; i++) {
 		uint64_t sector = request->engine.sector + i;
 
 		oracle_acked(world->oracle, sector, request->versions[i],
-			     request->engine.fua);
+			     durable);
 		if (request->changed[i])
 			oracle_acked(world->oracle, sector, request->changed[i],
-				     request->engine.fua);
+				     durable);
 	}
 }
 

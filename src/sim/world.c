@@ -119,6 +119,7 @@ void world_options_draw(struct world_options *options, struct random *random,
 		LOG_BLOCK_BYTES;
 	options->kind = kind;
 	options->summaries = random_percent(random, 60);
+	options->durable_writes = random_percent(random, 10);
 	if (random_percent(random, 70)) {
 		options->zero_percent = 5 + (uint32_t)random_below(random, 40);
 		options->zeroing_blocks_max =
@@ -142,6 +143,7 @@ static struct engine_config config_of(const struct world *world,
 		.segment_blocks = world->options.segment_blocks,
 		.records_in_flight_max = world->options.records_in_flight,
 		.dirty_limit_percent = 70,
+		.durable_writes = world->options.durable_writes,
 		.summaries = world->options.summaries,
 		.may_format = may_format,
 		.zeroing_blocks_max = world->options.zeroing_blocks_max,

@@ -52,6 +52,7 @@ struct world_options {
 	uint32_t complete_percent; /* end an I/O rather than submit */
 	uint64_t hot_blocks; /* most writes go here */
 	bool summaries;
+	bool durable_writes;
 	enum engine_mode mode;
 	enum engine_planted_bug bug;
 	bool verbose; /* print every event of the world that lives */

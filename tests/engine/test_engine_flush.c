@@ -259,6 +259,68 @@ static void a_failed_flush_of_below_is_told_and_the_next_one_tries(void **state)
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, scene_set_up, scene_tear_down)
 
+static void end_until(struct scene *scene, enum engine_io_type type)
+{
+	while (scene_waiting(scene, type) == 0) {
+		assert_true(scene->waiting_count > 0);
+		scene_end_io(scene, scene->waiting[0], 0);
+	}
+}
+
+static void every_write_is_durable_if_the_disk_wants_it(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *writes[2];
+
+	scene->config.durable_writes = true;
+	scene_restart(scene);
+	writes[0] = scene_write(scene, 0, 1, 'a');
+	writes[1] = scene_write(scene, 9, 1, 'b');
+	scene_poll(scene);
+	scene_end(scene, ENGINE_SSD_WRITE);
+	assert_false(writes[0]->done);
+	/* One flush serves all that the record has. */
+	assert_int_equal(scene_waiting(scene, ENGINE_SSD_FLUSH), 1);
+	scene_end(scene, ENGINE_SSD_FLUSH);
+	assert_true(writes[0]->done && writes[1]->done);
+}
+
+static void a_durable_write_around_flushes_below(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *write;
+
+	scene->config.durable_writes = true;
+	scene->config.mode = ENGINE_WRITE_AROUND;
+	scene_restart(scene);
+	write = scene_write(scene, 0, 1, 'a');
+	scene_poll(scene);
+	end_until(scene, ENGINE_BELOW_FLUSH);
+	assert_false(write->done);
+	assert_below(scene, 0, 'a');
+	scene_end(scene, ENGINE_BELOW_FLUSH);
+	assert_true(write->done);
+}
+
+static void durability_can_be_changed_while_it_runs(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *write;
+
+	engine_set_durable_writes(scene->engine, true);
+	write = scene_write(scene, 0, 1, 'a');
+	scene_poll(scene);
+	scene_end(scene, ENGINE_SSD_WRITE);
+	assert_false(write->done);
+	scene_end(scene, ENGINE_SSD_FLUSH);
+	assert_true(write->done);
+	engine_set_durable_writes(scene->engine, false);
+	write = scene_write(scene, 0, 1, 'a');
+	scene_poll(scene);
+	scene_end(scene, ENGINE_SSD_WRITE);
+	assert_true(write->done);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +338,9 @@ int main(void)
 		TEST(a_failed_ssd_flush_is_never_tried_again),
 		TEST(a_flush_in_write_through_reaches_below),
 		TEST(a_failed_flush_of_below_is_told_and_the_next_one_tries),
+		TEST(every_write_is_durable_if_the_disk_wants_it),
+		TEST(a_durable_write_around_flushes_below),
+		TEST(durability_can_be_changed_while_it_runs),
 	};
 
 	return cmocka_run_group_tests_name("engine: flushes", tests, NULL,
