@@ -58,21 +58,29 @@ static void add_number(struct text *text, const char *name, uint64_t value)
 	add(text, piece);
 }
 
+static const char *const reasons[] = {
+	[ENGINE_MODE_AS_REQUESTED] = "\"reason\":null,",
+	[ENGINE_MODE_DRAINING] = "\"reason\":\"draining\",",
+	[ENGINE_MODE_BACKEND_REFUSING] = "\"reason\":\"backend refusing\",",
+	[ENGINE_MODE_DATA_LOST] = "\"reason\":\"data lost on the SSD\",",
+};
+
 static void add_mode(struct text *text, const struct engine_stats *stats,
 		     bool gives_way)
 {
-	bool draining = stats->mode_requested != stats->mode_actual;
-
 	add(text, "\"mode\":{");
 	add_word(text, "requested",
 		 mode_name(gives_way ? ENGINE_WRITE_BACK
 				     : stats->mode_requested));
 	add_word(text, "actual", mode_name(stats->mode_actual));
 	if (gives_way)
-		add(text, "\"reason\":\"migrating\"},");
+		add_word(text, "reason", "migrating");
 	else
-		add(text, draining ? "\"reason\":\"draining\"},"
-				   : "\"reason\":null},");
+		add(text, reasons[stats->mode_reason]);
+	/* The last one, without a comma. */
+	add_number(text, "left_bytes", stats->mode_left_bytes);
+	text->length--;
+	add(text, "},");
 }
 
 static void add_hit_ratio(struct text *text, const struct engine_stats *stats)

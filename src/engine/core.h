@@ -271,6 +271,7 @@ struct destage {
 	bool read_thorough;
 	bool read_done;
 	bool failed;
+	bool refused; /* the last pass, by the layers below */
 	bool draining;
 	bool quiesced;
 	struct destage_io ios[DESTAGE_IOS_MAX];
@@ -620,6 +621,9 @@ void destage_clean_done(struct engine *engine);
 uint64_t destage_next_ns(struct engine *engine);
 /* Dirty data of write-back is left although the mode is another now. */
 bool destage_mode_draining(struct engine *engine);
+/* How much of it, and why it isn't gone. */
+uint64_t destage_mode_left_blocks(const struct engine *engine);
+enum engine_mode_reason destage_mode_reason(struct engine *engine);
 /* Everything below it is clean. UINT64_MAX: nothing is dirty. */
 uint64_t destage_oldest_sequence(struct engine *engine);
 

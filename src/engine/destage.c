@@ -82,9 +82,36 @@ bool destage_mode_draining(struct engine *engine)
 	const struct segment *oldest = oldest_dirty(engine, &number);
 
 	/* What can't be read is dirty for good, and of write-back. */
-	if (engine->config.mode != ENGINE_WRITE_BACK && engine->lost_blocks > 0)
+	if (engine->config.mode != ENGINE_WRITE_BACK &&
+	    (engine->lost_blocks > 0 ||
+	     engine->writes.in_flight > engine->writes.not_back))
 		return true;
 	return oldest && before_switch(engine, oldest);
+}
+
+uint64_t destage_mode_left_blocks(const struct engine *engine)
+{
+	const struct segment_table *table = &engine->segments;
+	uint64_t blocks = 0;
+
+	for (uint32_t i = 0; i < segments_held(table); i++) {
+		const struct segment *segment =
+			&table->segments[(table->tail + i) % table->count];
+
+		if (before_switch(engine, segment))
+			blocks += segment->dirty;
+	}
+	return blocks;
+}
+
+enum engine_mode_reason destage_mode_reason(struct engine *engine)
+{
+	if (!destage_mode_draining(engine))
+		return ENGINE_MODE_AS_REQUESTED;
+	if (engine->lost_blocks > 0)
+		return ENGINE_MODE_DATA_LOST;
+	return engine->destage.refused ? ENGINE_MODE_BACKEND_REFUSING
+				       : ENGINE_MODE_DRAINING;
 }
 
 static bool due(struct engine *engine, const struct segment *oldest)
@@ -160,6 +187,7 @@ static void give_up(struct engine *engine)
 	destage->block_count = 0;
 	destage->retry_at_ns = engine->now_ns + RETRY_NS;
 	destage->state = DESTAGE_IDLE;
+	destage->refused = true;
 	engine->stats.destage_failures++;
 	engine->progress = true;
 }
@@ -170,31 +198,41 @@ static bool selection_full(const struct engine *engine)
 	return engine->destage.block_count == engine->config.segment_blocks;
 }
 
+/* Do zeros at @block make the last run that was selected longer? */
+static bool follows_last(const struct destage *destage, uint64_t block,
+			 bool may_unmap)
+{
+	const struct destage_block *last;
+
+	if (destage->block_count == 0)
+		return false;
+	last = &destage->blocks[destage->block_count - 1];
+	return last->zero && last->may_unmap == may_unmap &&
+	       last->block + last->count == block;
+}
+
 /* @count blocks of one unit of the hazards are zeros by one record. */
 static void select_zeros(struct engine *engine, uint64_t block, uint32_t count,
 			 bool may_unmap)
 {
 	struct destage *destage = &engine->destage;
-	struct destage_block *last =
-		destage->block_count
-			? &destage->blocks[destage->block_count - 1]
-			: NULL;
-	bool longer = last && last->zero && last->may_unmap == may_unmap &&
-		      last->block + last->count == block;
+	bool longer = follows_last(destage, block, may_unmap);
+	struct destage_block *run;
 
 	if ((!longer && selection_full(engine)) ||
 	    !hazard_destage_take(engine->hazards, block))
 		return;
-	if (longer)
-		last->count += count;
-	else
-		destage->blocks[destage->block_count++] =
-			(struct destage_block){
-				.block = block,
-				.count = count,
-				.zero = true,
-				.may_unmap = may_unmap,
-			};
+	if (longer) {
+		destage->blocks[destage->block_count - 1].count += count;
+		return;
+	}
+	run = &destage->blocks[destage->block_count++];
+	*run = (struct destage_block){
+		.block = block,
+		.count = count,
+		.zero = true,
+		.may_unmap = may_unmap,
+	};
 }
 
 /* Of a leaf with slots, up to @end. */
@@ -532,6 +570,7 @@ static void flush_advance_destage(struct engine *engine)
 		return;
 	}
 	release_blocks(engine);
+	destage->refused = false;
 	destage->next_block = 0;
 	destage->clean_items = 0;
 	destage->state = DESTAGE_CLEAN;

@@ -297,9 +297,13 @@ void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
 {
 	*ret_stats = engine->stats;
 	ret_stats->mode_requested = engine->config.mode;
-	ret_stats->mode_actual = destage_mode_draining(engine)
-					 ? ENGINE_WRITE_BACK
-					 : engine->config.mode;
+	ret_stats->mode_reason = destage_mode_reason(engine);
+	ret_stats->mode_actual =
+		ret_stats->mode_reason == ENGINE_MODE_AS_REQUESTED
+			? engine->config.mode
+			: ENGINE_WRITE_BACK;
+	ret_stats->mode_left_bytes =
+		destage_mode_left_blocks(engine) * LOG_BLOCK_BYTES;
 	ret_stats->dirty_bytes = engine->dirty_blocks * LOG_BLOCK_BYTES;
 	ret_stats->dirty_zero_bytes = engine->zero_blocks * LOG_BLOCK_BYTES;
 	ret_stats->cached_bytes = engine->cached_blocks * LOG_BLOCK_BYTES;

@@ -304,9 +304,19 @@ void engine_close(struct engine *engine);
 /* That is done, or won't be: the host may let go of the memory. */
 bool engine_closed(const struct engine *engine);
 
+/* Why the mode isn't the requested one: data of write-back is left. */
+enum engine_mode_reason {
+	ENGINE_MODE_AS_REQUESTED,
+	ENGINE_MODE_DRAINING,
+	ENGINE_MODE_BACKEND_REFUSING, /* the last try to write it back failed */
+	ENGINE_MODE_DATA_LOST, /* some of it can't be read from the SSD */
+};
+
 struct engine_stats {
 	enum engine_mode mode_requested;
 	enum engine_mode mode_actual; /* write-back while its data is left */
+	enum engine_mode_reason mode_reason;
+	uint64_t mode_left_bytes; /* data of write-back, to be written back */
 	uint64_t read_hit_bytes;
 	uint64_t read_miss_bytes;
 	uint64_t write_bytes; /* by the guest */

@@ -32,6 +32,10 @@ void write_finish(struct engine *engine, struct engine_request *request,
 	engine->writes.in_flight--;
 	if (request->path != PATH_BACK)
 		engine->writes.not_back--;
+	else if (request->target_sequence > engine->mode_barrier &&
+		 engine->config.mode != ENGINE_WRITE_BACK)
+		/* It was admitted before the switch, and logged after it. */
+		engine->mode_barrier = request->target_sequence;
 	if (status == 0) {
 		uint64_t *bytes = request_zeroes(request)
 					  ? &engine->stats.zeroed_bytes

@@ -204,6 +204,56 @@ static void leaving_write_back_drains_by_itself(void **state)
 	assert_int_equal(scene_stats(scene).mode_actual, ENGINE_WRITE_THROUGH);
 }
 
+static void what_is_left_before_a_mode_is_reached_is_told(void **state)
+{
+	struct scene *scene = *state;
+
+	scene_write_now(scene, 0, 4, 'a');
+	engine_set_mode(scene->engine, ENGINE_WRITE_THROUGH);
+	scene_poll(scene);
+	assert_int_equal(scene_stats(scene).mode_left_bytes,
+			 4 * LOG_BLOCK_BYTES);
+	assert_int_equal(scene_stats(scene).mode_reason, ENGINE_MODE_DRAINING);
+	while (scene_waiting(scene, ENGINE_BELOW_WRITE) == 0)
+		scene_end_io(scene, scene->waiting[0], 0);
+	scene_end_with(scene, ENGINE_BELOW_WRITE, -ENOSPC);
+	assert_int_equal(scene_stats(scene).mode_reason,
+			 ENGINE_MODE_BACKEND_REFUSING);
+	scene_pass_ns(scene, SCENE_SECOND_NS);
+	scene_end_all(scene);
+	assert_int_equal(scene_stats(scene).mode_left_bytes, 0);
+	assert_int_equal(scene_stats(scene).mode_reason,
+			 ENGINE_MODE_AS_REQUESTED);
+	assert_int_equal(scene_stats(scene).mode_actual, ENGINE_WRITE_THROUGH);
+}
+
+/* It was acknowledged when it was in the log: that is a promise of write-back.
+ */
+static void a_write_that_was_under_way_is_of_the_mode_before(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *write;
+
+	/* Two records are in flight; the third write waits for its own. */
+	scene_write(scene, 0, 1, 'a');
+	scene_poll(scene);
+	scene_write(scene, 10, 1, 'b');
+	scene_poll(scene);
+	write = scene_write(scene, 20, 1, 'c');
+	scene_poll(scene);
+	engine_set_mode(scene->engine, ENGINE_WRITE_THROUGH);
+	scene_poll(scene);
+	assert_int_equal(scene_stats(scene).mode_actual, ENGINE_WRITE_BACK);
+	while (!write->done)
+		scene_end(scene, ENGINE_SSD_WRITE);
+	assert_int_equal(scene_stats(scene).mode_actual, ENGINE_WRITE_BACK);
+	assert_int_equal(scene_stats(scene).mode_left_bytes,
+			 3 * LOG_BLOCK_BYTES);
+	scene_end_all(scene);
+	assert_int_equal(scene_stats(scene).mode_actual, ENGINE_WRITE_THROUGH);
+	assert_below(scene, 20, 'c');
+}
+
 static void each_record_says_in_which_mode_it_was_written(void **state)
 {
 	struct scene *scene = *state;
@@ -662,6 +712,8 @@ int main(void)
 		TEST(write_around_of_what_is_not_cached_goes_straight_below),
 		TEST(write_around_of_what_is_dirty_stays_in_the_log),
 		TEST(a_mode_is_not_reached_before_nothing_is_dirty),
+		TEST(what_is_left_before_a_mode_is_reached_is_told),
+		TEST(a_write_that_was_under_way_is_of_the_mode_before),
 		TEST(what_only_awaits_a_flush_below_is_not_called_draining),
 		TEST(leaving_write_back_drains_by_itself),
 		TEST(each_record_says_in_which_mode_it_was_written),

@@ -42,6 +42,8 @@ static void a_draining_disk_says_why_its_mode_differs(void **state)
 	const struct engine_stats stats = {
 		.mode_requested = ENGINE_WRITE_THROUGH,
 		.mode_actual = ENGINE_WRITE_BACK,
+		.mode_reason = ENGINE_MODE_DRAINING,
+		.mode_left_bytes = 8192,
 	};
 	json_t *root = document(&stats);
 
@@ -49,6 +51,9 @@ static void a_draining_disk_says_why_its_mode_differs(void **state)
 	assert_string_equal(mode_text(root, "requested"), "write-through");
 	assert_string_equal(mode_text(root, "actual"), "write-back");
 	assert_string_equal(mode_text(root, "reason"), "draining");
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_object_get(root, "mode"), "left_bytes")),
+			 8192);
 	json_decref(root);
 }
 
