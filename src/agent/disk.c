@@ -179,6 +179,18 @@ int disk_store_size(struct agent *agent, struct disk *disk, uint64_t size_bytes,
 	return replace(agent, disk, next);
 }
 
+int disk_store_policy(struct agent *agent, struct disk *disk,
+		      const json_t *policy)
+{
+	json_t *next = json_deep_copy(disk->document);
+
+	json_object_set_new(
+		next, "policy",
+		json_pack("{s:O, s:O}", "name", json_object_get(policy, "name"),
+			  "version", json_object_get(policy, "version")));
+	return replace(agent, disk, next);
+}
+
 int disk_register(struct agent *agent, const struct disk *disk,
 		  struct error *error)
 {

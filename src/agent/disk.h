@@ -81,6 +81,9 @@ unsigned int disk_queues(const json_t *document);
 /* The same for its size. */
 int disk_store_size(struct agent *agent, struct disk *disk, uint64_t size_bytes,
 		    bool grows);
+/* The version of its policy that its process has, or will start with. */
+int disk_store_policy(struct agent *agent, struct disk *disk,
+		      const json_t *policy);
 const char *disk_desired_name(enum disk_desired desired);
 
 /* Makes the disk known to the supervisor, wanted as the store says. */

@@ -169,10 +169,12 @@ static json_t *view_mode(struct agent *agent, const struct view *view,
 	const char *requested = "none";
 
 	if (mode)
-		return json_pack("{s:s?, s:s?, s:s?}", "requested",
+		return json_pack("{s:s?, s:s?, s:s?, s:I}", "requested",
 				 text(mode, "requested"), "actual",
 				 text(mode, "actual"), "reason",
-				 text(mode, "reason"));
+				 text(mode, "reason"), "left_bytes",
+				 json_integer_value(
+					 json_object_get(mode, "left_bytes")));
 	if (policy_name && documents_get(agent->store, &policy, NULL,
 					 "policies/%s", policy_name) == 0)
 		requested = requested_mode(agent, policy, &owner);

@@ -108,7 +108,7 @@ static void point_at(struct problem *problem, size_t index)
 	(void)problem_inside(problem, "filters");
 }
 
-static int check_filters(struct agent *agent, const json_t *list,
+int policy_check_filters(struct agent *agent, const json_t *list,
 			 json_t **ret_filters, struct problem *problem)
 {
 	struct entry entries[FILTERS_MAX];
@@ -165,26 +165,36 @@ static int record(struct agent *agent, const char *name, const json_t *filters,
 	return 0;
 }
 
+int policy_read(const json_t *body, const char **ret_name,
+		const json_t **ret_list, struct problem *problem)
+{
+	static const char *const members[] = {"name", "filters", NULL};
+	const json_t *list = json_object_get(body, "filters");
+	int result;
+
+	*ret_list = list;
+	result = gate_object(body, members, problem);
+	if (result == 0)
+		result = gate_name(body, "policy", ret_name, problem);
+	/* No filters is a policy too. */
+	if (result == 0 && !(json_is_array(list) && json_array_size(list) == 0))
+		result = gate_list(body, "filters", false, ret_list, problem);
+	return result;
+}
+
 int policy_create(struct agent *agent, const json_t *body, json_t **ret_policy,
 		  struct problem *problem)
 {
-	static const char *const members[] = {"name", "filters", NULL};
 	json_auto_t *filters = NULL;
-	const json_t *list = json_object_get(body, "filters");
+	const json_t *list;
 	const char *name;
-	int result;
+	int result = policy_read(body, &name, &list, problem);
 
-	result = gate_object(body, members, problem);
-	if (result == 0)
-		result = gate_name(body, "policy", &name, problem);
-	/* No filters is a policy too. */
-	if (result == 0 && !(json_is_array(list) && json_array_size(list) == 0))
-		result = gate_list(body, "filters", false, &list, problem);
 	if (result < 0)
 		return result;
 	if (documents_has(agent->store, "policies/%s", name))
 		return refuse_name(problem, name);
-	result = check_filters(agent, list, &filters, problem);
+	result = policy_check_filters(agent, list, &filters, problem);
 	if (result == 0)
 		result = record(agent, name, filters, problem);
 	if (result < 0)
@@ -211,6 +221,13 @@ static void add_users(json_t *policy, const json_t *disks)
 	json_object_set_new(policy, "disks", users);
 }
 
+int policy_refuse_unknown(struct problem *problem, const char *name)
+{
+	problem_set(problem, PROBLEM_NO_SUCH_POLICY, "there is no policy %.80s",
+		    name);
+	return problem_about(problem, "policy", name);
+}
+
 int policy_show(struct agent *agent, const char *name, json_t **ret_policy,
 		struct problem *problem)
 {
@@ -218,11 +235,8 @@ int policy_show(struct agent *agent, const char *name, json_t **ret_policy,
 	int result =
 		documents_get(agent->store, &policy, NULL, "policies/%s", name);
 
-	if (result == -ENOENT) {
-		problem_set(problem, PROBLEM_NO_SUCH_POLICY,
-			    "there is no policy %.80s", name);
-		return problem_about(problem, "policy", name);
-	}
+	if (result == -ENOENT)
+		return policy_refuse_unknown(problem, name);
 	if (result == 0)
 		result = documents_list(agent->store, "disks/", &disks);
 	if (result < 0)

@@ -140,6 +140,14 @@ static int policy_get(const struct route_request *request,
 			   problem);
 }
 
+static int policy_post_update(const struct route_request *request,
+			      struct route_answer *answer,
+			      struct problem *problem)
+{
+	return policy_update(request->agent, request->object, request->body,
+			     &answer->document, problem);
+}
+
 static int filters_get(const struct route_request *request,
 		       struct route_answer *answer, struct problem *problem)
 {
@@ -313,6 +321,7 @@ const struct route routes[] = {
 	{"GET", "/v1/policies", policies_get, false},
 	{"POST", "/v1/policies", policies_post, true},
 	{"GET", "/v1/policies/{policy}", policy_get, false},
+	{"POST", "/v1/policies/{policy}/update", policy_post_update, true},
 	{"GET", "/v1/filters", filters_get, false},
 	{"GET", "/v1/disks", disks_get, false},
 	{"POST", "/v1/disks", disks_post, true},

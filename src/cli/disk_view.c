@@ -184,6 +184,9 @@ static void add_mode(struct table *table, const json_t *mode)
 	if (json_is_string(json_object_get(mode, "reason")))
 		table_pair(table, "  because", UNIT_TEXT,
 			   json_object_get(mode, "reason"));
+	if (json_integer_value(json_object_get(mode, "left_bytes")) > 0)
+		table_pair(table, "  left to write back", UNIT_SIZE,
+			   json_object_get(mode, "left_bytes"));
 }
 
 static void add_exports(struct table *table, const json_t *exports)

@@ -158,6 +158,19 @@ static const struct verb policy_verbs[] = {
 		.run = policy_create,
 	},
 	{
+		.name = "update",
+		.summary = "Change a policy, also of disks that are open",
+		.details = "The file names the policy and holds all of it, as "
+			   "for 'create'. Disks that are\nopen change at once. "
+			   "A property that can't change then, and another "
+			   "list of\nfilters, are refused while a disk of the "
+			   "policy is open.",
+		.flags = FLAG_BIT(FLAG_FILE),
+		.required = FLAG_BIT(FLAG_FILE),
+		.examples = {"forebay policy update -f gold.yaml"},
+		.run = policy_update,
+	},
+	{
 		.name = "list",
 		.summary = "List the policies and the disks that have them",
 		.examples = {"forebay policy list"},

@@ -22,6 +22,8 @@ int pool_list(const struct invocation *invocation, struct client *client,
 
 int policy_create(const struct invocation *invocation, struct client *client,
 		  struct error *error);
+int policy_update(const struct invocation *invocation, struct client *client,
+		  struct error *error);
 int policy_list(const struct invocation *invocation, struct client *client,
 		struct error *error);
 

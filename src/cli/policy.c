@@ -2,6 +2,7 @@
 /* policy.c - forebay policy. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "arguments.h"
@@ -57,30 +58,83 @@ static int add_place(const struct yaml_source *source,
 			 yaml_source_line(source, pointer), plain.message);
 }
 
+static int present_updated(const json_t *policy)
+{
+	const json_t *untold = json_object_get(policy, "untold");
+
+	(void)printf("policy %s: updated, version %lld\n",
+		     json_string_value(json_object_get(policy, "name")),
+		     json_integer_value(json_object_get(policy, "version")));
+	for (size_t i = 0; i < json_array_size(untold); i++) {
+		const json_t *entry = json_array_get(untold, i);
+		const char *disk =
+			json_string_value(json_object_get(entry, "disk"));
+		const char *reason =
+			json_string_value(json_object_get(entry, "reason"));
+
+		(void)printf("  disk %s has the version before: %s; restart it "
+			     "with 'forebay disk restart %s'\n",
+			     disk, reason, disk);
+	}
+	return 0;
+}
+
+/* Posts the file that was read to @path. */
+static int post_file(const struct invocation *invocation, struct client *client,
+		     const struct yaml_source *source, const char *path,
+		     int (*present)(const json_t *policy), struct error *error)
+{
+	const struct client_request request = {
+		.method = CLIENT_POST,
+		.path = path,
+		.body = source->value,
+		.subject_kind = "policy",
+		.subject_name = json_string_value(
+			json_object_get(source->value, "name")),
+	};
+	struct client_answer answer;
+	int ret = client_call(client, &request, &answer, error);
+
+	if (ret < 0)
+		return add_place(source, client, error);
+	ret = output_answer(invocation, &answer, present, error);
+	client_answer_release(&answer);
+	return ret;
+}
+
 int policy_create(const struct invocation *invocation, struct client *client,
 		  struct error *error)
 {
 	struct yaml_source source;
-	struct client_request request = {.method = CLIENT_POST,
-					 .path = "/v1/policies"};
-	struct client_answer answer;
-	int ret;
+	int ret =
+		policy_file_read(invocation->flags[FLAG_FILE], &source, error);
 
-	ret = policy_file_read(invocation->flags[FLAG_FILE], &source, error);
 	if (ret < 0)
 		return ret;
-	request.body = source.value;
-	request.subject_kind = "policy";
-	request.subject_name =
-		json_string_value(json_object_get(source.value, "name"));
-	ret = client_call(client, &request, &answer, error);
-	if (ret < 0) {
-		ret = add_place(&source, client, error);
-	} else {
-		ret = output_answer(invocation, &answer, present_created,
-				    error);
-		client_answer_release(&answer);
-	}
+	ret = post_file(invocation, client, &source, "/v1/policies",
+			present_created, error);
+	yaml_source_close(&source);
+	return ret;
+}
+
+int policy_update(const struct invocation *invocation, struct client *client,
+		  struct error *error)
+{
+	struct yaml_source source;
+	char *path;
+	int ret =
+		policy_file_read(invocation->flags[FLAG_FILE], &source, error);
+
+	if (ret < 0)
+		return ret;
+	path = client_path(
+		"policies",
+		json_string_value(json_object_get(source.value, "name")),
+		"update");
+	ret = path ? post_file(invocation, client, &source, path,
+			       present_updated, error)
+		   : error_set(error, -ENOMEM, "out of memory");
+	free(path);
 	yaml_source_close(&source);
 	return ret;
 }

@@ -162,7 +162,8 @@ class Neighbour:
         status = {'dirty_bytes': behaviour().get('dirty', 0),
                   'mode': {'requested': 'write-back',
                            'actual': 'write-through',
-                           'reason': 'the SSD is full'}}
+                           'reason': 'the SSD is full',
+                           'left_bytes': 8192}}
         stuck = {'requests': behaviour().get('stuck', 0), 'waiting': 1,
                  'oldest_ns': 31 * 10 ** 9}
         vhost = {'overdue': behaviour().get('overdue', False)}
@@ -171,6 +172,12 @@ class Neighbour:
                            'exports': {'vhost_user_blk': vhost},
                            'filters': [{'name': 'cache',
                                         'status': status}]}}
+
+    def set_properties(self, params):
+        with open(os.path.join(HERE, 'properties.json'), 'w',
+                  encoding='utf-8') as file:
+            json.dump(params, file)
+        return self.verb('set-properties')
 
     def pools_(self, params):
         answer = self.verb('pools')

@@ -99,7 +99,7 @@ class OpenAndClose(WithDisk):
         disk = self.open()
         self.assertEqual(disk['mode'], {
             'requested': 'write-back', 'actual': 'write-through',
-            'reason': 'the SSD is full'})
+            'reason': 'the SSD is full', 'left_bytes': 8192})
         self.assertEqual(disk['dirty_bytes'], 4096)
 
     def test_opening_an_open_disk_changes_nothing(self):

@@ -29,6 +29,8 @@ COMMANDS = (
     ('pool create ssd /a', 'POST', '/v1/pools', documents.POOL),
     ('pool list', 'GET', '/v1/pools', {'items': [documents.POOL]}),
     ('policy create -f -', 'POST', '/v1/policies', documents.POLICY),
+    ('policy update -f -', 'POST', '/v1/policies/gold/update',
+     documents.POLICY),
     ('policy list', 'GET', '/v1/policies', {'items': [documents.POLICY]}),
     ('filter list', 'GET', '/v1/filters', {'items': documents.FILTERS}),
     ('disk create d1 --backend /b --size 1GiB --policy gold '

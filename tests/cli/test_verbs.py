@@ -231,6 +231,17 @@ class Policies(CliTest):
                 {'filter': 'cache', 'properties': {
                     'mode': 'write-back', 'limit': '40GiB'}}]}])
 
+    def test_update_names_the_disks_that_were_not_told(self):
+        server = self.serve()
+        server.answers('POST', '/v1/policies/gold/update', Answer(200, {
+            **documents.POLICY, 'version': 4,
+            'untold': [{'disk': 'd1', 'reason': 'it does not answer'}]}))
+        self.assertEqual(
+            self.ok('policy', 'update', '-f', self.file(self.GOLD)),
+            'policy gold: updated, version 4\n'
+            '  disk d1 has the version before: it does not answer; restart it '
+            "with 'forebay disk restart d1'\n")
+
     def test_create_reads_standard_input_for_a_dash(self):
         server = self.serve()
         server.answers('POST', '/v1/policies', Answer(201, documents.POLICY))
