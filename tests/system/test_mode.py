@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cache's mode and durability change while somebody writes."""
+
+import os
+import random
+import unittest
+
+import nbd
+
+import tap
+from forebay import CommandFailed, Host
+from nbd_load import Load
+from spawn import Process, folder, wait_until
+
+MIB = 1 << 20
+SIZE_MIB = 64
+SECTORS_PER_MIB = 2048
+MODES = ('write-through', 'write-back', 'write-around', 'write-back',
+         'write-through', 'write-around', 'write-back')
+
+
+class Mode(unittest.TestCase):
+
+    def setUp(self):
+        self.work = folder(self)
+        self.host = Host(self.work)
+        self.addCleanup(self.host.stop)
+        self.addCleanup(lambda: print(self.host.logs()))
+        self.host.start()
+        os.mkdir(os.path.join(self.work, 'pool'))
+        self.host.cli('pool', 'create', 'ssd', os.path.join(self.work, 'pool'))
+        self.host.policy('gold', ('cache', self.properties('write-back')))
+
+    @staticmethod
+    def properties(mode, durability='flush', limit='64MiB'):
+        return {'mode': mode, 'limit': limit, 'max_dirty_age': '1h',
+                'durability': durability}
+
+    def update(self, *words, **more):
+        path = os.path.join(self.work, 'update.json')
+        with open(path, 'w', encoding='utf-8') as file:
+            # JSON is YAML.
+            file.write('{"name": "gold", "filters": [{"filter": "cache", '
+                       f'"properties": {self.properties(*words, **more)}}}]}}'
+                       .replace("'", '"'))
+        return self.host.cli('policy', 'update', '-f', path)
+
+    def open(self, backend, *words):
+        self.host.cli('disk', 'create', 'd1', '--backend', backend,
+                      '--policy', 'gold', *words)
+        self.host.cli('disk', 'open', 'd1')
+
+    def uri(self):
+        return self.host.disk('d1')['exports']['nbd']['uri']
+
+    def mode(self):
+        return self.host.disk('d1')['mode']
+
+    def wait_for_mode(self, actual):
+        wait_until(lambda: self.mode()['actual'] == actual, 60,
+                   f'the mode is {actual}')
+
+    def test_a_disk_that_is_written_changes_its_mode_and_loses_nothing(self):
+        image = os.path.join(self.work, 'd1.raw')
+        self.open('file:' + image, '--size', f'{SIZE_MIB}MiB')
+        load = Load(self.uri(), [(place * SECTORS_PER_MIB, SECTORS_PER_MIB)
+                                 for place in range(0, SIZE_MIB, 4)],
+                    random.Random(7))
+        load.connect()
+        for at, mode in enumerate(MODES):
+            load.run(0.3)
+            self.assertIn('updated', self.update(
+                mode, 'write' if at % 2 else 'flush'))
+            load.run(0.3)
+            self.wait_for_mode(mode)
+            self.assertEqual(self.mode()['left_bytes'], 0)
+            self.assertEqual(self.mode()['requested'], mode)
+            if at == 3:
+                self.host.kill_disk('d1')
+                load.run_until_broken()
+                load.settle()
+                self.wait_for_mode(mode)
+        load.drain()
+        load.settle()
+        load.disconnect()
+        self.host.cli('disk', 'close', 'd1')
+        load.check_image(image)
+        self.assertGreater(load.done['write'], 0)
+
+    def test_what_is_left_and_why_is_told_until_the_mode_is_true(self):
+        server, trouble = self.serve_with_trouble()
+        self.open(server, '--export', 'nbd')
+        client = nbd.NBD()
+        client.connect_uri(self.uri())
+        client.pwrite(b'w' * 8 * MIB, 0)
+        open(trouble, 'w', encoding='utf-8').close()
+        self.update('write-through')
+        wait_until(lambda: self.mode()['reason'] == 'backend refusing', 30,
+                   'the reason is told')
+        mode = self.mode()
+        self.assertEqual((mode['requested'], mode['actual']),
+                         ('write-through', 'write-back'))
+        self.assertEqual(mode['left_bytes'], 8 * MIB)
+        self.assertIn('left to write back', self.host.cli('disk', 'show',
+                                                          'd1'))
+        os.unlink(trouble)
+        self.wait_for_mode('write-through')
+        self.assertEqual(self.mode(), {
+            'requested': 'write-through', 'actual': 'write-through',
+            'reason': None, 'left_bytes': 0})
+        below = nbd.NBD()
+        below.connect_uri(server)
+        self.assertEqual(below.pread(8 * MIB, 0), b'w' * 8 * MIB)
+        client.pwrite(b't' * 4096, 0)
+        self.assertEqual(below.pread(4096, 0), b't' * 4096)
+        # And back: what the backend refuses is in the log.
+        self.update('write-back')
+        open(trouble, 'w', encoding='utf-8').close()
+        client.pwrite(b'b' * 4096, 0)
+        self.assertEqual(client.pread(4096, 0), b'b' * 4096)
+        self.assertEqual(below.pread(4096, 0), b't' * 4096)
+        os.unlink(trouble)
+        self.host.cli('disk', 'flush', 'd1')
+        self.assertEqual(below.pread(4096, 0), b'b' * 4096)
+
+    def serve_with_trouble(self):
+        """A backend that refuses writes while a file exists."""
+        socket = os.path.join(self.work, 'below.sock')
+        trouble = os.path.join(self.work, 'trouble')
+        server = Process(
+            ['nbdkit', '--foreground', '--unix', socket, '--filter=error',
+             'memory', f'{SIZE_MIB}M', 'error-pwrite=EIO',
+             'error-pwrite-rate=100%', f'error-pwrite-file={trouble}'],
+            os.path.join(self.work, 'nbdkit.out'))
+        # It would wait for its clients to leave.
+        self.addCleanup(server.kill)
+        server.wait_for_file(socket)
+        os.chmod(socket, 0o777)
+        os.chmod(self.work, 0o755)
+        return f'nbd+unix:///?socket={socket}', trouble
+
+    def test_the_size_of_the_cache_does_not_change_while_it_is_open(self):
+        image = os.path.join(self.work, 'd1.raw')
+        self.open('file:' + image, '--size', f'{SIZE_MIB}MiB')
+        with self.assertRaisesRegex(CommandFailed, 'limit'):
+            self.update('write-through', limit='128MiB')
+        self.assertEqual(self.mode()['requested'], 'write-back')
+
+
+if __name__ == '__main__':
+    tap.main()
