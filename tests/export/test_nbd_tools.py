@@ -295,7 +295,16 @@ class OverCachedDisk(Tools, unittest.TestCase):
         self.assertEqual(map_of(self.uri, DIRTY), [(0, SIZE, 0)])
         self.assertEqual(map_of(self.uri)[1], (4 * MIB, MIB, 0))
 
-    def test_zeroes_through_a_cache_are_not_fast(self):
+    def test_zeroes_that_a_cache_can_log_are_fast(self):
+        handle = self.connect()
+        handle.pwrite(b'd' * MIB, 0)
+        handle.zero(65536, 0, nbd.CMD_FLAG_FAST_ZERO)
+        self.assertEqual(handle.pread(65536, 0), bytes(65536))
+        self.assertEqual(handle.pread(65536, 65536), b'd' * 65536)
+
+    def test_zeroes_that_must_go_below_are_not_fast(self):
+        self.disk.call('set-properties', {
+            'filter': 'cache', 'properties': {'mode': 'write-through'}})
         handle = self.connect()
         handle.pwrite(b'd' * MIB, 0)
         with self.assertRaises(nbd.Error) as caught:

@@ -40,8 +40,8 @@ ON_BACKEND_WHEN_ACKED = ('through', 'around')
 # Offset, length and block size of what a load has of its disk.
 PARTS = {'blocks': (0, 40 * MIB, 4096), 'sectors': (40 * MIB, 4 * MIB, 512)}
 EXPORTS = ('vhost-user-blk', 'nbd')
-MIX = ('--read', 40, '--flush', 2, '--write-zeroes', 2, '--depth', 16,
-       '--queues', 2)
+MIX = ('--read', 40, '--flush', 2, '--write-zeroes', 2, '--discard', 2,
+       '--depth', 16, '--queues', 2)
 QUEUES = 2
 # Requests a second, one for each load in each round. A load without a limit
 # keeps its queues full; many of those would leave no time for restarts.
