@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "crc32c.h"
 #include "scene.h"
 
 static void assert_runs(struct scene *scene)
@@ -257,6 +258,28 @@ static void a_disk_of_another_size_is_refused(void **state)
 	assert_refused(scene, -EUCLEAN, "bytes");
 }
 
+/* A program that doesn't know zeroes must not open it again. */
+static void a_file_of_the_first_version_becomes_one_of_the_newest(void **state)
+{
+	struct scene *scene = *state;
+
+	scene_write_now(scene, 3, 2, 'a');
+	for (uint32_t i = 0; i < LOG_SUPERBLOCK_COPIES; i++) {
+		struct log_superblock *copy = scene_superblock(scene, i);
+
+		copy->version = LOG_FORMAT_VERSION_OLDEST;
+		copy->crc = 0;
+		copy->crc = crc32c(0, copy,
+				   LOG_SUPERBLOCK_BLOCKS * LOG_BLOCK_BYTES);
+	}
+	scene_restart(scene);
+	assert_int_equal(engine_state(scene->engine), ENGINE_RUNNING);
+	assert_int_equal(scene_read_now(scene, 4), 'a');
+	assert_int_equal(
+		scene_superblock(scene, scene_newer_superblock(scene))->version,
+		LOG_FORMAT_VERSION);
+}
+
 static void a_file_of_another_geometry_is_refused(void **state)
 {
 	struct scene *scene = *state;
@@ -414,6 +437,7 @@ int main(void)
 		TEST(another_disks_file_is_refused),
 		TEST(a_disk_of_another_size_is_refused),
 		TEST(a_file_of_another_geometry_is_refused),
+		TEST(a_file_of_the_first_version_becomes_one_of_the_newest),
 		TEST(an_epoch_that_is_over_is_refused),
 		TEST(a_corrupt_header_below_the_durable_sequence_refuses_the_file),
 		TEST(a_missing_segment_below_the_durable_sequence_refuses_the_file),

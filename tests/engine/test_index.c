@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "index.h"
@@ -298,6 +299,39 @@ static void room_for_a_change_is_found_out_before_it(void **state)
 		index_has_room(&memory->index, LEAVES * INDEX_LEAF_BLOCKS));
 }
 
+static void zeroes_wait_when_too_many_leaves_have_nothing_else(void **state)
+{
+	const uint32_t most = INDEX_ZEROS_ONLY_MAX / 2;
+	const struct index_copy zero = {
+		.location = 5, .mask = 0xff, .dirty = true, .zero = true};
+	struct index_leaf *leaves = calloc(most, sizeof(*leaves));
+	uint32_t *numbers = calloc(4ull * most, sizeof(*numbers));
+	struct index_root root = {0};
+	struct undo undo = {0};
+	struct index index;
+
+	(void)state;
+	assert_true(leaves && numbers);
+	index_init(&index, 2ull * most * INDEX_LEAF_BLOCKS, most,
+		   &(struct index_memory){
+			   .root = &root,
+			   .directory = numbers,
+			   .zeroed = numbers + 2ull * most,
+			   .leaves = leaves,
+			   .undo = &undo,
+		   });
+	for (uint64_t i = 0; i < most; i++) {
+		assert_true(index_zeros_fit(&index));
+		index_set(&index, i * INDEX_LEAF_BLOCKS, &zero);
+		undo_commit(&undo);
+	}
+	assert_false(index_zeros_fit(&index));
+	index_unmap(&index, 0);
+	assert_true(index_zeros_fit(&index));
+	free(leaves);
+	free(numbers);
+}
+
 static void a_pool_has_a_leaf_for_each_block_or_each_place(void **state)
 {
 	(void)state;
@@ -363,6 +397,8 @@ int main(void)
 				       empty),
 		cmocka_unit_test_setup(room_for_a_change_is_found_out_before_it,
 				       empty),
+		cmocka_unit_test(
+			zeroes_wait_when_too_many_leaves_have_nothing_else),
 		cmocka_unit_test(
 			a_pool_has_a_leaf_for_each_block_or_each_place),
 	};

@@ -106,6 +106,19 @@ static void a_superblock_of_another_version_is_refused(void **state)
 	assert_non_null(strstr(error.message, "format version 3"));
 }
 
+static void a_superblock_of_the_first_version_is_accepted(void **state)
+{
+	(void)state;
+	made.superblock.version = LOG_FORMAT_VERSION_OLDEST;
+	made.superblock.crc = 0;
+	made.superblock.crc = crc32c(0, &made, sizeof(made));
+	assert_int_equal(check(NULL), 0);
+	made.superblock.version = LOG_FORMAT_VERSION_OLDEST - 1;
+	made.superblock.crc = 0;
+	made.superblock.crc = crc32c(0, &made, sizeof(made));
+	assert_int_equal(check(NULL), -EUCLEAN);
+}
+
 static void a_superblock_of_another_disk_is_refused(void **state)
 {
 	(void)state;
@@ -445,6 +458,27 @@ static void an_entry_so_far_out_that_it_would_overflow_is_refused(void **state)
 	assert_false(valid_when_sealed());
 }
 
+static void zeroes_have_no_data_no_mask_and_a_limit(void **state)
+{
+	struct log_entry *entry;
+
+	(void)state;
+	record_begin(&record, 5);
+	entry = record_add(&record, LOG_CLEAN, 1, 1);
+	entry->type = LOG_ZERO;
+	entry->block_count = LOG_ZERO_BLOCKS_MAX;
+	assert_true(valid_when_sealed());
+	assert_int_equal(log_entry_data_blocks(entry), 0);
+	entry->block_count++;
+	assert_false(valid_when_sealed());
+	entry->type = LOG_DISCARD;
+	assert_false(valid_when_sealed());
+	entry->block_count = 1;
+	assert_true(valid_when_sealed());
+	entry->mask = 1;
+	assert_false(valid_when_sealed());
+}
+
 static void a_mask_is_for_single_blocks(void **state)
 {
 	(void)state;
@@ -457,8 +491,7 @@ static void a_mask_is_for_single_blocks(void **state)
 
 static void an_entry_of_unknown_type_is_refused(void **state)
 {
-	static const uint8_t types[] = {0, LOG_ZERO, LOG_DISCARD, LOG_CLEAN + 1,
-					UINT8_MAX};
+	static const uint8_t types[] = {0, LOG_CLEAN + 1, UINT8_MAX};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(types); i++) {
@@ -561,6 +594,9 @@ int main(void)
 		TEST(a_superblock_of_another_version_is_refused,
 		     good_superblock),
 		TEST(a_superblock_of_another_disk_is_refused, good_superblock),
+		TEST(a_superblock_of_the_first_version_is_accepted,
+		     good_superblock),
+		TEST(a_superblock_of_another_disk_is_refused, good_superblock),
 		TEST(segments_of_a_strange_size_are_refused, good_superblock),
 		TEST(an_impossible_tail_or_generation_is_refused,
 		     good_superblock),
@@ -595,6 +631,7 @@ int main(void)
 		TEST(an_entry_about_nothing_is_refused, good_record),
 		TEST(an_entry_so_far_out_that_it_would_overflow_is_refused,
 		     good_record),
+		TEST(zeroes_have_no_data_no_mask_and_a_limit, good_record),
 		TEST(a_mask_is_for_single_blocks, good_record),
 		TEST(an_entry_of_unknown_type_is_refused, good_record),
 		TEST(impossible_sequences_are_refused, good_record),
