@@ -109,7 +109,8 @@ static int recover(struct rescue *rescue, bool salvage, struct error *error)
 static void progress(void *context, uint64_t blocks_done)
 {
 	struct rescue *rescue = context;
-	uint64_t all = rescue->recovered.log.cached_blocks;
+	uint64_t all = rescue->recovered.log.cached_blocks +
+		       rescue->recovered.log.zero_blocks;
 	uint64_t percent = all > 0 ? blocks_done * 100 / all : 100;
 
 	if (percent == rescue->percent_told)

@@ -57,7 +57,7 @@ static int add_log(json_t *report, const struct recovered *recovered)
 {
 	const struct inspect_log *log = &recovered->log;
 	json_t *more = json_pack(
-		"{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",
+		"{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",
 		"generation", number(log->superblock->generation), "segments",
 		number(log->segments), "segments_used",
 		number(log->segments_used), "records", number(log->records),
@@ -65,8 +65,10 @@ static int add_log(json_t *report, const struct recovered *recovered)
 		number(log->durable_sequence), "last_sequence",
 		number(log->last_sequence), "dirty_bytes",
 		number(log->dirty_blocks * LOG_BLOCK_BYTES), "clean_bytes",
-		number((log->cached_blocks - log->dirty_blocks) *
+		number((log->cached_blocks + log->zero_blocks -
+			log->dirty_blocks) *
 		       LOG_BLOCK_BYTES),
+		"zero_bytes", number(log->zero_blocks * LOG_BLOCK_BYTES),
 		"lost_bytes", number(log->lost_blocks * LOG_BLOCK_BYTES),
 		"rows", rows_json(log->superblock), "missing_records",
 		gaps_json(log), "segments_left_out", number(log->overlaps));

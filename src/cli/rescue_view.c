@@ -104,6 +104,7 @@ static const struct line log_lines[] = {
 	{"disk size", "disk_bytes", UNIT_SIZE},
 	{"file size", "file_bytes", UNIT_SIZE},
 	{"dirty", "dirty_bytes", UNIT_SIZE},
+	{"  of it zeros", "zero_bytes", UNIT_SIZE},
 	{"clean", "clean_bytes", UNIT_SIZE},
 	{"lost", "lost_bytes", UNIT_SIZE},
 	{"segments", "segments", UNIT_COUNT},

@@ -37,6 +37,7 @@ void inspect_log(const struct engine *engine, struct inspect_log *ret_log)
 		.last_sequence = recovery->cut,
 		.records = engine->stats.recovered_records,
 		.cached_blocks = engine->cached_blocks,
+		.zero_blocks = engine->zero_blocks,
 		.dirty_blocks = engine->dirty_blocks,
 		.lost_blocks = engine->lost_blocks,
 	};
@@ -49,6 +50,31 @@ static uint64_t last_missing(const struct salvage *salvage)
 		       : 0;
 }
 
+/* index_next() leaves out leaves that are zeros as a whole. */
+static bool find_next(const struct index *index, uint64_t *block)
+{
+	uint64_t end = index->leaf_count * INDEX_LEAF_BLOCKS;
+
+	while (*block < end) {
+		uint64_t next = *block;
+
+		switch (index_leaf_state(index, *block)) {
+		case INDEX_LEAF_EMPTY:
+			break;
+		case INDEX_LEAF_ZEROED:
+			return true;
+		case INDEX_LEAF_SLOTS:
+			if (!index_next(index, &next) ||
+			    next >= index_leaf_end(*block))
+				break;
+			*block = next;
+			return true;
+		}
+		*block = index_leaf_end(*block);
+	}
+	return false;
+}
+
 bool inspect_next(const struct engine *engine, uint64_t block,
 		  struct inspect_copy *ret_copy)
 {
@@ -56,16 +82,21 @@ bool inspect_next(const struct engine *engine, uint64_t block,
 	uint64_t sequence;
 
 	assert(engine->state == ENGINE_INSPECTED);
-	if (!index_next(&engine->index, &block))
+	if (!find_next(&engine->index, &block))
 		return false;
 	copy = index_get(&engine->index, block);
 	sequence = segments_sequence(&engine->segments, copy.location);
 	*ret_copy = (struct inspect_copy){
 		.block = block,
+		.block_count = index_leaf_state(&engine->index, block) ==
+					       INDEX_LEAF_ZEROED
+				       ? index_leaf_end(block) - block
+				       : 1,
 		.sequence = sequence,
 		.location = copy.location,
 		.check = copy.check,
 		.mask = copy.mask,
+		.zero = copy.zero,
 		.dirty = copy.dirty,
 		.lost = copy.lost,
 		.doubtful = sequence < last_missing(&engine->salvage),

@@ -24,13 +24,15 @@
 
 struct engine;
 
-/* The newest copy of a block of the disk. */
+/* The newest copy of a block of the disk, or of several that are zeros. */
 struct inspect_copy {
 	uint64_t block;
+	uint64_t block_count; /* 1, or of zeros */
 	uint64_t sequence; /* of its record */
-	uint32_t location; /* block of the file */
+	uint32_t location; /* block of the file; of zeros: of the header */
 	uint32_t check;
 	uint8_t mask; /* valid sectors */
+	bool zero; /* dirty, and has no data */
 	bool dirty;
 	bool lost; /* dirty, and its data were given up earlier */
 	/* A missing record may have held a newer version. */
@@ -54,8 +56,9 @@ struct inspect_log {
 	uint64_t durable_sequence;
 	uint64_t last_sequence; /* the cut */
 	uint64_t records; /* from the tail's segment to the cut */
-	uint64_t cached_blocks;
-	uint64_t dirty_blocks;
+	uint64_t cached_blocks; /* with data */
+	uint64_t zero_blocks; /* dirty, without */
+	uint64_t dirty_blocks; /* of both */
 	uint64_t lost_blocks;
 };
 

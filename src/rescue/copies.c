@@ -25,7 +25,7 @@ struct run {
 static bool alike(const struct inspect_copy *last,
 		  const struct inspect_copy *next)
 {
-	return next->block == last->block + 1 &&
+	return !next->zero && !last->zero && next->block == last->block + 1 &&
 	       next->location == last->location + 1 &&
 	       next->mask == LOG_MASK_WHOLE && last->mask == LOG_MASK_WHOLE &&
 	       next->dirty == last->dirty && next->doubtful == last->doubtful &&
@@ -42,14 +42,14 @@ static bool gather(const struct copies *copies, struct run *run,
 	while (run->count < RUN_BLOCKS &&
 	       inspect_next(copies->recovered->engine, *block, &copy)) {
 		if (copies->dirty_only && !copy.dirty) {
-			*block = copy.block + 1;
+			*block = copy.block + copy.block_count;
 			continue;
 		}
 		if (run->count > 0 &&
 		    !alike(&run->copies[run->count - 1], &copy))
 			break;
 		run->copies[run->count++] = copy;
-		*block = copy.block + 1;
+		*block = copy.block + copy.block_count;
 	}
 	return run->count > 0;
 }
@@ -107,7 +107,8 @@ static int give_sectors(const struct copies *copies, const struct run *run,
 	range.fault = run->faults[first];
 	range.dirty = copy->dirty;
 	piece.range = range;
-	if (range.fault == COPY_GOOD)
+	piece.zero = copy->zero;
+	if (range.fault == COPY_GOOD && !piece.zero)
 		piece.bytes = run->bytes + (size_t)first * LOG_BLOCK_BYTES +
 			      (range.first_sector - begin) * LOG_SECTOR_BYTES;
 	return copies->piece(copies->context, &piece, error);
@@ -140,6 +141,19 @@ static int give_part(const struct copies *copies, const struct run *run,
 		sector = end + 1;
 	}
 	return status;
+}
+
+static int give_zeros(const struct copies *copies, struct run *run,
+		      struct error *error)
+{
+	const struct inspect_copy *copy = &run->copies[0];
+	struct range range = {
+		.first_sector = copy->block * LOG_SECTORS_PER_BLOCK,
+		.sector_count = copy->block_count * LOG_SECTORS_PER_BLOCK,
+	};
+
+	run->faults[0] = COPY_GOOD;
+	return give_sectors(copies, run, 0, range, error);
 }
 
 static int give_run(const struct copies *copies, const struct run *run,
@@ -180,9 +194,14 @@ int copies_walk(const struct copies *copies, struct error *error)
 	if (!run)
 		return error_set(error, -ENOMEM, "no memory");
 	while (status == 0 && gather(copies, run, &block)) {
-		read_run(copies->recovered, run);
-		status = give_run(copies, run, error);
-		blocks_done += run->count;
+		if (run->copies[0].zero) {
+			status = give_zeros(copies, run, error);
+			blocks_done += run->copies[0].block_count;
+		} else {
+			read_run(copies->recovered, run);
+			status = give_run(copies, run, error);
+			blocks_done += run->count;
+		}
 		if (copies->progress)
 			copies->progress(copies->context, blocks_done);
 	}

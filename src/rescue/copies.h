@@ -18,6 +18,7 @@
 struct copy_piece {
 	struct range range;
 	const uint8_t *bytes; /* until the next piece; NULL if it has a fault */
+	bool zero; /* all of them are, and there are no bytes */
 	bool doubtful; /* a newer version may be missing */
 };
 

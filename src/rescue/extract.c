@@ -16,6 +16,10 @@ static int extract_piece(void *context, const struct copy_piece *piece,
 	struct extraction *extraction = context;
 	int status = findings_add(extraction->findings, piece, error);
 
+	if (status == 0 && piece->zero)
+		return target_zero(&extraction->target,
+				   piece->range.first_sector,
+				   piece->range.sector_count, error);
 	if (status < 0 || !piece->bytes)
 		return status;
 	return target_put(&extraction->target, piece->range.first_sector,
@@ -38,7 +42,7 @@ static uint64_t end_of_copies(const struct recovered *recovered)
 	uint64_t end = 0;
 
 	while (inspect_next(recovered->engine, end, &copy))
-		end = copy.block + 1;
+		end = copy.block + copy.block_count;
 	return end * LOG_BLOCK_BYTES;
 }
 

@@ -245,7 +245,8 @@ static int do_without(struct source *source, const char *path,
 	for (uint32_t i = 0; i < LOG_SUPERBLOCK_COPIES; i++) {
 		blank &= copies[i]->magic == 0;
 		if (copies[i]->magic == LOG_SUPERBLOCK_MAGIC &&
-		    copies[i]->version != LOG_FORMAT_VERSION)
+		    (copies[i]->version < LOG_FORMAT_VERSION_OLDEST ||
+		     copies[i]->version > LOG_FORMAT_VERSION))
 			return error_set(error, -ENOTSUP,
 					 "%s: it has format version %u, this "
 					 "program knows version %u",

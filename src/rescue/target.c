@@ -334,8 +334,8 @@ static int stream(struct target *target, const uint8_t *bytes, uint64_t count,
 	return status < 0 ? write_failed(target, status, error) : 0;
 }
 
-/* What lies under the stream up to @end. */
-static int stream_up_to(struct target *target, uint64_t end,
+/* What lies under the stream up to @end, or zeros. */
+static int stream_up_to(struct target *target, uint64_t end, bool zeros,
 			struct error *error)
 {
 	uint8_t *chunk;
@@ -351,7 +351,7 @@ static int stream_up_to(struct target *target, uint64_t end,
 					 ? end - target->position
 					 : CHUNK_BYTES;
 
-		if (target->base_fd >= 0)
+		if (target->base_fd >= 0 && !zeros)
 			status = read_base(target, chunk, count,
 					   target->position, error);
 		if (status == 0)
@@ -374,8 +374,50 @@ int target_put(struct target *target, uint64_t first_sector,
 	if (target->options->path)
 		return write_at(target, bytes, count, offset, error);
 	assert(offset >= target->position);
-	status = stream_up_to(target, offset, error);
+	status = stream_up_to(target, offset, false, error);
 	return status == 0 ? stream(target, bytes, count, error) : status;
+}
+
+static int write_zeros(const struct target *target, uint64_t count,
+		       uint64_t offset, struct error *error)
+{
+	uint8_t *chunk = calloc(1, CHUNK_BYTES);
+	int status = 0;
+
+	if (!chunk)
+		return error_set(error, -ENOMEM, "no memory");
+	while (count > 0 && status == 0) {
+		uint64_t part = count < CHUNK_BYTES ? count : CHUNK_BYTES;
+
+		status = write_at(target, chunk, part, offset, error);
+		count -= part;
+		offset += part;
+	}
+	free(chunk);
+	return status;
+}
+
+int target_zero(struct target *target, uint64_t first_sector,
+		uint64_t sector_count, struct error *error)
+{
+	uint64_t offset = first_sector * LOG_SECTOR_BYTES;
+	uint64_t count = sector_count * LOG_SECTOR_BYTES;
+	int status;
+
+	assert(offset + count <= target->bytes);
+	if (!target->options->path) {
+		status = stream_up_to(target, offset, false, error);
+		return status == 0 ? stream_up_to(target, offset + count, true,
+						  error)
+				   : status;
+	}
+	/* A new image without a base is zeros. */
+	if (target->partial && target->base_fd < 0)
+		return 0;
+	if (fallocate(target->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      (off_t)offset, (off_t)count) == 0)
+		return 0;
+	return write_zeros(target, count, offset, error);
 }
 
 /* An image takes its name, unless somebody has that meanwhile. */
@@ -406,7 +448,7 @@ int target_finish(struct target *target, struct error *error)
 	int status = 0;
 
 	if (!target->options->path)
-		status = stream_up_to(target, target->bytes, error);
+		status = stream_up_to(target, target->bytes, false, error);
 	if (status < 0)
 		return status;
 	/* A pipe has nothing that could be made durable. */

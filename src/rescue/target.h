@@ -50,6 +50,9 @@ int target_begin(struct target *target, struct error *error);
 int target_put(struct target *target, uint64_t first_sector,
 	       uint64_t sector_count, const uint8_t *bytes,
 	       struct error *error);
+/* The same of zeros; an image may get a hole. */
+int target_zero(struct target *target, uint64_t first_sector,
+		uint64_t sector_count, struct error *error);
 /* All of it is durable, and an image has its name. */
 int target_finish(struct target *target, struct error *error);
 /* Leaves nothing behind of an image that isn't finished. */

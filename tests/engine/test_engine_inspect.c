@@ -130,6 +130,33 @@ static void an_inspection_tells_dirty_from_clean_and_part_from_whole(
 	assert_false(copy_of(scene, 5).doubtful);
 }
 
+static void a_leaf_of_zeros_is_one_copy(void **state)
+{
+	struct scene *scene = *state;
+	uint64_t leaf = INDEX_LEAF_BLOCKS;
+	uint64_t last = 2 * leaf - 1;
+
+	scene_grow(scene, 4 * leaf);
+	scene_zero(scene, ENGINE_ZERO, (leaf - 1) * LOG_SECTORS_PER_BLOCK,
+		   (2 * leaf + 1) * LOG_SECTORS_PER_BLOCK);
+	scene_end_all(scene);
+	scene_forget_guests(scene);
+	scene_write_now(scene, last, 1, 'w');
+	look(scene, ENGINE_INSPECT);
+	assert_true(copy_of(scene, leaf - 1).zero);
+	assert_int_equal(copy_of(scene, leaf - 1).block_count, 1);
+	/* Written since: it has slots of its own. */
+	assert_true(copy_of(scene, leaf).zero);
+	assert_int_equal(copy_of(scene, leaf).block_count, 1);
+	assert_false(copy_of(scene, last).zero);
+	assert_copy(scene, last, 'w');
+	assert_true(copy_of(scene, 2 * leaf).zero);
+	assert_true(copy_of(scene, 2 * leaf).dirty);
+	assert_int_equal(copy_of(scene, 2 * leaf).block_count, leaf);
+	assert_int_equal(copy_of(scene, 2 * leaf + 5).block_count, leaf - 5);
+	assert_int_equal(copy_of(scene, 3 * leaf).location, 0);
+}
+
 static void an_engine_that_looks_serves_nothing(void **state)
 {
 	struct scene *scene = *state;
@@ -383,6 +410,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_inspection_finds_what_a_start_finds),
 		TEST(an_inspection_tells_dirty_from_clean_and_part_from_whole),
+		TEST(a_leaf_of_zeros_is_one_copy),
 		TEST(an_engine_that_looks_serves_nothing),
 		TEST(only_who_asks_the_headers_sees_what_summaries_make_up_for),
 		TEST(salvage_of_a_whole_file_is_an_inspection),

@@ -276,6 +276,20 @@ class WholeFiles(RescueTest):
         for member in members:
             self.assertIn(f'*{member}*', page)
 
+    def test_zeroes_are_given_as_zeros(self):
+        self.live('zeroed')
+        report = self.rescue('list', self.cache)
+        zeros = sum(isinstance(copy, format_reader.Zeros)
+                    for copy in self.copies().values())
+        self.assertGreater(zeros, 90)
+        self.assertEqual(report['zero_bytes'], zeros * BLOCK)
+        done = self.run_rescue('extract', self.cache, '--base', self.backend,
+                               '--to', '-')
+        self.assertTrue(done.stdout == contents(self.path('disk')))
+        shutil.copy(self.backend, self.out)
+        self.extract('--in-place')
+        self.assertTrue(contents(self.out) == contents(self.path('disk')))
+
     def test_people_get_tables(self):
         self.live('bad_dirty_block')
         done = self.run_rescue('list', self.cache)
@@ -429,7 +443,8 @@ class AnyDamage(RescueTest):
     the whole file. Nothing may be wrong in silence."""
 
     STORIES = ('round_the_circle', 'summaries', 'bad_dirty_block',
-               'killed_under_way', 'several_incarnations', 'amended')
+               'killed_under_way', 'several_incarnations', 'amended',
+               'zeroed', 'zeroed_and_destaged')
     ROUNDS = 12
 
     def spoil(self, dice, whole):
