@@ -23,6 +23,7 @@ static void use(void)
 			     LOG_SECTORS_PER_BLOCK);
 	for (uint32_t i = 0; i < 12; i++)
 		lives_submit(ENGINE_WRITE, i * 27 % 300, 1 + i * 3);
+	lives_submit(ENGINE_DISCARD, 3, 200);
 	lives_submit(ENGINE_FLUSH, 0, 0);
 	engine_set_draining(host.engine, true);
 	lives_submit(ENGINE_READ, 0, DISK_BYTES / LOG_SECTOR_BYTES);
