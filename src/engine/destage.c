@@ -346,6 +346,11 @@ static uint32_t select_walked(struct engine *engine)
 	uint32_t end = 1;
 
 	segment_walk_start(&walk, destage->buffer);
+	/* A write that hit the wrong place: good records, of another segment.
+	 */
+	if (walk.sequence + 1 !=
+	    engine->segments.segments[destage->segment].first_sequence)
+		return end;
 	while (segment_walk_next(&walk)) {
 		struct log_entry_cursor cursor;
 		uint32_t location =

@@ -175,10 +175,15 @@ static void queue_lost(struct engine *engine, uint64_t block,
 
 /*
  * A dirty block that can't be read would hold the tail for ever. It moves up
- * the log as what it is: lost, until it is overwritten. One at a time.
+ * the log as what it is: lost, until it is overwritten. One at a time. It must
+ * get its place before a write of the block does. With no record in flight no
+ * write has one yet: then those that wait for room, which only this can make,
+ * don't keep it from going first.
  */
 static void carry_lost(struct engine *engine)
 {
+	const struct append *append = &engine->append;
+	bool none_placed = append->first_in_flight == append->next_sequence;
 	uint64_t block = 0;
 
 	while (index_next(&engine->index, &block)) {
@@ -187,7 +192,8 @@ static void carry_lost(struct engine *engine)
 		if (copy.lost &&
 		    segments_of(&engine->segments, copy.location) ==
 			    engine->segments.tail &&
-		    !hazard_writes(engine->hazards, block, 1)) {
+		    (none_placed ||
+		     !hazard_writes(engine->hazards, block, 1))) {
 			queue_lost(engine, block, &copy);
 			return;
 		}

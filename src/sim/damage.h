@@ -11,5 +11,7 @@
 void damage_log(struct world *world);
 /* A few bits of one of the copies. */
 void damage_superblock(struct world *world);
+/* A bit of that byte of the SSD flips. */
+void damage_bit(struct world *world, uint64_t offset);
 
 #endif

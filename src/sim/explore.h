@@ -10,25 +10,26 @@
 #include <stdint.h>
 
 #include "engine.h"
+#include "look.h"
 #include "world.h"
 
 struct explore_result {
-	uint64_t crash_states; /* recovered and read whole */
+	struct look_counts counts;
 	uint64_t restarts; /* in order */
 	uint64_t warm_starts; /* after a kill between two stores */
 	uint64_t events;
+	uint64_t liveness_events; /* most until all that was asked had ended */
 	uint32_t trace;
 	char failure[320]; /* "" if all held */
 };
 
 /*
- * Looks at about as many crash states as planned. The same plan gives the same
- * trace.
+ * Looks at about as many states as planned. The same plan gives the same trace.
  */
 struct explore_plan {
 	uint64_t seed;
-	uint64_t crash_states;
-	enum world_kind kind;
+	uint64_t states;
+	enum world_kind kind; /* WORLD_KINDS: the seed chooses */
 	enum engine_planted_bug bug;
 	bool verbose; /* print every event */
 };

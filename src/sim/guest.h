@@ -14,6 +14,9 @@ struct world_request *guest_idle(struct world *world);
 void guest_submit(struct world *world, struct world_request *request,
 		  enum engine_operation operation, uint64_t sector,
 		  uint64_t sectors);
+/* A write of new versions; its `fua` is the caller's. */
+void guest_write(struct world *world, struct world_request *request,
+		 uint64_t sector, uint64_t sectors);
 /* The engine is done with it: is that right? */
 void guest_complete(struct world *world, struct world_request *request);
 

@@ -21,7 +21,8 @@ static void stored(void)
 	if (--plan.stores > 0)
 		return;
 	undo_stored_hook = NULL;
-	world_crash(plan.left, plan.lives, WORLD_PROCESS_KILLED);
+	world_take(plan.left, plan.lives);
+	world_arrive(plan.left, plan.lives, random_next(&plan.left->random));
 	memcpy(plan.left->memory.kept, plan.lives->memory.kept,
 	       plan.lives->kept_bytes);
 	plan.time = plan.lives->oracle->time;

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * main.c - forebay-sim: the cache engine against modelled storage, by seeds.
+ * main.c - forebay-sim: the cache engine against modelled storage.
  *
  *	forebay-sim [--first SEED] [--seeds N] [--states N] [--bug N]
- *	            [--world calm|crowded|faulty|damaged] [--verbose]
+ *	            [--world calm|crowded|faulty|damaged|lying|mixed]
+ *	            [--find] [--verbose]
+ *	forebay-sim --programs N [--bug N]
  *
- * Looks at N crash states of each seed. Prints one line for a seed that fails
- * (run it alone to see it again) and a summary. Exit code: 0 if every
- * state held, 1 if one didn't, 2 for bad arguments.
+ * Looks at N states of each seed, or at all programs of up to N operations.
+ * Prints one line for a seed that fails (run it alone to see it again) and a
+ * summary; --find stops at the first. Exit code: 0 if every state held, 1 if
+ * one didn't, 2 for bad arguments.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -18,6 +21,7 @@
 
 #include "crc32c.h"
 #include "explore.h"
+#include "program.h"
 
 struct arguments {
 	uint64_t first;
@@ -25,6 +29,8 @@ struct arguments {
 	uint64_t states;
 	uint64_t bug;
 	uint64_t kind;
+	uint64_t programs;
+	bool find; /* stop at the first failure: that is what is asked for */
 	bool verbose;
 };
 
@@ -38,20 +44,45 @@ static bool parse_number(const char *text, uint64_t *ret)
 
 static bool parse_kind(const char *text, uint64_t *ret)
 {
-	static const char *const names[WORLD_KINDS] = {
-		[WORLD_CALM] = "calm",
-		[WORLD_CROWDED] = "crowded",
-		[WORLD_FAULTY] = "faulty",
-		[WORLD_DAMAGED] = "damaged",
+	static const char *const names[WORLD_KINDS + 1] = {
+		[WORLD_CALM] = "calm",	   [WORLD_CROWDED] = "crowded",
+		[WORLD_FAULTY] = "faulty", [WORLD_DAMAGED] = "damaged",
+		[WORLD_LYING] = "lying",   [WORLD_KINDS] = "mixed",
 	};
 
-	for (uint64_t i = 0; i < WORLD_KINDS; i++) {
+	for (uint64_t i = 0; i <= WORLD_KINDS; i++) {
 		if (strcmp(text, names[i]) == 0) {
 			*ret = i;
 			return true;
 		}
 	}
 	return false;
+}
+
+static bool take(struct arguments *arguments, int option, const char *text)
+{
+	switch (option) {
+	case 'f':
+		return parse_number(text, &arguments->first);
+	case 's':
+		return parse_number(text, &arguments->seeds);
+	case 'n':
+		return parse_number(text, &arguments->states);
+	case 'b':
+		return parse_number(text, &arguments->bug);
+	case 'p':
+		return parse_number(text, &arguments->programs);
+	case 'w':
+		return parse_kind(text, &arguments->kind);
+	case 'F':
+		arguments->find = true;
+		return true;
+	case 'v':
+		arguments->verbose = true;
+		return true;
+	default:
+		return false;
+	}
 }
 
 static bool parse(int argc, char **argv, struct arguments *ret)
@@ -61,88 +92,119 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 		{"seeds", required_argument, NULL, 's'},
 		{"states", required_argument, NULL, 'n'},
 		{"bug", required_argument, NULL, 'b'},
+		{"programs", required_argument, NULL, 'p'},
 		{"world", required_argument, NULL, 'w'},
+		{"find", no_argument, NULL, 'F'},
 		{"verbose", no_argument, NULL, 'v'},
 		{0},
 	};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		uint64_t *value = option == 'f'	  ? &ret->first
-				  : option == 's' ? &ret->seeds
-				  : option == 'n' ? &ret->states
-				  : option == 'b' ? &ret->bug
-						  : NULL;
-
-		if (option == 'w') {
-			if (!parse_kind(optarg, &ret->kind))
-				return false;
-			continue;
-		}
-		if (option == 'v') {
-			ret->verbose = true;
-			continue;
-		}
-		if (!value || !parse_number(optarg, value))
+		if (!take(ret, option, optarg))
 			return false;
 	}
-	return optind == argc && ret->bug < ENGINE_BUG_LAST;
+	return optind == argc && ret->bug < ENGINE_BUG_LAST &&
+	       ret->programs <= PROGRAM_OPERATIONS_MAX;
 }
 
-static double seconds(void)
+/* Of this process: a machine that is busy otherwise doesn't count. */
+static double cpu_seconds(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static void print_counts(const struct look_counts *counts, double begin)
+{
+	double took = cpu_seconds() - begin;
+
+	printf("%" PRIu64 " crash states, %" PRIu64 " recovered, %" PRIu64
+	       " crashes in recovery, %" PRIu64
+	       " refused, %.0f states/s per core",
+	       counts->states, counts->recovered, counts->crashes_in_recovery,
+	       counts->refused, took > 0 ? (double)counts->states / took : 0.0);
+}
+
+static int run_programs(const struct arguments *arguments)
+{
+	double begin = cpu_seconds();
+	struct program_result result;
+
+	program_explore((uint32_t)arguments->programs,
+			(enum engine_planted_bug)arguments->bug, &result);
+	if (result.failures)
+		printf("%s\n", result.failure);
+	print_counts(&result.counts, begin);
+	printf("; %" PRIu64 " programs, %" PRIu64
+	       " events, trace %08x, %" PRIu64 " failed\n",
+	       result.programs, result.events, result.trace, result.failures);
+	return result.failures ? 1 : 0;
+}
+
+static void add(struct explore_result *sum, const struct explore_result *result)
+{
+	sum->counts.states += result->counts.states;
+	sum->counts.recovered += result->counts.recovered;
+	sum->counts.crashes_in_recovery += result->counts.crashes_in_recovery;
+	sum->counts.refused += result->counts.refused;
+	sum->counts.warm_starts += result->counts.warm_starts;
+	sum->restarts += result->restarts;
+	sum->events += result->events;
+	if (result->liveness_events > sum->liveness_events)
+		sum->liveness_events = result->liveness_events;
+	sum->trace = crc32c(sum->trace, &result->trace, sizeof(result->trace));
+}
+
+static int run_seeds(const struct arguments *arguments)
+{
+	struct explore_result sum = {0};
+	uint64_t failures = 0;
+	double begin = cpu_seconds();
+	uint64_t seeds = 0;
+
+	while (seeds < arguments->seeds && !(arguments->find && failures)) {
+		struct explore_result result;
+		struct explore_plan plan = {
+			.seed = arguments->first + seeds++,
+			.states = arguments->states,
+			.kind = (enum world_kind)arguments->kind,
+			.bug = (enum engine_planted_bug)arguments->bug,
+			.verbose = arguments->verbose,
+		};
+
+		explore_seed(&plan, &result);
+		add(&sum, &result);
+		if (!result.failure[0])
+			continue;
+		failures++;
+		printf("seed %" PRIu64 ": %s\n", plan.seed, result.failure);
+	}
+	print_counts(&sum.counts, begin);
+	printf("; %" PRIu64 " seeds, %" PRIu64 " restarts, %" PRIu64
+	       " warm starts, %" PRIu64 " events, at most %" PRIu64
+	       " until all had ended, trace %08x, "
+	       "%" PRIu64 " seeds failed\n",
+	       seeds, sum.restarts, sum.counts.warm_starts, sum.events,
+	       sum.liveness_events, sum.trace, failures);
+	return failures ? 1 : 0;
 }
 
 int main(int argc, char **argv)
 {
 	struct arguments arguments = {.first = 1, .seeds = 100, .states = 100};
-	uint64_t states = 0;
-	uint64_t restarts = 0;
-	uint64_t warm_starts = 0;
-	uint64_t events = 0;
-	uint64_t failures = 0;
-	uint32_t trace = 0;
-	double begin = seconds();
-	double took;
 
 	if (!parse(argc, argv, &arguments)) {
-		fprintf(stderr, "usage: forebay-sim [--first SEED] [--seeds N] "
-				"[--states N] [--bug N] [--world calm|crowded|"
-				"faulty|damaged] [--verbose]\n");
+		fprintf(stderr,
+			"usage: forebay-sim [--first SEED] [--seeds N] "
+			"[--states N] [--bug N]\n"
+			"                   [--world calm|crowded|faulty|"
+			"damaged|lying|mixed] [--find] [--verbose]\n"
+			"       forebay-sim --programs N [--bug N]\n");
 		return 2;
 	}
-	for (uint64_t i = 0; i < arguments.seeds; i++) {
-		struct explore_result result;
-
-		explore_seed(
-			&(struct explore_plan){
-				.seed = arguments.first + i,
-				.crash_states = arguments.states,
-				.kind = (enum world_kind)arguments.kind,
-				.bug = (enum engine_planted_bug)arguments.bug,
-				.verbose = arguments.verbose,
-			},
-			&result);
-		states += result.crash_states;
-		restarts += result.restarts;
-		warm_starts += result.warm_starts;
-		events += result.events;
-		trace = crc32c(trace, &result.trace, sizeof(result.trace));
-		if (!result.failure[0])
-			continue;
-		failures++;
-		printf("seed %" PRIu64 ": %s\n", arguments.first + i,
-		       result.failure);
-	}
-	took = seconds() - begin;
-	printf("%" PRIu64 " crash states of %" PRIu64 " seeds, %" PRIu64
-	       " restarts, %" PRIu64 " warm starts, %" PRIu64
-	       " events, trace %08x, %.0f states/s, %" PRIu64 " seeds failed\n",
-	       states, arguments.seeds, restarts, warm_starts, events, trace,
-	       took > 0 ? (double)states / took : 0.0, failures);
-	return failures ? 1 : 0;
+	return arguments.programs > 0 ? run_programs(&arguments)
+				      : run_seeds(&arguments);
 }

@@ -8,92 +8,246 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECTOR_BYTES 512u
+#define CHUNK_SECTORS 512u
+/* More than a medium has ten times over: most of it is history. */
+#define COMPACT_SECTORS 65536u
 
-static void *allocate(size_t bytes)
+struct medium_chunk {
+	struct medium_sector sectors[CHUNK_SECTORS];
+};
+
+/* Of a multiply-xor hash: odd, its bits without a pattern. */
+#define FACTOR 0xff51afd7ed558ccdull
+
+static uint64_t mix(uint64_t number)
 {
-	void *memory;
+	number = (number ^ (number >> 33)) * FACTOR;
+	number = (number ^ (number >> 33)) * 0xc4ceb9fe1a85ec53ull;
+	return number ^ (number >> 33);
+}
 
-	assert(bytes > 0);
-	memory = calloc(1, bytes);
-	assert(memory);
-	return memory;
+static uint64_t content_hash(const uint8_t *bytes)
+{
+	uint64_t lanes[4] = {1, 2, 3, 4};
+
+	for (uint32_t at = 0; at < MEDIUM_SECTOR_BYTES; at += sizeof(lanes)) {
+		uint64_t words[4];
+
+		memcpy(words, bytes + at, sizeof(words));
+		for (uint32_t i = 0; i < 4; i++)
+			lanes[i] = (lanes[i] ^ words[i]) * FACTOR +
+				   (lanes[i] >> 29);
+	}
+	return mix(lanes[0]) + mix(lanes[1]) * 3 + mix(lanes[2]) * 5 +
+	       mix(lanes[3]) * 7;
+}
+
+/* What a sector contributes to the hash of an image. */
+static uint64_t share(uint64_t at, const struct medium_sector *sector)
+{
+	return mix(sector->hash + at * FACTOR);
+}
+
+static void image_set(struct medium_image *image, uint64_t at,
+		      struct medium_sector *sector)
+{
+	image->hash += share(at, sector) - share(at, image->sectors[at]);
+	image->sectors[at] = sector;
+}
+
+static struct medium_sector *sector_new(struct medium_store *store)
+{
+	uint32_t chunk = store->used / CHUNK_SECTORS;
+
+	if (chunk == store->chunk_count) {
+		store->chunks = realloc(store->chunks,
+					(chunk + 1) * sizeof(*store->chunks));
+		assert(store->chunks);
+		store->chunks[chunk] = malloc(sizeof(struct medium_chunk));
+		assert(store->chunks[chunk]);
+		store->chunk_count++;
+	}
+	return &store->chunks[chunk]->sectors[store->used++ % CHUNK_SECTORS];
+}
+
+static void sector_seal(struct medium_sector *sector)
+{
+	sector->hash = content_hash(sector->bytes);
+	sector->moved = NULL;
+}
+
+static void store_free(struct medium_store *store)
+{
+	for (uint32_t i = 0; i < store->chunk_count; i++)
+		free(store->chunks[i]);
+	free(store->chunks);
+	*store = (struct medium_store){0};
+}
+
+static void image_init(struct medium_image *image, uint64_t count,
+		       struct medium_sector *blank)
+{
+	image->sectors = calloc(count, sizeof(*image->sectors));
+	assert(image->sectors);
+	image->hash = 0;
+	for (uint64_t i = 0; i < count; i++) {
+		image->sectors[i] = blank;
+		image->hash += share(i, blank);
+	}
 }
 
 void medium_init(struct medium *medium, uint64_t bytes)
 {
-	*medium = (struct medium){
-		.bytes = bytes,
-		.visible = allocate(bytes),
-		.durable = allocate(bytes),
-	};
-}
+	struct medium_sector *blank;
 
-static void forget_writes(struct medium *medium, size_t count)
-{
-	if (count == 0)
-		return;
-	for (size_t i = 0; i < count; i++)
-		free(medium->writes[i].data);
-	medium->write_count -= count;
-	memmove(medium->writes, medium->writes + count,
-		medium->write_count * sizeof(*medium->writes));
+	*medium = (struct medium){
+		.sector_count = bytes / MEDIUM_SECTOR_BYTES,
+	};
+	blank = sector_new(&medium->store);
+	memset(blank->bytes, 0, sizeof(blank->bytes));
+	sector_seal(blank);
+	image_init(&medium->visible, medium->sector_count, blank);
+	image_init(&medium->durable, medium->sector_count, blank);
 }
 
 void medium_free(struct medium *medium)
 {
-	forget_writes(medium, medium->write_count);
+	store_free(&medium->store);
+	free(medium->visible.sectors);
+	free(medium->durable.sectors);
 	free(medium->writes);
-	free(medium->visible);
-	free(medium->durable);
+	free(medium->pending);
 	*medium = (struct medium){0};
 }
 
-static struct medium_write *add_write(struct medium *medium, uint64_t offset,
-				      uint64_t bytes)
+static void forget_writes(struct medium *medium, size_t count)
 {
-	struct medium_write *write;
+	size_t at = count < medium->write_count ? medium->writes[count].at
+						: medium->pending_count;
 
-	assert(offset + bytes <= medium->bytes);
-	if (medium->write_count == medium->write_capacity) {
-		medium->write_capacity = medium->write_capacity * 2 + 16;
+	if (count == 0)
+		return;
+	medium->write_count -= count;
+	medium->pending_count -= at;
+	memmove(medium->writes, medium->writes + count,
+		medium->write_count * sizeof(*medium->writes));
+	memmove(medium->pending, medium->pending + at,
+		medium->pending_count * sizeof(struct medium_sector *));
+	for (size_t i = 0; i < medium->write_count; i++)
+		medium->writes[i].at -= at;
+}
+
+static void reserve(struct medium *medium, size_t writes, size_t pending)
+{
+	if (writes > medium->write_capacity) {
+		medium->write_capacity = writes * 2 + 16;
 		medium->writes = realloc(medium->writes,
 					 medium->write_capacity *
 						 sizeof(*medium->writes));
 		assert(medium->writes);
 	}
-	write = &medium->writes[medium->write_count++];
-	*write = (struct medium_write){
-		.offset = offset,
-		.bytes = bytes,
-		.data = allocate(bytes),
-	};
-	return write;
+	if (pending > medium->pending_capacity) {
+		medium->pending_capacity = pending * 2 + 256;
+		medium->pending = realloc(medium->pending,
+					  medium->pending_capacity *
+						  sizeof(*medium->pending));
+		assert(medium->pending);
+	}
 }
 
 void medium_copy(struct medium *to, const struct medium *from)
 {
-	assert(to != from && to->bytes == from->bytes);
-	forget_writes(to, to->write_count);
-	memcpy(to->visible, from->visible, from->bytes);
-	memcpy(to->durable, from->durable, from->bytes);
-	for (size_t i = 0; i < from->write_count; i++) {
-		const struct medium_write *write = &from->writes[i];
+	size_t bytes = from->sector_count * sizeof(struct medium_sector *);
 
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): not @to's. */
-		memcpy(add_write(to, write->offset, write->bytes)->data,
-		       write->data, write->bytes);
+	assert(to != from && to->sector_count == from->sector_count);
+	to->store.used = 0;
+	memcpy(to->visible.sectors, from->visible.sectors, bytes);
+	memcpy(to->durable.sectors, from->durable.sectors, bytes);
+	to->visible.hash = from->visible.hash;
+	to->durable.hash = from->durable.hash;
+	reserve(to, from->write_count, from->pending_count);
+	to->write_count = from->write_count;
+	to->pending_count = from->pending_count;
+	if (from->write_count == 0)
+		return;
+	memcpy(to->writes, from->writes,
+	       from->write_count * sizeof(*from->writes));
+	memcpy(to->pending, from->pending,
+	       from->pending_count * sizeof(struct medium_sector *));
+}
+
+static void own_all(struct medium_store *store, struct medium_sector **sectors,
+		    uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		struct medium_sector *own = sector_new(store);
+
+		memcpy(own, sectors[i], sizeof(*own));
+		own->moved = NULL;
+		sectors[i] = own;
 	}
+}
+
+void medium_own(struct medium *medium)
+{
+	struct medium_store store = {0};
+
+	own_all(&store, medium->visible.sectors, medium->sector_count);
+	own_all(&store, medium->durable.sectors, medium->sector_count);
+	own_all(&store, medium->pending, medium->pending_count);
+	store_free(&medium->store);
+	medium->store = store;
+}
+
+static void move_all(struct medium_store *store, struct medium_sector **sectors,
+		     uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		struct medium_sector *sector = sectors[i];
+
+		if (!sector->moved) {
+			sector->moved = sector_new(store);
+			memcpy(sector->moved, sector, sizeof(*sector));
+			sector->moved->moved = NULL;
+		}
+		sectors[i] = sector->moved;
+	}
+}
+
+void medium_compact(struct medium *medium)
+{
+	struct medium_store store = {0};
+
+	if (medium->store.used < COMPACT_SECTORS)
+		return;
+	move_all(&store, medium->visible.sectors, medium->sector_count);
+	move_all(&store, medium->durable.sectors, medium->sector_count);
+	move_all(&store, medium->pending, medium->pending_count);
+	store_free(&medium->store);
+	medium->store = store;
 }
 
 void medium_read(const struct medium *medium, uint64_t offset,
 		 const struct iovec *iov, uint32_t iov_count)
 {
 	for (uint32_t i = 0; i < iov_count; i++) {
-		assert(offset + iov[i].iov_len <= medium->bytes);
-		memcpy(iov[i].iov_base, medium->visible + offset,
-		       iov[i].iov_len);
-		offset += iov[i].iov_len;
+		uint8_t *to = iov[i].iov_base;
+		uint64_t left = iov[i].iov_len;
+
+		while (left > 0) {
+			uint64_t at = offset / MEDIUM_SECTOR_BYTES;
+			uint64_t in = offset % MEDIUM_SECTOR_BYTES;
+			uint64_t bytes = MEDIUM_SECTOR_BYTES - in;
+
+			assert(at < medium->sector_count);
+			if (bytes > left)
+				bytes = left;
+			memcpy(to, medium->visible.sectors[at]->bytes + in,
+			       bytes);
+			to += bytes;
+			offset += bytes;
+			left -= bytes;
+		}
 	}
 }
 
@@ -106,12 +260,62 @@ static uint64_t iov_bytes(const struct iovec *iov, uint32_t iov_count)
 	return bytes;
 }
 
-static void gather(uint8_t *to, const struct iovec *iov, uint32_t iov_count)
+/* A write with new sectors, to be filled and sealed. */
+static struct medium_write *add_write(struct medium *medium, uint64_t offset,
+				      uint64_t bytes)
 {
+	struct medium_write *write;
+
+	assert(offset % MEDIUM_SECTOR_BYTES == 0 &&
+	       bytes % MEDIUM_SECTOR_BYTES == 0 &&
+	       (offset + bytes) / MEDIUM_SECTOR_BYTES <= medium->sector_count);
+	reserve(medium, medium->write_count + 1,
+		medium->pending_count + bytes / MEDIUM_SECTOR_BYTES);
+	write = &medium->writes[medium->write_count++];
+	*write = (struct medium_write){
+		.first = offset / MEDIUM_SECTOR_BYTES,
+		.count = (uint32_t)(bytes / MEDIUM_SECTOR_BYTES),
+		.at = medium->pending_count,
+	};
+	for (uint32_t i = 0; i < write->count; i++)
+		medium->pending[medium->pending_count++] =
+			sector_new(&medium->store);
+	return write;
+}
+
+static void gather(struct medium *medium, const struct medium_write *write,
+		   const struct iovec *iov, uint32_t iov_count)
+{
+	struct medium_sector **sectors = medium->pending + write->at;
+	uint64_t at = 0;
+
 	for (uint32_t i = 0; i < iov_count; i++) {
-		memcpy(to, iov[i].iov_base, iov[i].iov_len);
-		to += iov[i].iov_len;
+		const uint8_t *from = iov[i].iov_base;
+		uint64_t left = iov[i].iov_len;
+
+		while (left > 0) {
+			uint64_t in = at % MEDIUM_SECTOR_BYTES;
+			uint64_t bytes = MEDIUM_SECTOR_BYTES - in;
+
+			if (bytes > left)
+				bytes = left;
+			memcpy(sectors[at / MEDIUM_SECTOR_BYTES]->bytes + in,
+			       from, bytes);
+			from += bytes;
+			at += bytes;
+			left -= bytes;
+		}
 	}
+	for (uint32_t i = 0; i < write->count; i++)
+		sector_seal(sectors[i]);
+}
+
+static void arrive(struct medium *medium, struct medium_image *image,
+		   const struct medium_write *write, uint32_t sectors)
+{
+	for (uint32_t i = 0; i < sectors; i++)
+		image_set(image, write->first + i,
+			  medium->pending[write->at + i]);
 }
 
 void medium_write(struct medium *medium, uint64_t offset,
@@ -120,16 +324,16 @@ void medium_write(struct medium *medium, uint64_t offset,
 	struct medium_write *write =
 		add_write(medium, offset, iov_bytes(iov, iov_count));
 
-	gather(write->data, iov, iov_count);
-	memcpy(medium->visible + offset, write->data, write->bytes);
+	gather(medium, write, iov, iov_count);
+	arrive(medium, &medium->visible, write, write->count);
 }
 
 void medium_flush(struct medium *medium, size_t count)
 {
 	assert(count <= medium->write_count);
 	for (size_t i = 0; i < count; i++)
-		memcpy(medium->durable + medium->writes[i].offset,
-		       medium->writes[i].data, medium->writes[i].bytes);
+		arrive(medium, &medium->durable, &medium->writes[i],
+		       medium->writes[i].count);
 	forget_writes(medium, count);
 }
 
@@ -138,29 +342,26 @@ void medium_flush_failed(struct medium *medium, struct random *random,
 {
 	assert(count <= medium->write_count);
 	for (size_t i = 0; i < count; i++) {
-		const struct medium_write *write = &medium->writes[i];
-
 		if (random_percent(random, 50))
-			memcpy(medium->durable + write->offset, write->data,
-			       write->bytes);
+			arrive(medium, &medium->durable, &medium->writes[i],
+			       medium->writes[i].count);
 	}
 	forget_writes(medium, count);
 }
 
 /* Which sectors of a write arrive: all, a beginning, or any. */
-static void apply_torn(uint8_t *image, struct random *random,
-		       const struct medium_write *write)
+static void arrive_torn(struct medium *medium, struct medium_image *image,
+			const struct medium_write *write, struct random *random)
 {
-	uint64_t sectors = write->bytes / SECTOR_BYTES;
 	uint64_t kind = random_below(random, 3);
-	uint64_t prefix = random_below(random, sectors + 1);
+	uint64_t prefix = random_below(random, write->count + 1ull);
 
-	for (uint64_t i = 0; i < sectors; i++) {
+	for (uint32_t i = 0; i < write->count; i++) {
 		if ((kind == 1 && i >= prefix) ||
 		    (kind == 2 && random_percent(random, 50)))
 			continue;
-		memcpy(image + write->offset + i * SECTOR_BYTES,
-		       write->data + i * SECTOR_BYTES, SECTOR_BYTES);
+		image_set(image, write->first + i,
+			  medium->pending[write->at + i]);
 	}
 }
 
@@ -168,45 +369,131 @@ void medium_write_torn(struct medium *medium, struct random *random,
 		       uint64_t offset, const struct iovec *iov,
 		       uint32_t iov_count)
 {
-	struct medium_write write = {
-		.offset = offset,
-		.bytes = iov_bytes(iov, iov_count),
-	};
+	struct medium_write *write =
+		add_write(medium, offset, iov_bytes(iov, iov_count));
 
-	write.data = allocate(write.bytes);
-	gather(write.data, iov, iov_count);
-	apply_torn(medium->visible, random, &write);
+	gather(medium, write, iov, iov_count);
+	arrive_torn(medium, &medium->visible, write, random);
 	/* What arrived is a finished write of its own. */
-	memcpy(write.data, medium->visible + offset, write.bytes);
-	memcpy(add_write(medium, offset, write.bytes)->data, write.data,
-	       write.bytes);
-	free(write.data);
+	for (uint32_t i = 0; i < write->count; i++)
+		medium->pending[write->at + i] =
+			medium->visible.sectors[write->first + i];
 }
 
-/*
- * Shapes of what survives: all up to a point, all but one, only one, a random
- * part, nothing, everything.
- */
-void medium_power_failure(struct medium *medium, struct random *random)
+const uint8_t *medium_visible(const struct medium *medium, uint64_t sector)
 {
-	uint64_t shape = random_below(random, 6);
-	size_t count = medium->write_count;
-	size_t chosen = count ? random_below(random, count) : 0;
+	return medium->visible.sectors[sector]->bytes;
+}
 
+const uint8_t *medium_durable(const struct medium *medium, uint64_t sector)
+{
+	return medium->durable.sectors[sector]->bytes;
+}
+
+void medium_put(struct medium *medium, uint64_t sector, const void *bytes,
+		uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		struct medium_sector *put = sector_new(&medium->store);
+
+		memcpy(put->bytes,
+		       (const uint8_t *)bytes + i * MEDIUM_SECTOR_BYTES,
+		       MEDIUM_SECTOR_BYTES);
+		sector_seal(put);
+		image_set(&medium->visible, sector + i, put);
+		image_set(&medium->durable, sector + i, put);
+	}
+}
+
+size_t medium_fates(const struct medium *medium)
+{
+	size_t count = medium->write_count;
+
+	if (count == 0)
+		return 1;
+	/* Nothing and everything are the ends of the prefixes. */
+	return medium->pending_count + 1 + (count - 1) + (count - 1);
+}
+
+struct medium_fate medium_fate(const struct medium *medium, size_t number)
+{
+	size_t count = medium->write_count;
+
+	if (number >= medium->pending_count + 1) {
+		size_t rest = number - medium->pending_count - 1;
+
+		return rest < count - 1
+			       ? (struct medium_fate){.kind = MEDIUM_ALL_BUT,
+						      .write = rest}
+			       : (struct medium_fate){.kind = MEDIUM_ONLY,
+						      .write =
+							      rest - count + 2};
+	}
 	for (size_t i = 0; i < count; i++) {
 		const struct medium_write *write = &medium->writes[i];
-		bool keep = (shape == 0 && i < chosen) ||
-			    (shape == 1 && i != chosen) ||
-			    (shape == 2 && i == chosen) ||
-			    (shape == 3 && random_percent(random, 50)) ||
-			    shape == 5;
 
-		if (keep)
-			memcpy(medium->durable + write->offset, write->data,
-			       write->bytes);
-		else if (random_percent(random, 30))
-			apply_torn(medium->durable, random, write);
+		if (number < write->at + write->count)
+			return (struct medium_fate){
+				.kind = MEDIUM_PREFIX,
+				.sectors = (uint32_t)(number - write->at),
+				.write = i,
+			};
 	}
-	forget_writes(medium, count);
-	memcpy(medium->visible, medium->durable, medium->bytes);
+	return (struct medium_fate){.kind = MEDIUM_EVERYTHING};
+}
+
+struct medium_fate medium_fate_draw(const struct medium *medium,
+				    struct random *random)
+{
+	uint64_t shape = random_below(random, 8);
+
+	if (shape < 4)
+		return (struct medium_fate){.kind = MEDIUM_RANDOM};
+	if (shape < 6)
+		return medium_fate(medium,
+				   random_below(random, medium_fates(medium)));
+	return (struct medium_fate){.kind = shape == 6 ? MEDIUM_NOTHING
+						       : MEDIUM_EVERYTHING};
+}
+
+static uint32_t kept_sectors(const struct medium_write *write, size_t number,
+			     struct medium_fate fate)
+{
+	switch (fate.kind) {
+	case MEDIUM_NOTHING:
+	case MEDIUM_RANDOM:
+		return 0;
+	case MEDIUM_EVERYTHING:
+		return write->count;
+	case MEDIUM_PREFIX:
+		if (number == fate.write)
+			return fate.sectors;
+		return number < fate.write ? write->count : 0;
+	case MEDIUM_ALL_BUT:
+		return number == fate.write ? 0 : write->count;
+	case MEDIUM_ONLY:
+		return number == fate.write ? write->count : 0;
+	}
+	__builtin_unreachable();
+}
+
+void medium_power_failure(struct medium *medium, struct medium_fate fate,
+			  struct random *random)
+{
+	for (size_t i = 0; i < medium->write_count; i++) {
+		const struct medium_write *write = &medium->writes[i];
+
+		if (fate.kind != MEDIUM_RANDOM || random_percent(random, 50)) {
+			arrive(medium, &medium->durable, write,
+			       fate.kind == MEDIUM_RANDOM
+				       ? write->count
+				       : kept_sectors(write, i, fate));
+		} else if (random_percent(random, 30)) {
+			arrive_torn(medium, &medium->durable, write, random);
+		}
+	}
+	forget_writes(medium, medium->write_count);
+	memcpy(medium->visible.sectors, medium->durable.sectors,
+	       medium->sector_count * sizeof(struct medium_sector *));
+	medium->visible.hash = medium->durable.hash;
 }

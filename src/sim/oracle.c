@@ -148,6 +148,7 @@ void oracle_acked(struct oracle *oracle, uint64_t sector_number,
 	if (!version)
 		return;
 	version->acked = oracle->time;
+	oracle->promises++;
 	if (durable && version->submitted > sector->durable_floor)
 		sector->durable_floor = version->submitted;
 }
@@ -163,6 +164,7 @@ uint64_t oracle_floor(const struct oracle *oracle, uint64_t sector_number,
 
 void oracle_flushed(struct oracle *oracle, uint64_t submitted)
 {
+	oracle->promises++;
 	for (uint64_t i = 0; i < oracle->sector_count; i++) {
 		struct oracle_sector *sector = &oracle->sectors[i];
 		uint64_t floor = acked_floor(sector, submitted, false);
@@ -220,19 +222,49 @@ static const struct oracle_version *find_zeros(
 	return found;
 }
 
-uint64_t oracle_check(const struct oracle *oracle, uint64_t sector_number,
-		      const void *bytes, uint64_t floor, char *message,
-		      size_t message_bytes)
+uint64_t oracle_identify(uint64_t sector_number, const void *bytes)
 {
-	const struct oracle_sector *sector = &oracle->sectors[sector_number];
-	const struct oracle_version *version;
 	uint8_t expected[ORACLE_SECTOR_BYTES] = {0};
-	uint64_t words[WORDS];
+	uint64_t words[2];
 
 	memcpy(words, bytes, sizeof(words));
 	if (words[1] != 0)
 		stamp(expected, sector_number, words[1]);
-	if (memcmp(bytes, expected, sizeof(expected)) != 0) {
+	return memcmp(bytes, expected, sizeof(expected)) == 0 ? words[1]
+							      : UINT64_MAX;
+}
+
+bool oracle_allows(const struct oracle *oracle, uint64_t sector_number,
+		   uint64_t version_number, uint64_t floor)
+{
+	const struct oracle_sector *sector = &oracle->sectors[sector_number];
+	const struct oracle_version *version =
+		version_number != 0 ? find(sector, version_number)
+				    : find_zeros(sector, floor);
+
+	/* Never written: older than everything. */
+	return (version && holds(version, floor)) ||
+	       (version_number == 0 && floor == 0);
+}
+
+uint64_t oracle_which(const struct oracle *oracle, uint64_t sector_number,
+		      uint64_t version_number, uint64_t floor)
+{
+	const struct oracle_version *zeros =
+		find_zeros(&oracle->sectors[sector_number], floor);
+
+	return version_number == 0 && zeros ? zeros->version : version_number;
+}
+
+uint64_t oracle_check(const struct oracle *oracle, uint64_t sector_number,
+		      const void *bytes, uint64_t floor, char *message,
+		      size_t message_bytes)
+{
+	uint64_t version = oracle_identify(sector_number, bytes);
+	uint64_t words[2];
+
+	memcpy(words, bytes, sizeof(words));
+	if (version == UINT64_MAX) {
 		snprintf(message, message_bytes,
 			 "sector %llu: not a version of it (%llx %llx)",
 			 (unsigned long long)sector_number,
@@ -240,17 +272,13 @@ uint64_t oracle_check(const struct oracle *oracle, uint64_t sector_number,
 			 (unsigned long long)words[1]);
 		return UINT64_MAX;
 	}
-	version = words[1] ? find(sector, words[1]) : find_zeros(sector, floor);
-	if (version && holds(version, floor))
-		return version->version;
-	/* Never written: older than everything. */
-	if (words[1] == 0 && floor == 0)
-		return 0;
+	if (oracle_allows(oracle, sector_number, version, floor))
+		return oracle_which(oracle, sector_number, version, floor);
 	snprintf(message, message_bytes,
 		 "sector %llu: version %llu is too old: one submitted at %llu "
 		 "must hold",
-		 (unsigned long long)sector_number,
-		 (unsigned long long)words[1], (unsigned long long)floor);
+		 (unsigned long long)sector_number, (unsigned long long)version,
+		 (unsigned long long)floor);
 	return UINT64_MAX;
 }
 
@@ -291,14 +319,19 @@ void oracle_settle(struct oracle *oracle, uint64_t sector_number,
 	struct oracle_sector *sector = &oracle->sectors[sector_number];
 	struct oracle_version *version = find(sector, version_number);
 
-	if (!version) {
+	if (version_number == 0) {
 		sector->count = 0;
+		sector->durable_floor = 0;
 		return;
 	}
-	sector->versions[0] = *version;
+	/* One that was forgotten already: only a lying SSD brings it back. */
+	sector->versions[0] =
+		version ? *version
+			: (struct oracle_version){.version = version_number,
+						  .submitted = 1};
 	sector->versions[0].acked = oracle->time;
 	sector->versions[0].overwritten = 0;
-	sector->durable_floor = version->submitted;
+	sector->durable_floor = sector->versions[0].submitted;
 	sector->count = 1;
 }
 

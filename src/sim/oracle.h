@@ -43,6 +43,7 @@ struct oracle {
 	uint64_t sector_count;
 	uint64_t time;
 	uint64_t next_version;
+	uint64_t promises; /* counts what was acknowledged */
 	uint64_t oldest_read; /* submission of the oldest read under way */
 };
 
@@ -71,6 +72,20 @@ void oracle_flush_failed(struct oracle *oracle);
 /* Newest submission among what had been acked at @time. */
 uint64_t oracle_floor(const struct oracle *oracle, uint64_t sector,
 		      uint64_t time);
+/*
+ * Which version of @sector @bytes are: 0 if they are zeros. Returns: UINT64_MAX
+ * if they are none.
+ */
+uint64_t oracle_identify(uint64_t sector, const void *bytes);
+/* @version, or 0 for any zeros, isn't too old for @floor. */
+bool oracle_allows(const struct oracle *oracle, uint64_t sector,
+		   uint64_t version, uint64_t floor);
+/*
+ * Which version zeros are that were identified as 0, and are allowed. Returns:
+ * 0 if nobody wrote them, and any other version as it is.
+ */
+uint64_t oracle_which(const struct oracle *oracle, uint64_t sector,
+		      uint64_t version, uint64_t floor);
 /*
  * Checks that @bytes are a version of @sector that isn't too old for @floor.
  * Returns: its version, or UINT64_MAX with the reason in @message.

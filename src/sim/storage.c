@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "damage.h"
+#include "log_format.h"
+
 /* The flushes that are under way cover fewer writes now. */
 static void adjust_flushes(struct world *world, bool ssd, size_t flushed)
 {
@@ -24,6 +27,8 @@ static bool io_fails(struct world *world, enum engine_io_type type)
 {
 	uint32_t permille = world->options.fault_permille[type];
 
+	if (world->outage_events > 0 && type >= ENGINE_BELOW_READ)
+		return true;
 	return world->faults && permille > 0 &&
 	       random_below(&world->random, 1000) < permille;
 }
@@ -81,6 +86,49 @@ static void fail_io(struct world *world, const struct world_io *slot)
 	}
 }
 
+static uint64_t log_begin(const struct world *world)
+{
+	return (uint64_t)log_first_segment_block(
+		       world->options.segment_blocks) *
+	       LOG_BLOCK_BYTES;
+}
+
+/* A bit of the log rots. */
+static void rot(struct world *world)
+{
+	uint64_t begin = log_begin(world);
+	uint64_t at = begin + random_below(&world->random,
+					   world->options.file_bytes - begin);
+
+	world->lied = true;
+	world_trace(world, "  a bit rots", at, 1);
+	damage_bit(world, at);
+}
+
+/* The SSD says that it has written, but not there, or nowhere. */
+static bool write_lies(struct world *world, const struct engine_io *io)
+{
+	struct random *random = &world->random;
+	uint64_t begin = log_begin(world);
+	uint64_t places;
+
+	if (!world->faults || world->options.lie_permille == 0 ||
+	    io->offset < begin ||
+	    random_below(random, 1000) >= world->options.lie_permille)
+		return false;
+	world->lied = true;
+	world_trace(world, "  and lies", io->offset, io->length);
+	if (random_percent(random, 50))
+		return true;
+	places = (world->options.file_bytes - begin - io->length) /
+			 LOG_BLOCK_BYTES +
+		 1;
+	medium_write(&world->ssd,
+		     begin + random_below(random, places) * LOG_BLOCK_BYTES,
+		     io->iov, io->iov_count);
+	return true;
+}
+
 void storage_end(struct world *world, uint32_t chosen)
 {
 	struct world_io slot = world->ios[chosen];
@@ -88,6 +136,9 @@ void storage_end(struct world *world, uint32_t chosen)
 
 	world->ios[chosen] = world->ios[--world->io_count];
 	world_trace(world, "io ends", io->offset, (uint64_t)io->type);
+	if (world->faults && world->options.lie_permille > 0 &&
+	    random_below(&world->random, 2000) < world->options.lie_permille)
+		rot(world);
 	if (io_fails(world, io->type)) {
 		world_trace(world, "  and fails", io->offset,
 			    (uint64_t)io->type);
@@ -101,7 +152,9 @@ void storage_end(struct world *world, uint32_t chosen)
 		medium_read(&world->ssd, io->offset, io->iov, io->iov_count);
 		break;
 	case ENGINE_SSD_WRITE:
-		medium_write(&world->ssd, io->offset, io->iov, io->iov_count);
+		if (!write_lies(world, io))
+			medium_write(&world->ssd, io->offset, io->iov,
+				     io->iov_count);
 		break;
 	case ENGINE_SSD_FLUSH:
 		medium_flush(&world->ssd, slot.ssd_writes);

@@ -16,7 +16,7 @@
 #include "storage.h"
 
 #define STEP_NS 50000u
-#define STEPS_MAX 200000u
+#define STEPS_MAX WORLD_LIVENESS_EVENTS
 
 static const uint8_t UUID[16] = {'s', 'i', 'm', 'u', 'l', 'a', 't', 'e'};
 
@@ -82,42 +82,81 @@ static void draw_faults(struct world_options *options, struct random *random)
 	options->fault_permille[ENGINE_SSD_FLUSH] /= 20;
 }
 
+static void draw_lies(struct world_options *options, struct random *random)
+{
+	options->lie_permille = 1 + (uint32_t)random_below(random, 20);
+	options->mode_percent = random_percent(random, 50) ? 1 : 0;
+}
+
+static void draw_geometry(struct world_options *options, struct random *random)
+{
+	uint32_t segments = ENGINE_SEGMENTS_MIN;
+	uint64_t blocks = 3 + random_below(random, 14);
+	uint64_t sectors;
+
+	/* Half of the logs are as small as can be, half of the disks, too. */
+	if (random_percent(random, 50))
+		segments += (uint32_t)random_below(random, 9);
+	if (random_percent(random, 50))
+		blocks = 8 + random_below(random, 56);
+	sectors = blocks * LOG_SECTORS_PER_BLOCK;
+	/* Some disks end inside a block. */
+	if (random_percent(random, 20))
+		sectors -= random_below(random, LOG_SECTORS_PER_BLOCK);
+	options->disk_bytes = sectors * ORACLE_SECTOR_BYTES;
+	options->segment_blocks = random_percent(random, 80) ? 8 : 16;
+	options->file_bytes =
+		((uint64_t)log_first_segment_block(options->segment_blocks) +
+		 (uint64_t)segments * options->segment_blocks) *
+		LOG_BLOCK_BYTES;
+}
+
+/* How often one looks, and how much has happened by then. */
+static void draw_looks(struct world_options *options, struct random *random)
+{
+	static const uint32_t often[] = {1000, 1000, 300, 100, 20};
+	/* Crowds and faults need time to do harm, and the log to go around. */
+	static const uint32_t seldom[] = {200, 100, 50, 20, 5};
+	uint64_t choice = random_below(random, 5);
+
+	options->look_permille =
+		options->kind == WORLD_CALM ? often[choice] : seldom[choice];
+	options->warm_events = (uint32_t)random_below(random, 400);
+}
+
+static void draw_guest(struct world_options *options, struct random *random)
+{
+	options->queue_depth = 1 + (uint32_t)random_below(random, 12);
+	options->write_blocks_max = 1 + (uint32_t)random_below(random, 6);
+	options->read_blocks_max = 1 + (uint32_t)random_below(random, 16);
+	options->part_percent = (uint32_t)random_below(random, 3) * 20;
+	options->read_percent = 10 + (uint32_t)random_below(random, 40);
+	options->flush_percent = 2 + (uint32_t)random_below(random, 15);
+	options->fua_percent = (uint32_t)random_below(random, 3) * 10;
+	options->mutate_percent = random_percent(random, 25) ? 10 : 0;
+	options->mode_percent = random_percent(random, 25) ? 1 : 0;
+	options->drain_percent = random_percent(random, 50) ? 1 : 0;
+	options->complete_percent = 30 + (uint32_t)random_below(random, 50);
+	options->hot_blocks = 1 + random_below(random, 8);
+}
+
+/* A statement a draw: compilers choose the order within one. */
 void world_options_draw(struct world_options *options, struct random *random,
 			enum world_kind kind)
 {
 	static const enum engine_mode modes[] = {
 		ENGINE_WRITE_BACK, ENGINE_WRITE_BACK, ENGINE_WRITE_BACK,
 		ENGINE_WRITE_THROUGH, ENGINE_WRITE_AROUND};
-	uint32_t segments = 8 + (uint32_t)random_below(random, 9);
-	uint64_t sectors =
-		(8 + random_below(random, 56)) * LOG_SECTORS_PER_BLOCK;
 
-	/* Some disks end inside a block. */
-	if (random_percent(random, 20))
-		sectors -= random_below(random, LOG_SECTORS_PER_BLOCK);
-	*options = (struct world_options){
-		.disk_bytes = sectors * ORACLE_SECTOR_BYTES,
-		.segment_blocks = random_percent(random, 70) ? 8 : 16,
-		.records_in_flight = 1 + (uint32_t)random_below(random, 4),
-		.queue_depth = 1 + (uint32_t)random_below(random, 12),
-		.write_blocks_max = 1 + (uint32_t)random_below(random, 6),
-		.read_blocks_max = 1 + (uint32_t)random_below(random, 16),
-		.part_percent = (uint32_t)random_below(random, 3) * 20,
-		.read_percent = 10 + (uint32_t)random_below(random, 40),
-		.flush_percent = 2 + (uint32_t)random_below(random, 15),
-		.fua_percent = (uint32_t)random_below(random, 3) * 10,
-		.mutate_percent = random_percent(random, 25) ? 10 : 0,
-		.mode_percent = random_percent(random, 25) ? 1 : 0,
-		.drain_percent = random_percent(random, 50) ? 1 : 0,
-		.complete_percent = 30 + (uint32_t)random_below(random, 50),
-		.hot_blocks = 1 + random_below(random, 8),
-		.mode = modes[random_below(random, 5)],
-	};
-	options->file_bytes =
-		((uint64_t)log_first_segment_block(options->segment_blocks) +
-		 (uint64_t)segments * options->segment_blocks) *
-		LOG_BLOCK_BYTES;
-	options->kind = kind;
+	*options = (struct world_options){.kind = kind};
+	draw_geometry(options, random);
+	draw_guest(options, random);
+	options->records_in_flight = 1 + (uint32_t)random_below(random, 4);
+	options->dirty_limit_percent =
+		random_percent(random, 60)
+			? 70
+			: 20 + (uint32_t)random_below(random, 81);
+	options->mode = modes[random_below(random, 5)];
 	options->summaries = random_percent(random, 60);
 	options->durable_writes = random_percent(random, 10);
 	if (random_percent(random, 70)) {
@@ -125,10 +164,14 @@ void world_options_draw(struct world_options *options, struct random *random,
 		options->zeroing_blocks_max =
 			1 + (uint32_t)random_below(random, 24);
 	}
+	options->outage_permille = random_percent(random, 20) ? 2 : 0;
 	if (kind == WORLD_CROWDED)
 		draw_crowd(options, random);
 	if (kind == WORLD_FAULTY)
 		draw_faults(options, random);
+	if (kind == WORLD_LYING)
+		draw_lies(options, random);
+	draw_looks(options, random);
 }
 
 static struct engine_config config_of(const struct world *world,
@@ -142,8 +185,8 @@ static struct engine_config config_of(const struct world *world,
 		.mode = world->options.mode,
 		.segment_blocks = world->options.segment_blocks,
 		.records_in_flight_max = world->options.records_in_flight,
-		.dirty_limit_percent = 70,
 		.durable_writes = world->options.durable_writes,
+		.dirty_limit_percent = world->options.dirty_limit_percent,
 		.summaries = world->options.summaries,
 		.may_format = may_format,
 		.zeroing_blocks_max = world->options.zeroing_blocks_max,
@@ -161,13 +204,15 @@ static void allocate(struct world *world)
 
 	medium_init(&world->ssd, world->options.file_bytes);
 	medium_init(&world->below, world->options.disk_bytes);
-	world->memory_bytes = engine_memory_bytes(&config);
-	world->memory.own = aligned_alloc(LOG_BLOCK_BYTES, world->memory_bytes);
+	memory_init(&world->own, engine_memory_bytes(&config));
 	world->kept_bytes = engine_kept_bytes(&config);
-	world->memory.kept = aligned_alloc(LOG_BLOCK_BYTES, world->kept_bytes);
+	memory_init(&world->outliving, world->kept_bytes);
+	world->memory = (struct engine_memory){
+		.own = world->own.base,
+		.kept = world->outliving.base,
+	};
 	world->request_memory = calloc(WORLD_REQUESTS_MAX, request_bytes);
-	assert(world->memory.own && world->memory.kept &&
-	       world->request_memory);
+	assert(world->request_memory);
 	for (uint32_t i = 0; i < WORLD_REQUESTS_MAX; i++)
 		world->requests[i].bytes =
 			world->request_memory + i * request_bytes;
@@ -199,39 +244,70 @@ void world_free(struct world *world)
 {
 	medium_free(&world->ssd);
 	medium_free(&world->below);
-	free(world->memory.own);
-	free(world->memory.kept);
+	memory_free(&world->own);
+	memory_free(&world->outliving);
 	free(world->request_memory);
 }
 
-static void boot(struct world *world, const struct engine_config *config)
+static void create(struct world *world, const struct engine_config *config)
 {
 	struct error error = {0};
 
-	memset(world->memory.own, 0, world->memory_bytes);
-	world->io_count = 0;
-	for (uint32_t i = 0; i < WORLD_REQUESTS_MAX; i++)
-		world->requests[i].busy = false;
 	if (engine_create(config, &world->memory, &world->engine, &error) < 0)
 		world_fail(world, "engine_create: %s", error.message);
-	else
-		engine_start(world->engine);
+}
+
+/* A new engine; where it is known what that looks like, for little. */
+static void new_engine(struct world *world, bool may_format)
+{
+	struct engine_config config = config_of(world, may_format);
+
+	if (world->kept && world->kept_mode == config.mode &&
+	    world->kept_format == may_format) {
+		memory_back(&world->own);
+		memory_back(&world->outliving);
+		return;
+	}
+	memory_clear(&world->own);
+	memory_clear(&world->outliving);
+	create(world, &config);
+	memory_keep(&world->own);
+	memory_keep(&world->outliving);
+	world->kept = true;
+	world->kept_mode = config.mode;
+	world->kept_format = may_format;
+}
+
+static void reset(struct world *world)
+{
+	world_trace(world, "boot", (uint64_t)world->options.mode, 0);
+	world->io_count = 0;
+	world->lied = false;
+	world->outage_events = 0;
+	for (uint32_t i = 0; i < WORLD_REQUESTS_MAX; i++)
+		world->requests[i].busy = false;
 }
 
 void world_boot(struct world *world, bool may_format)
 {
-	struct engine_config config = config_of(world, may_format);
-
-	memset(world->memory.kept, 0, world->kept_bytes);
-	boot(world, &config);
+	reset(world);
+	new_engine(world, may_format);
+	if (!world->failure[0])
+		engine_start(world->engine);
 }
 
 void world_boot_warm(struct world *world)
 {
 	struct engine_config config = config_of(world, true);
 
+	reset(world);
 	config.warm = true;
-	boot(world, &config);
+	memory_clear(&world->own);
+	/* What it would go back to fits the other part no more. */
+	world->kept = false;
+	create(world, &config);
+	if (!world->failure[0])
+		engine_start(world->engine);
 }
 
 void world_pump(struct world *world)
@@ -246,6 +322,7 @@ void world_pump(struct world *world)
 		assert(world->io_count <= WORLD_IOS_MAX);
 		*slot = (struct world_io){
 			.io = io,
+			.number = ++world->io_number,
 			.ssd_writes = world->ssd.write_count,
 			.below_writes = world->below.write_count,
 		};
@@ -255,23 +332,73 @@ void world_pump(struct world *world)
 		guest_complete(world, request->owner);
 }
 
+static void begin_outage(struct world *world)
+{
+	struct random *random = &world->random;
+
+	if (world->options.outage_permille == 0 || world->witness ||
+	    !world->guest ||
+	    random_below(random, 1000) >= world->options.outage_permille)
+		return;
+	world->outage_events = 1 + (uint32_t)random_below(random, 300);
+	/* Only where requests may fail does below say so. */
+	world->outage_hangs = !world->may_fail || random_percent(random, 50);
+}
+
+/* One of the I/Os that may end now. Returns: false if there is none. */
+static bool choose_io(struct world *world, uint32_t *ret_chosen)
+{
+	bool hangs = world->outage_events > 0 && world->outage_hangs;
+	uint32_t start =
+		(uint32_t)random_below(&world->random, world->io_count);
+	bool found = false;
+
+	for (uint32_t i = 0; i < world->io_count; i++) {
+		uint32_t at = (start + i) % world->io_count;
+		uint64_t number = world->ios[at].number;
+		uint64_t best = world->ios[*ret_chosen].number;
+
+		if (hangs && world->ios[at].io->type >= ENGINE_BELOW_READ)
+			continue;
+		if (!found ||
+		    (world->options.order == WORLD_OLDEST_FIRST &&
+		     number < best) ||
+		    (world->options.order == WORLD_NEWEST_FIRST &&
+		     number > best))
+			*ret_chosen = at;
+		found = true;
+		if (world->options.order == WORLD_BY_CHANCE)
+			break;
+	}
+	return found;
+}
+
+/* The guest's turn rather than the storage's? */
+static bool guest_turn(struct world *world)
+{
+	return world->guest && engine_state(world->engine) == ENGINE_RUNNING &&
+	       guest_idle(world) &&
+	       (world->io_count == 0 ||
+		!random_percent(&world->random,
+				world->options.complete_percent));
+}
+
 bool world_step(struct world *world)
 {
-	bool may_submit = world->guest &&
-			  engine_state(world->engine) == ENGINE_RUNNING &&
-			  guest_idle(world);
+	uint32_t chosen = 0;
 	uint64_t next;
 
 	world->now_ns += STEP_NS;
-	if (may_submit && (world->io_count == 0 ||
-			   !random_percent(&world->random,
-					   world->options.complete_percent))) {
+	if (world->outage_events > 0)
+		world->outage_events--;
+	else
+		begin_outage(world);
+	if (guest_turn(world)) {
 		guest_step(world);
 		return true;
 	}
-	if (world->io_count > 0) {
-		storage_end(world, (uint32_t)random_below(&world->random,
-							  world->io_count));
+	if (world->io_count > 0 && choose_io(world, &chosen)) {
+		storage_end(world, chosen);
 		return true;
 	}
 	world_pump(world);
@@ -318,15 +445,18 @@ static bool requests_busy(const struct world *world)
 bool world_settle(struct world *world)
 {
 	bool guest = world->guest;
+	uint32_t events = 0;
 
 	world->guest = false;
-	for (uint32_t i = 0; i < STEPS_MAX && requests_busy(world); i++) {
+	for (; events < STEPS_MAX && requests_busy(world); events++) {
 		if (world->failure[0] || !world_step(world))
 			break;
 	}
 	world->guest = guest;
 	if (requests_busy(world))
 		world_fail(world, "requests don't end");
+	if (events > world->settle_events_max)
+		world->settle_events_max = events;
 	return !world->failure[0];
 }
 
@@ -335,6 +465,13 @@ bool world_flush(struct world *world)
 	guest_submit(world, &world->requests[0], ENGINE_FLUSH, 0, 0);
 	world_pump(world);
 	return world_settle(world);
+}
+
+/* What an SSD that lies has lost is never drained, and the engine says so. */
+static bool gave_up(const struct world *world)
+{
+	return world->options.kind == WORLD_LYING &&
+	       engine_drain_failed(world->engine);
 }
 
 bool world_drain(struct world *world)
@@ -346,7 +483,8 @@ bool world_drain(struct world *world)
 	world->guest = false;
 	engine_set_draining(world->engine, true);
 	world_pump(world);
-	for (uint32_t i = 0; i < STEPS_MAX && !engine_clean(world->engine);
+	for (uint32_t i = 0;
+	     i < STEPS_MAX && !engine_clean(world->engine) && !gave_up(world);
 	     i++) {
 		if (world->failure[0] || !world_step(world))
 			break;
@@ -356,7 +494,7 @@ bool world_drain(struct world *world)
 		/* Write-through leaves below's flush to the guest's FLUSH. */
 		world_flush(world);
 	}
-	if (!engine_clean(world->engine))
+	if (!engine_clean(world->engine) && !gave_up(world))
 		world_fail(world, "draining doesn't end");
 	engine_set_draining(world->engine, world->drained);
 	return !world->failure[0];

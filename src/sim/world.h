@@ -15,6 +15,7 @@
 
 #include "engine.h"
 #include "medium.h"
+#include "memory.h"
 #include "oracle.h"
 #include "random.h"
 
@@ -24,15 +25,25 @@ enum world_kind {
 	WORLD_CROWDED, /* many writes at once on few blocks */
 	WORLD_FAULTY, /* I/O fails now and then */
 	WORLD_DAMAGED, /* between crash and start the cache file is changed */
+	WORLD_LYING, /* the SSD loses and misplaces writes, and bits rot */
 	WORLD_KINDS
 };
 
 #define WORLD_IO_TYPES (ENGINE_BELOW_ZERO + 1)
 
+/* Which of the I/Os under way ends next. */
+enum world_order { WORLD_BY_CHANCE, WORLD_OLDEST_FIRST, WORLD_NEWEST_FIRST };
+
 /* Chosen by the seed: each run tries another corner. */
 struct world_options {
 	enum world_kind kind;
+	enum world_order order;
 	uint32_t fault_permille[WORLD_IO_TYPES];
+	uint32_t lie_permille; /* of the SSD's writes, and of all events */
+	uint32_t outage_permille; /* below goes away for a while */
+	uint32_t look_permille; /* of the event boundaries, for crashes */
+	uint32_t warm_events; /* before the first of them */
+	uint32_t dirty_limit_percent;
 	uint64_t disk_bytes;
 	uint64_t file_bytes;
 	uint32_t segment_blocks;
@@ -58,6 +69,8 @@ struct world_options {
 	bool verbose; /* print every event of the world that lives */
 };
 
+/* Sectors of the largest disk. */
+#define WORLD_SECTORS_MAX 512u
 #define WORLD_REQUESTS_MAX 24u
 #define WORLD_IOS_MAX 1024u
 #define WORLD_REQUEST_SECTORS_MAX 256u
@@ -76,6 +89,7 @@ struct world_request {
 
 struct world_io {
 	struct engine_io *io;
+	uint64_t number; /* counts them all */
 	size_t ssd_writes; /* that a flush covers */
 	size_t below_writes;
 };
@@ -87,18 +101,27 @@ struct world {
 	struct medium below;
 	struct oracle *oracle;
 	struct engine *engine;
-	struct engine_memory memory;
-	size_t memory_bytes;
+	struct engine_memory memory; /* its two parts */
 	size_t kept_bytes;
+	struct memory own; /* they go back to a new engine's */
+	struct memory outliving; /* what a process that is killed leaves */
+	enum engine_mode kept_mode; /* what that engine was made with */
+	bool kept; /* there is one in them */
+	bool kept_format;
 	uint8_t *request_memory;
 	struct world_request requests[WORLD_REQUESTS_MAX];
 	struct world_io ios[WORLD_IOS_MAX];
 	uint32_t io_count;
+	uint64_t io_number;
 	uint64_t now_ns;
+	uint64_t settle_events_max; /* that it took to end all requests */
+	uint32_t outage_events; /* that below stays away */
+	bool outage_hangs; /* I/O to it waits; else it fails */
 	uint32_t trace; /* hash of all that happened */
 	bool drained;
 	bool faults; /* I/O may fail now */
 	bool may_fail; /* so may requests */
+	bool lied; /* the SSD has, to this incarnation */
 	bool aftermath; /* a crash may have taken back what was seen */
 	bool witness; /* looks at a crash: what it does isn't history */
 	bool guest; /* submits by itself; off while a crash is looked at */
@@ -123,6 +146,8 @@ bool world_step(struct world *world);
 bool world_started(struct world *world);
 /* Steps until the engine runs. Returns: false if it doesn't get there. */
 bool world_recover(struct world *world);
+/* Most events until all requests have ended when nothing fails any more. */
+#define WORLD_LIVENESS_EVENTS 20000u
 /* Lets everything that was submitted end. */
 bool world_settle(struct world *world);
 /* A FLUSH of the guest; it may fail if requests may. */
@@ -138,18 +163,35 @@ bool world_close(struct world *world, uint64_t steps);
 
 enum world_crash { WORLD_POWER_FAILURE, WORLD_PROCESS_KILLED };
 
+/* @to takes the media of @from as they are; what is under way is left out. */
+void world_take(struct world *to, const struct world *from);
 /*
- * Puts into @to what is left of @from after a crash now. @from goes on as if
- * nothing had happened.
+ * The I/O under way that is in the bit mask @which has arrived on @media's
+ * media: in the order of its slots. Returns: how many writes there were.
  */
-void world_crash(struct world *to, const struct world *from,
-		 enum world_crash kind);
+uint32_t world_arrive(struct world *media, const struct world *world,
+		      uint64_t which);
+/* @world crashes here and now, as chance wants; then it needs a boot. */
+void world_crash(struct world *world, enum world_crash kind);
+
+/* In place of a version: the block can't be read. */
+#define WORLD_UNREADABLE (UINT64_MAX - 1)
+
+/* Reads the whole disk: which versions stand there. */
+bool world_read_all(struct world *world, uint64_t *ret_versions);
 /*
- * Reads the whole disk and checks it against what must hold after @kind at
- * @time. With @settle the oracle takes what it read as the truth.
+ * Do these hold after @kind at the oracle's time? With @settle the oracle takes
+ * them as the truth from now on.
  */
-bool world_check_all(struct world *world, enum world_crash kind, uint64_t time,
-		     bool settle);
+bool world_check_versions(struct world *world, enum world_crash kind,
+			  const uint64_t *versions, bool settle);
+/* And if the process was killed at @time. */
+bool world_check_killed(struct world *world, uint64_t time,
+			const uint64_t *versions);
+/* Reads and checks. */
+bool world_check_all(struct world *world, enum world_crash kind, bool settle);
+/* Drains; then the layers below alone hold exactly @versions. */
+bool world_check_drained(struct world *world, const uint64_t *versions);
 /* After a drain: the backend alone holds the disk. */
 bool world_check_backend(struct world *world);
 

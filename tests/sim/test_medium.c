@@ -53,6 +53,13 @@ static char read_sector(const struct medium *medium, uint32_t sector)
 	return (char)bytes[0];
 }
 
+static void fail_power(struct medium *medium, struct random *random)
+{
+	struct medium_fate fate = medium_fate_draw(medium, random);
+
+	medium_power_failure(medium, fate, random);
+}
+
 static void a_finished_write_is_visible_at_once(void **state)
 {
 	struct medium *medium = *state;
@@ -62,7 +69,7 @@ static void a_finished_write_is_visible_at_once(void **state)
 	for (uint32_t i = 2; i < 5; i++)
 		assert_int_equal(read_sector(medium, i), 'a');
 	assert_int_equal(read_sector(medium, 5), 0);
-	assert_int_equal(medium->durable[2 * 512], 0);
+	assert_int_equal(medium_durable(medium, 2)[0], 0);
 }
 
 static void what_was_flushed_survives_every_power_failure(void **state)
@@ -75,7 +82,7 @@ static void what_was_flushed_survives_every_power_failure(void **state)
 
 		write_sectors(medium, 0, 8, letter);
 		medium_flush(medium, medium->write_count);
-		medium_power_failure(medium, &random);
+		fail_power(medium, &random);
 		for (uint32_t j = 0; j < 8; j++)
 			assert_int_equal(read_sector(medium, j), letter);
 	}
@@ -88,8 +95,8 @@ static void a_flush_covers_no_more_than_it_was_told(void **state)
 	write_sectors(medium, 0, 1, 'a');
 	write_sectors(medium, 1, 1, 'b');
 	medium_flush(medium, 1);
-	assert_int_equal(medium->durable[0], 'a');
-	assert_int_equal(medium->durable[512], 0);
+	assert_int_equal(medium_durable(medium, 0)[0], 'a');
+	assert_int_equal(medium_durable(medium, 1)[0], 0);
 	assert_int_equal(medium->write_count, 1);
 }
 
@@ -100,8 +107,11 @@ static void after_a_power_failure_only_what_is_durable_is_visible(void **state)
 
 	for (uint32_t i = 0; i < TRIES; i++) {
 		write_sectors(medium, i % 6, 2, (char)i);
-		medium_power_failure(medium, &random);
-		assert_memory_equal(medium->visible, medium->durable, BYTES);
+		fail_power(medium, &random);
+		assert_memory_equal(medium->visible.sectors,
+				    medium->durable.sectors,
+				    BYTES / 512 * sizeof(void *));
+		assert_int_equal(medium->visible.hash, medium->durable.hash);
 		assert_int_equal(medium->write_count, 0);
 	}
 }
@@ -140,7 +150,7 @@ static void a_power_failure_reorders_tears_keeps_and_loses(void **state)
 		medium_flush(medium, medium->write_count);
 		write_sectors(medium, 0, 4, 'a');
 		write_sectors(medium, 4, 4, 'b');
-		medium_power_failure(medium, &random);
+		fail_power(medium, &random);
 		note(medium, &seen);
 	}
 	assert_true(seen.nothing);
@@ -169,7 +179,7 @@ static void a_write_under_way_may_arrive_in_part_and_isnt_durable(void **state)
 			arrived += read_sector(medium, j) == 'n';
 		whole |= arrived == 8;
 		partly |= arrived > 0 && arrived < 8;
-		assert_int_equal(medium->durable[0], 'o');
+		assert_int_equal(medium_durable(medium, 0)[0], 'o');
 	}
 	assert_true(whole);
 	assert_true(partly);
@@ -188,8 +198,78 @@ static void a_copy_lives_its_own_life(void **state)
 	assert_int_equal(read_sector(&copy, 0), 'a');
 	assert_int_equal(copy.write_count, 1);
 	medium_flush(&copy, 1);
-	assert_int_equal(copy.durable[0], 'a');
+	assert_int_equal(medium_durable(&copy, 0)[0], 'a');
 	medium_free(&copy);
+}
+
+/* The letters of the first four sectors after that fate. */
+static void after(const struct medium *medium, size_t number, char letters[5])
+{
+	struct random random = {5};
+	struct medium copy;
+
+	medium_init(&copy, BYTES);
+	medium_copy(&copy, medium);
+	medium_power_failure(&copy, medium_fate(medium, number), &random);
+	for (uint32_t i = 0; i < 4; i++)
+		letters[i] =
+			read_sector(&copy, i) ? read_sector(&copy, i) : '-';
+	letters[4] = '\0';
+	medium_free(&copy);
+}
+
+static void each_fate_is_looked_at_once(void **state)
+{
+	static const char *const fates[] = {"----", "a---", "aa--", "aab-",
+					    "aabb", "--bb", "--bb"};
+	struct medium *medium = *state;
+	char letters[5];
+
+	write_sectors(medium, 0, 2, 'a');
+	write_sectors(medium, 2, 2, 'b');
+	assert_int_equal(medium_fates(medium), 7);
+	for (size_t i = 0; i < 7; i++) {
+		after(medium, i, letters);
+		assert_string_equal(letters, fates[i]);
+	}
+}
+
+static void media_of_one_hash_hold_the_same(void **state)
+{
+	struct medium *medium = *state;
+	uint64_t blank = medium->visible.hash;
+	uint64_t one;
+
+	write_sectors(medium, 1, 1, 'a');
+	one = medium->visible.hash;
+	assert_int_not_equal(one, blank);
+	write_sectors(medium, 1, 1, 0);
+	assert_int_equal(medium->visible.hash, blank);
+	/* The same bytes in another place are another content. */
+	write_sectors(medium, 2, 1, 'a');
+	assert_int_not_equal(medium->visible.hash, one);
+	assert_int_equal(medium->durable.hash, blank);
+}
+
+static void a_compact_medium_holds_what_it_held(void **state)
+{
+	struct medium *medium = *state;
+	uint64_t hash;
+	uint32_t used;
+
+	for (uint32_t i = 0; i < 20000; i++) {
+		write_sectors(medium, 0, 4, (char)('a' + i % 26));
+		medium_flush(medium, medium->write_count - 1);
+	}
+	hash = medium->visible.hash;
+	used = medium->store.used;
+	medium_compact(medium);
+	assert_true(medium->store.used < used / 1000);
+	assert_int_equal(medium->visible.hash, hash);
+	assert_int_equal(read_sector(medium, 3), 'a' + 19999 % 26);
+	assert_int_equal(medium_durable(medium, 3)[0], 'a' + 19998 % 26);
+	medium_flush(medium, 1);
+	assert_int_equal(medium_durable(medium, 3)[0], 'a' + 19999 % 26);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, blank, gone)
@@ -204,6 +284,9 @@ int main(void)
 		TEST(a_power_failure_reorders_tears_keeps_and_loses),
 		TEST(a_write_under_way_may_arrive_in_part_and_isnt_durable),
 		TEST(a_copy_lives_its_own_life),
+		TEST(each_fate_is_looked_at_once),
+		TEST(media_of_one_hash_hold_the_same),
+		TEST(a_compact_medium_holds_what_it_held),
 	};
 
 	return cmocka_run_group_tests_name("medium", tests, NULL, NULL);

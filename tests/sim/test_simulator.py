@@ -8,12 +8,21 @@ import unittest
 
 import tap
 
-SIM = os.path.join(os.environ['FOREBAY_BUILD'], 'src', 'sim', 'forebay-sim')
+FOLDER = os.path.join(os.environ['FOREBAY_BUILD'], 'src', 'sim')
+SIM = os.path.join(FOLDER, 'forebay-sim')
+# The same sources by other compilers, and with other optimization.
+OTHERS = ('forebay-sim-O0', 'forebay-sim-O2', 'forebay-sim-clang')
+WORLDS = ('calm', 'crowded', 'faulty', 'damaged', 'lying')
 
 
-def run(*arguments):
-    return subprocess.run([SIM, *arguments], capture_output=True, text=True,
-                          timeout=60, check=False)
+def run(*arguments, program=SIM):
+    return subprocess.run([program, *arguments], capture_output=True,
+                          text=True, timeout=300, check=False)
+
+
+def figures(output):
+    """What a run printed, but for how fast it was."""
+    return re.sub(r'[0-9.]+ states/s', '', output)
 
 
 def trace(*arguments):
@@ -30,6 +39,22 @@ class Simulator(unittest.TestCase):
     def test_another_seed_gives_another_trace(self):
         self.assertNotEqual(trace('--first', '77', '--seeds', '1'),
                             trace('--first', '78', '--seeds', '1'))
+
+    def test_every_compiler_gives_the_same_trace(self):
+        others = [name for name in OTHERS
+                  if os.path.exists(os.path.join(FOLDER, name))]
+        if not others:
+            self.skipTest('this build has no other simulators')
+        for world in WORLDS:
+            words = ('--first', '300', '--seeds', '3', '--states', '400',
+                     '--world', world)
+            expected = run(*words)
+            self.assertEqual(expected.returncode, 0, expected.stdout)
+            for name in others:
+                with self.subTest(world=world, program=name):
+                    result = run(*words, program=os.path.join(FOLDER, name))
+                    self.assertEqual(figures(result.stdout),
+                                     figures(expected.stdout))
 
     def test_every_event_of_a_seed_can_be_printed(self):
         result = run('--first', '3', '--seeds', '1', '--states', '20',
