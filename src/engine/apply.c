@@ -47,7 +47,8 @@ static void uncount(struct engine *engine, const struct index_copy *copy,
 		       engine->dirty_blocks >= blocks);
 		UNDO_SET(undo_of(engine), segment->dirty,
 			 segment->dirty - blocks);
-		engine->dirty_blocks -= blocks;
+		if (!engine_bug(engine, ENGINE_BUG_DIRTY_DRIFT))
+			engine->dirty_blocks -= blocks;
 	}
 	if (copy->lost) {
 		UNDO_SET(undo_of(engine), segment->lost,
@@ -169,6 +170,9 @@ static void apply_data(struct engine *engine, const struct apply *apply,
 	bool dirty = entry->type == LOG_WRITE ||
 		     (entry->flags & LOG_ENTRY_DIRTY) != 0;
 
+	if (engine->state == ENGINE_STARTING &&
+	    engine_bug(engine, ENGINE_BUG_ALL_CLEAN))
+		dirty = false;
 	for (uint32_t i = 0; i < entry->block_count; i++) {
 		uint32_t data = cursor->data_block + i;
 		struct index_copy copy = {

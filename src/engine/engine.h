@@ -116,15 +116,30 @@ enum engine_planted_bug {
 		4, /* newer versions become clean, too */
 	ENGINE_BUG_ROW_NOT_CLOSED = 5, /* abandoned records may come back */
 	ENGINE_BUG_DROP_LEFT_OUT = 6, /* a copy is dropped in memory only */
-	ENGINE_BUG_FLUSH_RETRIED =
-		7, /* below's flush failed, the next counts */
 	ENGINE_BUG_WRITES_CROSS = 7, /* below's order isn't that of the log */
 	ENGINE_BUG_SUMMARY_BELIEVED = 8, /* of what may not be on the SSD */
 	ENGINE_BUG_CLOSED_UNFLUSHED = 9, /* a closed row that isn't durable */
+	ENGINE_BUG_FLUSH_RETRIED =
+		10, /* below's flush failed, the next counts */
+	ENGINE_BUG_ALL_CLEAN = 11, /* after a crash nothing is dirty */
+	ENGINE_BUG_FLUSH_TOO_EARLY =
+		12, /* it counts for writes still on their way */
+	ENGINE_BUG_STALE_ON_ERROR =
+		13, /* below's older data for what can't be read */
+	ENGINE_BUG_DIRTY_DRIFT = 14, /* the counter keeps what is overwritten */
+	ENGINE_BUG_TORN_ACCEPTED = 15, /* recovery doesn't look at data */
+	ENGINE_BUG_REPLAY_REVERSED = 16, /* the newest segment first */
+	ENGINE_BUG_ACCEPTED_UNFLUSHED =
+		17, /* recovery vouches for what isn't durable */
+	ENGINE_BUG_EVICT_DIRTY = 18, /* no room: dirty data are dropped */
+	ENGINE_BUG_FUA_DROPPED = 19, /* it is acked like any write */
 	ENGINE_BUG_ZEROES_LOST = 20, /* recovery leaves them out */
 	ENGINE_BUG_DISCARD_RESURRECTED = 21, /* so it does with discards */
 	ENGINE_BUG_ZEROS_RESURRECTED = 22, /* after a write around them */
 	ENGINE_BUG_PART_SERVED_WHOLE = 23, /* sectors that aren't cached, too */
+	ENGINE_BUG_TAIL_IGNORED = 24, /* recovery maps what was given up */
+	ENGINE_BUG_SUMMARY_OF_ANOTHER =
+		25, /* of the segment's last life, or the one before */
 	ENGINE_BUG_LAST
 };
 

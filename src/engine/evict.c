@@ -135,7 +135,8 @@ static bool tail_evictable(const struct engine *engine)
 	const struct segment *segment = &table->segments[table->tail];
 
 	return segments_held(table) > 0 && segment->state == SEGMENT_SEALED &&
-	       segment->dirty == 0 &&
+	       (segment->dirty == 0 ||
+		engine_bug(engine, ENGINE_BUG_EVICT_DIRTY)) &&
 	       segment->last_sequence < engine->append.first_in_flight;
 }
 

@@ -167,7 +167,10 @@ static void start_ssd_flush(struct engine *engine)
 	struct append *append = &engine->append;
 
 	flusher->ssd_busy = true;
-	flusher->covers_sequence = append->completed_sequence;
+	flusher->covers_sequence =
+		engine_bug(engine, ENGINE_BUG_FLUSH_TOO_EARLY)
+			? append->next_sequence - 1
+			: append->completed_sequence;
 	flusher->covers_tail = append->completed_tail;
 	append->unflushed_bytes = 0;
 	flusher->ssd_io = (struct engine_io){
@@ -219,7 +222,8 @@ static void below_flushed(struct engine *engine, struct engine_io *io,
 	flusher->below_busy = false;
 	engine->progress = true;
 	if (status < 0) {
-		below_flush_failed(engine, status);
+		if (!engine_bug(engine, ENGINE_BUG_FLUSH_RETRIED))
+			below_flush_failed(engine, status);
 		return;
 	}
 	engine->stats.below_flushes++;

@@ -124,7 +124,8 @@ static void copy_bad(struct engine *engine, struct io_slot *slot, bool wrong)
 {
 	engine->stats.bad_blocks++;
 	kept_doubt(engine);
-	if (index_get(&engine->index, block_of(slot)).dirty) {
+	if (index_get(&engine->index, block_of(slot)).dirty &&
+	    !engine_bug(engine, ENGINE_BUG_STALE_ON_ERROR)) {
 		/* A read that failed may succeed another time. */
 		if (wrong)
 			apply_lost(engine, block_of(slot));

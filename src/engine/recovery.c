@@ -395,6 +395,8 @@ static void verify_segment(struct engine *engine, const struct survey *survey)
 {
 	struct segment_walk walk = walk_whole(engine, survey);
 
+	if (engine_bug(engine, ENGINE_BUG_TORN_ACCEPTED))
+		return;
 	while (segment_walk_next(&walk)) {
 		if (walk.sequence <= engine->recovery.durable)
 			continue;
@@ -495,7 +497,8 @@ static void tail_advance(struct engine *engine)
 			return;
 		while (segment_walk_next(&walk)) {
 			if (walk.sequence <= recovery->cut &&
-			    walk.header->tail_sequence > recovery->tail)
+			    walk.header->tail_sequence > recovery->tail &&
+			    !engine_bug(engine, ENGINE_BUG_TAIL_IGNORED))
 				recovery->tail = walk.header->tail_sequence;
 		}
 	} else {
@@ -598,6 +601,20 @@ static bool begin_circle(struct engine *engine)
 	return true;
 }
 
+/* Which segment is applied next. */
+static uint32_t turn(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+	uint32_t at = recovery->at;
+
+	if (engine_bug(engine, ENGINE_BUG_REPLAY_REVERSED)) {
+		at = recovery->first + recovery->end - 1 - at;
+		/* Summaries come in their order only. */
+		recovery->surveys[at].whole = true;
+	}
+	return at;
+}
+
 static void apply_advance(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
@@ -606,9 +623,11 @@ static void apply_advance(struct engine *engine)
 	if (recovery->at == recovery->first && !begin_circle(engine))
 		return;
 	while (recovery->at < recovery->end) {
-		if (!have_walk(engine, recovery->at, recovery->end, &walk))
+		uint32_t at = turn(engine);
+
+		if (!have_walk(engine, at, recovery->end, &walk))
 			return;
-		apply_segment(engine, &recovery->surveys[recovery->at], walk);
+		apply_segment(engine, &recovery->surveys[at], walk);
 		recovery->at++;
 	}
 	if (!stale_settle(engine))
@@ -667,6 +686,10 @@ static void flush_accepted(struct engine *engine)
 	struct recovery *recovery = &engine->recovery;
 
 	recovery->state = RECOVERY_ROW;
+	if (engine_bug(engine, ENGINE_BUG_ACCEPTED_UNFLUSHED)) {
+		superblock_write(engine, engine->tail_sequence, running);
+		return;
+	}
 	recovery->io = (struct engine_io){
 		.type = ENGINE_SSD_FLUSH,
 		.done = accepted_durable,

@@ -57,7 +57,9 @@ void write_finish(struct engine *engine, struct engine_request *request,
 bool write_to_be_durable(const struct engine *engine,
 			 const struct engine_request *request)
 {
-	return (request->fua || engine->config.durable_writes) &&
+	bool fua = request->fua && !engine_bug(engine, ENGINE_BUG_FUA_DROPPED);
+
+	return (fua || engine->config.durable_writes) &&
 	       request_last_part(request);
 }
 

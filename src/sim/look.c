@@ -14,6 +14,8 @@
 
 #define RECOVERY_CRASHES_MAX 3u
 #define RECOVERY_CRASH_PERCENT 25u
+/* What a kill leaves isn't durable yet, so more can go wrong. */
+#define KILL_RECOVERY_CRASH_PERCENT 50u
 #define RECOVERY_STEPS 60u
 /* Of the states whose media are known. */
 #define SAMPLE_PERMILLE 5u
@@ -49,6 +51,34 @@ void look_report(struct look *look, const struct world *world, const char *when)
 		 world->failure);
 }
 
+static bool writes(const struct world *world)
+{
+	for (uint32_t i = 0; i < world->io_count; i++) {
+		if (world->ios[i].io->type == ENGINE_SSD_WRITE)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Part of a recovery: some steps of it, or all until it writes and a few more.
+ * Until then it could do no harm.
+ */
+static void begin_recovery(struct world *world)
+{
+	struct random *random = &world->random;
+	uint64_t steps = random_below(random, RECOVERY_STEPS);
+	bool until_write = random_percent(random, 50);
+
+	while (until_write && engine_state(world->engine) == ENGINE_STARTING &&
+	       !writes(world))
+		world_step(world);
+	if (until_write)
+		steps = random_below(random, 3);
+	while (steps-- > 0 && engine_state(world->engine) == ENGINE_STARTING)
+		world_step(world);
+}
+
 /* Recovers @world, crashing on the way as chance wants. */
 static bool recover(struct look *look, struct world *world,
 		    enum world_crash *kind)
@@ -59,14 +89,11 @@ static bool recover(struct look *look, struct world *world,
 	world_boot(world, true);
 	while (crashes < RECOVERY_CRASHES_MAX &&
 	       random_percent(random, crashes == 0 ? 100 : 50)) {
-		uint64_t steps = random_below(random, RECOVERY_STEPS);
 		enum world_crash again = random_percent(random, 75)
 						 ? WORLD_POWER_FAILURE
 						 : WORLD_PROCESS_KILLED;
 
-		while (steps-- > 0 &&
-		       engine_state(world->engine) == ENGINE_STARTING)
-			world_step(world);
+		begin_recovery(world);
 		world_crash(world, again);
 		if (again == WORLD_POWER_FAILURE)
 			*kind = again;
@@ -84,19 +111,23 @@ static bool lenient(const struct world *world)
 }
 
 /*
- * Does below hold after a drain what was read before it? Not if its page cache
- * shows what it failed to flush. And a write that goes below itself, of a
- * buffer that changes meanwhile, may leave one version in the log, clean, and
- * the other below: docs/reliability.md.
+ * Does one state read the same however it is recovered? A write that goes below
+ * itself, of a buffer that changes meanwhile, may leave one version in the log,
+ * clean, and the other below: docs/reliability.md.
  */
-bool look_comparable(const struct world *world)
+static bool steady(const struct world *world)
 {
 	const struct world_options *options = &world->options;
 	bool through =
 		options->mode != ENGINE_WRITE_BACK || options->mode_percent > 0;
 
-	return !lenient(world) && options->kind != WORLD_FAULTY &&
-	       (options->mutate_percent == 0 || !through);
+	return !lenient(world) && (options->mutate_percent == 0 || !through);
+}
+
+bool look_comparable(const struct world *world)
+{
+	/* A page cache that forgot what it failed to flush shows it still. */
+	return steady(world) && world->options.kind != WORLD_FAULTY;
 }
 
 /*
@@ -149,7 +180,7 @@ static void recover_again(struct look *look, const uint64_t *versions)
 	uint64_t read[WORLD_SECTORS_MAX];
 	bool started = recover(look, again, &kind);
 
-	if (read_left(look, again, started, read) && !lenient(again))
+	if (read_left(look, again, started, read) && steady(again))
 		compare(look, again, versions, read);
 	look_report(look, again, "crash in the recovery");
 }
@@ -171,7 +202,7 @@ static bool learn(struct look *look, enum world_crash kind, uint64_t key,
 		look->again.random.state = random_next(&left->random);
 	}
 	if (kind == WORLD_PROCESS_KILLED &&
-	    random_percent(&left->random, RECOVERY_CRASH_PERCENT)) {
+	    random_percent(&left->random, KILL_RECOVERY_CRASH_PERCENT)) {
 		started = recover(look, left, &kind);
 		key = 0;
 	} else {
@@ -182,7 +213,7 @@ static bool learn(struct look *look, enum world_crash kind, uint64_t key,
 		return false;
 	look->trace = crc32c(look->trace, versions,
 			     look->known.sector_count * sizeof(*versions));
-	if (before && key != 0 && !lenient(left))
+	if (before && key != 0 && steady(left))
 		compare(look, left, before, versions);
 	if (again)
 		recover_again(look, versions);

@@ -61,7 +61,7 @@ bool look_crash_for_good(struct look *look, struct world *lives,
  */
 void look_at_warm_start(struct look *look, const struct world *lives,
 			uint64_t time);
-/* Does what is read now have to come out below when it is drained? */
+/* What is read now has to stand below once it is drained. */
 bool look_comparable(const struct world *world);
 void look_report(struct look *look, const struct world *world,
 		 const char *when);

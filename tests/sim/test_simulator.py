@@ -56,6 +56,16 @@ class Simulator(unittest.TestCase):
                     self.assertEqual(figures(result.stdout),
                                      figures(expected.stdout))
 
+    def test_no_program_but_a_test_has_the_planted_bugs(self):
+        users = subprocess.run(
+            ['ninja', '-C', os.environ['FOREBAY_BUILD'], '-t', 'query',
+             'src/engine/libengine_planted.a'],
+            capture_output=True, text=True, check=True).stdout
+        users = users.split('outputs:')[1].split()
+        self.assertIn('src/sim/forebay-sim', users)
+        for name in users:
+            self.assertRegex(name, r'^(all|src/sim/|tests/)')
+
     def test_every_event_of_a_seed_can_be_printed(self):
         result = run('--first', '3', '--seeds', '1', '--states', '20',
                      '--verbose')
@@ -65,7 +75,8 @@ class Simulator(unittest.TestCase):
 
     def test_bad_arguments_are_refused(self):
         for arguments in (['--seeds', 'many'], ['--bug', '99'], ['extra'],
-                          ['--unknown']):
+                          ['--unknown'], ['--world', 'flat'],
+                          ['--programs', '99']):
             with self.subTest(arguments=arguments):
                 self.assertEqual(run(*arguments).returncode, 2)
 
