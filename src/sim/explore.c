@@ -21,6 +21,8 @@
 /* Half of the restarts are broken off before so many steps. */
 #define RESTART_STEPS 16u
 #define CLOSE_STEPS_MAX WORLD_LIVENESS_EVENTS
+/* A damage is never known: a state costs as much as so many others. */
+#define DAMAGE_COST 8u
 
 /* To the kept memory, until the living process is killed, at most. */
 #define STORES_PER_KILL 300u
@@ -205,6 +207,8 @@ static void live(struct explorer *explorer, uint64_t states)
 	struct explore_result *result = explorer->result;
 	struct look *look = &explorer->look;
 
+	if (lives->options.kind == WORLD_DAMAGED)
+		states = states / DAMAGE_COST + 1;
 	set_faults(lives, true);
 	while (look->counts.states < states && !failed(explorer)) {
 		live_on(explorer);

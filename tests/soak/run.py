@@ -27,7 +27,9 @@ from spawn import die_with_parent  # noqa: E402
 
 LOGS = os.path.join(BUILD, 'soak')
 KILLS_A_ROUND = 40
-SEEDS_A_RUN = 100
+SIMULATOR = os.path.join(BUILD, 'src/sim/forebay-sim')
+SEEDS_A_RUN = 50
+STATES_A_SEED = 4000
 
 
 class Failed(Exception):
@@ -140,18 +142,51 @@ def kill_under_mixed_sizes(arguments, progress):
 
 
 def crash_states(arguments, progress):
-    """The simulator, from new seeds."""
-    seed, states = arguments.seed, 0
-    while progress.elapsed() < arguments.states:
-        progress.show(progress.elapsed(), arguments.states,
-                      f'{states:,} states')
-        text = run_logged('states', [
-            os.path.join(BUILD, 'src/sim/forebay-sim'), '--first', seed,
-            '--seeds', SEEDS_A_RUN, '--states', 100])
-        found = re.search(r'([\d,]+) (?:crash )?states', text)
-        states += int(found[1].replace(',', '')) if found else 0
-        seed += SEEDS_A_RUN
-    return f'{states:,} states of {seed - arguments.seed:,} programs'
+    """The simulator, from new seeds, on all processors."""
+    seed, states, rates, running, found = arguments.seed, 0, [], [], ''
+    while running or (states < arguments.states and not found):
+        progress.show(states, arguments.states, f'{states:,} states')
+        expected = states + len(running) * SEEDS_A_RUN * STATES_A_SEED
+        if (len(running) < os.cpu_count() and not found
+                and expected < arguments.states):
+            running.append(start_states(seed))
+            seed += SEEDS_A_RUN
+            continue
+        process, log, path = running.pop(0)
+        process.wait()
+        log.close()
+        with open(path, encoding='utf-8') as log:
+            text = log.read()
+        said = re.search(r'(\d+) crash states.* (\d+) states/s', text)
+        if process.returncode != 0 or not said:
+            found += f'see {path}\n{text[-3000:]}'
+            continue
+        states += int(said[1])
+        rates.append(int(said[2]))
+    if found:
+        raise Failed(found)
+    return (f'{states:,} states of {seed - arguments.seed:,} seeds, '
+            f'{sum(rates) // len(rates):,} states/s per core')
+
+
+def start_states(seed):
+    path = os.path.join(LOGS, f'states-{seed}.log')
+    log = open(path, 'w', encoding='utf-8')
+    process = subprocess.Popen(
+        [SIMULATOR, '--first', str(seed), '--seeds', str(SEEDS_A_RUN),
+         '--states', str(STATES_A_SEED), '--world', 'mixed'],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        preexec_fn=die_with_parent)
+    return process, log, path
+
+
+def programs(arguments, progress):
+    """The simulator, all programs of so many operations."""
+    progress.show(0, 1, f'programs of up to {arguments.programs} operations')
+    text = run_logged('programs', [SIMULATOR, '--programs',
+                                   arguments.programs])
+    found = re.search(r'(\d+) crash states.* (\d+) programs', text)
+    return f'{int(found[1]):,} states of {int(found[2]):,} programs'
 
 
 def fuzzers(arguments, progress):
@@ -179,6 +214,7 @@ def fuzzers(arguments, progress):
 PARTS = (('kill -9', 'kills', kill_hosts),
          ('kill -9, mixed sizes', 'mixed_kills', kill_under_mixed_sizes),
          ('crash states', 'states', crash_states),
+         ('programs', 'programs', programs),
          ('fuzzers', 'fuzz', fuzzers))
 
 
@@ -199,8 +235,12 @@ def parse_arguments():
                         'through both exports (1000)')
     parser.add_argument('--mixed-kills', type=count, default=100, metavar='N',
                         help='under NBD writes of mixed sizes (100)')
-    parser.add_argument('--states', type=count, default=300,
-                        metavar='SECONDS', help='of simulated crashes (300)')
+    parser.add_argument('--states', type=count, default=2_000_000,
+                        metavar='N', help='crash states, from new seeds '
+                        '(2000000)')
+    parser.add_argument('--programs', type=count, default=3, metavar='N',
+                        help='all programs of up to so many operations; each '
+                        'more takes 20 times as long (3)')
     parser.add_argument('--fuzz', type=count, default=180, metavar='SECONDS',
                         help='for each fuzzer (180)')
     parser.add_argument('--seed', type=count, metavar='N',

@@ -16,7 +16,8 @@ SOAK = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'run.py')
 
 def soak(build, *words):
     return subprocess.run(
-        [sys.executable, SOAK, '--mixed-kills', '0', '--fuzz', '0', *words],
+        [sys.executable, SOAK, '--mixed-kills', '0', '--fuzz', '0',
+         '--programs', '0', *words],
         env=dict(os.environ, FOREBAY_BUILD=build), text=True, check=False,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, timeout=600,
@@ -55,16 +56,25 @@ class Soak(unittest.TestCase):
         self.assertIn('0 parts', done.stdout)
 
     def test_states_are_added_up(self):
-        build = self.fake_build('sleep 0.6; echo "50 crash states of 3 seeds"')
-        done = soak(build, '--kills', '0', '--states', '1')
+        build = self.fake_build(
+            'echo "200010 crash states, 60 recovered, $((400 + $2)) states/s"')
+        done = soak(build, '--kills', '0', '--states', '600000', '--seed',
+                    '0')
         self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertRegex(done.stdout, r'held +crash states, .*: (100|50) st')
+        self.assertRegex(done.stdout, 'held +crash states, .*: 600,030 '
+                         'states of 150 seeds, 450 states/s per core')
+
+    def test_a_simulator_that_says_nothing_is_a_failure(self):
+        done = soak(self.fake_build('exit 0'), '--kills', '0', '--states', '1')
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn('FAILED  crash states', done.stdout)
 
     def test_a_part_that_finds_something_makes_it_fail(self):
         build = self.fake_build('echo a block is lost; exit 1')
-        done = soak(build, '--kills', '0', '--states', '1')
+        done = soak(build, '--kills', '0', '--states', '1', '--programs', '2')
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertIn('FAILED  crash states', done.stdout)
+        self.assertIn('FAILED  programs', done.stdout)
         self.assertIn('a block is lost', done.stdout)
 
 
