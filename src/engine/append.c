@@ -95,11 +95,8 @@ bool append_admits(struct engine *engine, uint64_t blocks)
 
 	if (append->free_item_count <= ITEMS_RESERVE + 3)
 		return false;
-	/*
-	 * A request larger than the limit still has to get through. What is
-	 * lost doesn't go away by waiting.
-	 */
-	return dirty == engine->lost_blocks || dirty + blocks <= most;
+	/* A request larger than the limit still has to get through. */
+	return dirty == 0 || dirty + blocks <= most;
 }
 
 static void record_written(struct engine *engine, struct engine_io *io,
