@@ -15,6 +15,17 @@
 
 #include "core.h"
 
+static void *blank(size_t bytes)
+{
+	size_t room = (bytes + LOG_BLOCK_BYTES - 1) / LOG_BLOCK_BYTES *
+		      LOG_BLOCK_BYTES;
+	void *memory = aligned_alloc(LOG_BLOCK_BYTES, room);
+
+	assert_non_null(memory);
+	memset(memory, 0, room);
+	return memory;
+}
+
 static void a_planted_bug_is_there_only_where_it_is_built_in(void **state)
 {
 	struct engine_config config = {
@@ -30,19 +41,19 @@ static void a_planted_bug_is_there_only_where_it_is_built_in(void **state)
 	(void)state;
 	for (uint32_t bug = 1; bug < ENGINE_BUG_LAST; bug++) {
 		struct engine *engine;
-		size_t bytes = engine_memory_bytes(&config);
-		void *memory = aligned_alloc(LOG_BLOCK_BYTES, bytes);
+		struct engine_memory memory = {
+			.own = blank(engine_memory_bytes(&config)),
+			.kept = blank(engine_kept_bytes(&config)),
+		};
 
-		assert_non_null(memory);
-		memset(memory, 0, bytes);
 		config.planted_bug = bug;
-		assert_int_equal(
-			engine_create(&config, memory, bytes, &engine, NULL),
-			0);
+		assert_int_equal(engine_create(&config, &memory, &engine, NULL),
+				 0);
 		assert_int_equal(
 			engine_bug(engine, (enum engine_planted_bug)bug),
 			PLANTED);
-		free(memory);
+		free(memory.own);
+		free(memory.kept);
 	}
 }
 
