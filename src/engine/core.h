@@ -680,6 +680,8 @@ uint64_t superblock_rows_durable(const struct log_superblock *image);
 int superblock_choose(struct engine *engine, struct error *error);
 /* Closes the last row at @cut and begins the one of this incarnation. */
 void superblock_add_row(struct engine *engine, uint64_t cut);
+/* What the closed rows accept has been flushed. */
+uint64_t superblock_rows_durable(const struct log_superblock *image);
 /* Closes it at @cut, which is durable. */
 void superblock_close_row(struct engine *engine, uint64_t cut);
 /* Writes the image with @tail, flushes, calls @done. */
@@ -723,6 +725,8 @@ int recovery_summary(struct engine *engine, uint32_t at, uint32_t end,
 		     const struct log_summary **ret_summary);
 /* Returns: true if the survey's segment is in the buffer, else reads it. */
 bool recovery_segment(struct engine *engine, uint32_t at);
+/* Which survey is applied next. */
+uint32_t recovery_turn(struct engine *engine);
 
 /* salvage.c */
 static inline bool salvaging(const struct engine *engine)

@@ -395,10 +395,9 @@ static void verify_segment(struct engine *engine, const struct survey *survey)
 {
 	struct segment_walk walk = walk_whole(engine, survey);
 
-	if (engine_bug(engine, ENGINE_BUG_TORN_ACCEPTED))
-		return;
 	while (segment_walk_next(&walk)) {
-		if (walk.sequence <= engine->recovery.durable)
+		if (walk.sequence <= engine->recovery.durable ||
+		    engine_bug(engine, ENGINE_BUG_TORN_ACCEPTED))
 			continue;
 		verify_record(engine, &walk);
 		engine->stats.recovery_checked_records++;
@@ -601,20 +600,6 @@ static bool begin_circle(struct engine *engine)
 	return true;
 }
 
-/* Which segment is applied next. */
-static uint32_t turn(struct engine *engine)
-{
-	struct recovery *recovery = &engine->recovery;
-	uint32_t at = recovery->at;
-
-	if (engine_bug(engine, ENGINE_BUG_REPLAY_REVERSED)) {
-		at = recovery->first + recovery->end - 1 - at;
-		/* Summaries come in their order only. */
-		recovery->surveys[at].whole = true;
-	}
-	return at;
-}
-
 static void apply_advance(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
@@ -623,7 +608,7 @@ static void apply_advance(struct engine *engine)
 	if (recovery->at == recovery->first && !begin_circle(engine))
 		return;
 	while (recovery->at < recovery->end) {
-		uint32_t at = turn(engine);
+		uint32_t at = recovery_turn(engine);
 
 		if (!have_walk(engine, at, recovery->end, &walk))
 			return;

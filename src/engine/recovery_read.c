@@ -151,3 +151,16 @@ bool recovery_segment(struct engine *engine, uint32_t at)
 	io_out(engine, &recovery->io);
 	return false;
 }
+
+uint32_t recovery_turn(struct engine *engine)
+{
+	struct recovery *recovery = &engine->recovery;
+	uint32_t at = recovery->at;
+
+	if (engine_bug(engine, ENGINE_BUG_REPLAY_REVERSED)) {
+		at = recovery->first + recovery->end - 1 - at;
+		/* Summaries come in their order only. */
+		recovery->surveys[at].whole = true;
+	}
+	return at;
+}
