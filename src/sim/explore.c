@@ -253,6 +253,8 @@ void explore_seed(const struct explore_plan *plan, struct explore_result *ret)
 		kind = draw_kind(&random);
 	world_options_draw(&options, &random, kind);
 	options.bug = plan->bug;
+	if (plan->look_permille > 0)
+		options.look_permille = plan->look_permille;
 	options.verbose = plan->verbose;
 	oracle_init(&explorer.oracle, options.disk_bytes / ORACLE_SECTOR_BYTES);
 	world_init(lives, &options, random_next(&random), &explorer.oracle);

@@ -31,6 +31,8 @@ struct explore_plan {
 	uint64_t states;
 	enum world_kind kind; /* WORLD_KINDS: the seed chooses */
 	enum engine_planted_bug bug;
+	uint32_t look_permille; /* of the event boundaries; 0: the seed chooses
+				 */
 	bool verbose; /* print every event */
 };
 

@@ -4,13 +4,14 @@
  *
  *	forebay-sim [--first SEED] [--seeds N] [--states N] [--bug N]
  *	            [--world calm|crowded|faulty|damaged|lying|mixed]
- *	            [--find] [--verbose]
+ *	            [--look PERMILLE] [--find] [--verbose]
  *	forebay-sim --programs N [--bug N]
  *
  * Looks at N states of each seed, or at all programs of up to N operations.
- * Prints one line for a seed that fails (run it alone to see it again) and a
- * summary; --find stops at the first. Exit code: 0 if every state held, 1 if
- * one didn't, 2 for bad arguments.
+ * --look says at how many of 1,000 event boundaries; else
+ * the seed does. Prints one line for a seed that fails (run it alone to see it
+ *again) and a summary; --find stops at the first. Exit code: 0 if every state
+ *held, 1 if one didn't, 2 for bad arguments.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -30,6 +31,7 @@ struct arguments {
 	uint64_t bug;
 	uint64_t kind;
 	uint64_t programs;
+	uint64_t look; /* permille */
 	bool find; /* stop at the first failure: that is what is asked for */
 	bool verbose;
 };
@@ -70,6 +72,8 @@ static bool take(struct arguments *arguments, int option, const char *text)
 		return parse_number(text, &arguments->states);
 	case 'b':
 		return parse_number(text, &arguments->bug);
+	case 'l':
+		return parse_number(text, &arguments->look);
 	case 'p':
 		return parse_number(text, &arguments->programs);
 	case 'w':
@@ -92,6 +96,7 @@ static bool parse(int argc, char **argv, struct arguments *ret)
 		{"seeds", required_argument, NULL, 's'},
 		{"states", required_argument, NULL, 'n'},
 		{"bug", required_argument, NULL, 'b'},
+		{"look", required_argument, NULL, 'l'},
 		{"programs", required_argument, NULL, 'p'},
 		{"world", required_argument, NULL, 'w'},
 		{"find", no_argument, NULL, 'F'},
@@ -172,6 +177,7 @@ static int run_seeds(const struct arguments *arguments)
 			.states = arguments->states,
 			.kind = (enum world_kind)arguments->kind,
 			.bug = (enum engine_planted_bug)arguments->bug,
+			.look_permille = (uint32_t)arguments->look,
 			.verbose = arguments->verbose,
 		};
 
@@ -201,7 +207,8 @@ int main(int argc, char **argv)
 			"usage: forebay-sim [--first SEED] [--seeds N] "
 			"[--states N] [--bug N]\n"
 			"                   [--world calm|crowded|faulty|"
-			"damaged|lying|mixed] [--find] [--verbose]\n"
+			"damaged|lying|mixed] [--look PERMILLE] [--find] "
+			"[--verbose]\n"
 			"       forebay-sim --programs N [--bug N]\n");
 		return 2;
 	}
