@@ -46,6 +46,11 @@ static void end_io(struct engine_io *io)
 		transfer(host.disk, DISK_BYTES, io,
 			 io->type == ENGINE_BELOW_WRITE);
 		break;
+	case ENGINE_BELOW_ZERO:
+		assert(io->length <= DISK_BYTES &&
+		       io->offset <= DISK_BYTES - io->length);
+		memset(host.disk + io->offset, 0, io->length);
+		break;
 	case ENGINE_SSD_FLUSH:
 	case ENGINE_BELOW_FLUSH:
 		break;

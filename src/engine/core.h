@@ -680,8 +680,6 @@ uint64_t superblock_rows_durable(const struct log_superblock *image);
 int superblock_choose(struct engine *engine, struct error *error);
 /* Closes the last row at @cut and begins the one of this incarnation. */
 void superblock_add_row(struct engine *engine, uint64_t cut);
-/* What the closed rows accept has been flushed. */
-uint64_t superblock_rows_durable(const struct log_superblock *image);
 /* Closes it at @cut, which is durable. */
 void superblock_close_row(struct engine *engine, uint64_t cut);
 /* Writes the image with @tail, flushes, calls @done. */

@@ -283,15 +283,3 @@ bool superblock_note_below(struct engine *engine)
 	}
 	return false;
 }
-
-uint64_t superblock_rows_durable(const struct log_superblock *image)
-{
-	uint64_t durable = 0;
-
-	/* A row was closed after what it accepts had been flushed. */
-	for (uint32_t i = 0; i < image->row_count; i++) {
-		if (image->rows[i].last_sequence != LOG_ROW_OPEN)
-			durable = image->rows[i].last_sequence;
-	}
-	return durable;
-}
