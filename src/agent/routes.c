@@ -216,7 +216,7 @@ static int disk_post_open(const struct route_request *request,
 			  struct route_answer *answer, struct problem *problem)
 {
 	struct disk_open_options options = {0};
-	struct disk_open_answer opened;
+	struct disk_open_answer opened = {0};
 	int result = gate_flag("incoming", request->query(request, "incoming"),
 			       &options.incoming, problem);
 

@@ -60,8 +60,9 @@ static struct medium_sector *sector_new(struct medium_store *store)
 	uint32_t chunk = store->used / CHUNK_SECTORS;
 
 	if (chunk == store->chunk_count) {
-		store->chunks = realloc(store->chunks,
-					(chunk + 1) * sizeof(*store->chunks));
+		store->chunks =
+			realloc(store->chunks,
+				(chunk + 1) * sizeof(struct medium_chunk *));
 		assert(store->chunks);
 		store->chunks[chunk] = malloc(sizeof(struct medium_chunk));
 		assert(store->chunks[chunk]);
@@ -87,7 +88,7 @@ static void store_free(struct medium_store *store)
 static void image_init(struct medium_image *image, uint64_t count,
 		       struct medium_sector *blank)
 {
-	image->sectors = calloc(count, sizeof(*image->sectors));
+	image->sectors = calloc(count, sizeof(struct medium_sector *));
 	assert(image->sectors);
 	image->hash = 0;
 	for (uint64_t i = 0; i < count; i++) {
@@ -148,9 +149,10 @@ static void reserve(struct medium *medium, size_t writes, size_t pending)
 	}
 	if (pending > medium->pending_capacity) {
 		medium->pending_capacity = pending * 2 + 256;
-		medium->pending = realloc(medium->pending,
-					  medium->pending_capacity *
-						  sizeof(*medium->pending));
+		medium->pending =
+			realloc(medium->pending,
+				medium->pending_capacity *
+					sizeof(struct medium_sector *));
 		assert(medium->pending);
 	}
 }
@@ -227,26 +229,34 @@ void medium_compact(struct medium *medium)
 	medium->store = store;
 }
 
+/* The rest of one sector, @most at most. Returns: how many bytes that was. */
+static uint64_t read_sector(const struct medium *medium, uint64_t offset,
+			    uint8_t *to, uint64_t most)
+{
+	uint64_t at = offset / MEDIUM_SECTOR_BYTES;
+	uint64_t in = offset % MEDIUM_SECTOR_BYTES;
+	uint64_t bytes = MEDIUM_SECTOR_BYTES - in;
+
+	assert(at < medium->sector_count);
+	if (bytes > most)
+		bytes = most;
+	memcpy(to, medium->visible.sectors[at]->bytes + in, bytes);
+	return bytes;
+}
+
 void medium_read(const struct medium *medium, uint64_t offset,
 		 const struct iovec *iov, uint32_t iov_count)
 {
 	for (uint32_t i = 0; i < iov_count; i++) {
 		uint8_t *to = iov[i].iov_base;
-		uint64_t left = iov[i].iov_len;
+		uint8_t *end = to + iov[i].iov_len;
 
-		while (left > 0) {
-			uint64_t at = offset / MEDIUM_SECTOR_BYTES;
-			uint64_t in = offset % MEDIUM_SECTOR_BYTES;
-			uint64_t bytes = MEDIUM_SECTOR_BYTES - in;
+		while (to < end) {
+			uint64_t bytes = read_sector(medium, offset, to,
+						     (uint64_t)(end - to));
 
-			assert(at < medium->sector_count);
-			if (bytes > left)
-				bytes = left;
-			memcpy(to, medium->visible.sectors[at]->bytes + in,
-			       bytes);
 			to += bytes;
 			offset += bytes;
-			left -= bytes;
 		}
 	}
 }

@@ -368,6 +368,9 @@ int scene_set_up(void **state)
 		.dirty_limit_percent = 70,
 		.may_format = true,
 	};
+	if (getenv("SCENE_PLANTED_BUG"))
+		scene->config.planted_bug =
+			(uint32_t)atoi(getenv("SCENE_PLANTED_BUG"));
 	scene->now_ns = 1000 * SCENE_SECOND_NS;
 	allocate(scene);
 	memset(scene->below, 'o', sizeof(scene->below));

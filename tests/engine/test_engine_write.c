@@ -355,6 +355,26 @@ static void segments_that_were_never_written_get_zeros_first(void **state)
 	assert_int_equal(scene->zeroed, SCENE_SEGMENTS - 1);
 }
 
+/* Or else an amendment of the first would follow the second in the log. */
+static void overlapping_writes_through_go_one_after_the_other(void **state)
+{
+	struct scene *scene = *state;
+
+	engine_set_mode(scene->engine, ENGINE_WRITE_THROUGH);
+	scene_write_now(scene, 9, 1, 'x');
+	scene_write(scene, 5, 2, 'a');
+	scene_poll(scene);
+	assert_int_equal(scene_waiting(scene, ENGINE_SSD_WRITE), 1);
+	scene_write(scene, 6, 2, 'b');
+	scene_poll(scene);
+	assert_int_equal(scene_waiting(scene, ENGINE_SSD_WRITE), 1);
+	scene_end_all(scene);
+	assert_below(scene, 5, 'a');
+	assert_below(scene, 6, 'b');
+	assert_below(scene, 7, 'b');
+	assert_int_equal(scene_read_now(scene, 6), 'b');
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, scene_set_up, scene_tear_down)
 
@@ -366,6 +386,7 @@ int main(void)
 		TEST(what_arrives_meanwhile_forms_the_next_record),
 		TEST(acks_come_in_the_order_of_the_sequence),
 		TEST(the_later_of_two_writes_of_a_block_holds),
+		TEST(overlapping_writes_through_go_one_after_the_other),
 		TEST(aligned_requests_copy_no_byte),
 		TEST(segments_that_were_never_written_get_zeros_first),
 		TEST(a_changed_buffer_is_appended_again),
