@@ -418,12 +418,21 @@ class Disks(CliTest):
                 ('flush', 'disk d1: flushed to file:/srv/d1.raw\n')):
             path = f'/v1/disks/d1/{verb}'
             busy = Answer(202, {**documents.DISK, 'state': 'opening'})
+            state = 'closed' if verb == 'close' else 'open'
             server.answers('POST', path, busy, busy,
-                           Answer(200, documents.DISK))
+                           Answer(200, {**documents.DISK, 'state': state}))
             with self.subTest(verb):
                 self.assertEqual(self.ok('disk', verb, 'd1'), line)
                 self.assertEqual(server.bodies('POST', path),
                                  [None, None, None])
+
+    def test_a_close_that_goes_on_says_so(self):
+        server = self.serve()
+        server.answers('POST', '/v1/disks/d1/close?background=true',
+                       Answer(200, {**documents.DISK, 'state': 'draining'}))
+        self.assertEqual(self.ok('disk', 'close', 'd1', '--background'),
+                         'disk d1: closed; what is dirty is brought to '
+                         'file:/srv/d1.raw\n')
 
     def test_a_long_verb_shows_its_progress_on_a_terminal(self):
         server = self.serve()
@@ -431,7 +440,7 @@ class Disks(CliTest):
 
         def done():
             watched.wait(20)
-            return Answer(200, documents.DISK)
+            return Answer(200, {**documents.DISK, 'state': 'closed'})
 
         def look():
             if len(server.bodies('GET', '/v1/disks/d1')) > 1:
