@@ -48,8 +48,9 @@ struct index_leaf {
 	uint32_t next_free; /* number of the next leaf in the free list */
 };
 
+/* Whole words: that is what undo_save() notes. */
 struct index_root {
-	uint32_t pool_used; /* leaves that were ever taken */
+	_Alignas(8) uint32_t pool_used; /* leaves that were ever taken */
 	uint32_t free_head; /* leaf number + 1 */
 	uint32_t zeros_only; /* leaves of the pool without data */
 };

@@ -47,7 +47,10 @@ static inline void undo_stored(void)
 }
 #endif
 
-/* The aligned word that holds @place is about to change. */
+/*
+ * The aligned word that holds @place is about to change: all of it belongs to
+ * the memory that outlives the process.
+ */
 static inline void undo_save(struct undo *undo, const void *place)
 {
 	uintptr_t word = (uintptr_t)place & ~(uintptr_t)7;

@@ -100,14 +100,19 @@ class Stuck(unittest.TestCase):
     def wait_stats(self, condition, what):
         spawn.wait_until(lambda: condition(self.stats()), SECONDS, what)
 
-    def leave_stuck_requests(self):
-        """A VM is destroyed while the storage hangs."""
-        load = self.load('--seconds', '60')
-        self.wait_stats(lambda stats: stats['requests']['write']['count'] > 50,
-                        'writes')
+    def load_that_hangs(self):
+        """Requests of before the halt might end yet; there are none."""
+        load = self.load('--count', '50')
+        self.assertEqual(load.wait(SECONDS), 0, load.output())
         self.halt()
+        load = self.load('--seconds', '60')
         self.wait_stats(lambda stats: stats['in_flight'] == 4,
                         'all requests to hang')
+        return load
+
+    def leave_stuck_requests(self):
+        """A VM is destroyed while the storage hangs."""
+        load = self.load_that_hangs()
         load.kill()
         self.wait_stats(
             lambda stats: not stats['exports']['vhost_user_blk']['connected'],
@@ -137,12 +142,7 @@ class Stuck(unittest.TestCase):
         self.assertEqual(self.disk.process.wait(SECONDS), 0)
 
     def test_a_close_gives_up_what_is_in_flight(self):
-        load = self.load('--seconds', '60')
-        self.wait_stats(lambda stats: stats['in_flight'] > 0, 'writes')
-        self.halt()
-        # Those of before may have ended, and the next ones aren't there yet.
-        self.wait_stats(lambda stats: stats['in_flight'] == 4,
-                        'all requests to hang')
+        load = self.load_that_hangs()
         with self.assertRaisesRegex(Refused, 'stuck in its backend'):
             self.disk.call('close')
         load.kill()
