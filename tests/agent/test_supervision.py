@@ -207,11 +207,12 @@ class OpenAndClose(WithDisk):
     def test_a_dirty_disk_is_drained_after_a_reboot(self):
         thread, answers = self.die_while_closing(drain='slow')
         self.host.wait_for_state('draining')
-        pid = self.host.disk()['pid']
         self.host.daemon.kill()
         thread.join()
-        os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not self.host.runs(pid), 20, 'its end')
+        # A reboot ends them all, forebay-cached too.
+        for pid in self.host.children():
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not self.host.children(), 20, 'their end')
         shutil.rmtree(self.host.root + '/run')
         self.host.behave(DISK, drain='ok')
         self.host.start()
