@@ -120,6 +120,12 @@ class Host:
     def json(self, *words):
         return json.loads(self.cli(*words, '-o', 'json'))
 
+    def pool(self):
+        """Makes the pool 'ssd', in a folder of this host's own."""
+        path = os.path.join(self.root, 'pool')
+        os.mkdir(path)
+        self.cli('pool', 'create', 'ssd', path)
+
     def policy(self, name, *filters):
         """Makes a policy; @filters are (filter, properties) pairs."""
         path = os.path.join(self.root, name + '.json')

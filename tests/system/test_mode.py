@@ -27,8 +27,7 @@ class Mode(unittest.TestCase):
         self.addCleanup(self.host.stop)
         self.addCleanup(lambda: print(self.host.logs()))
         self.host.start()
-        os.mkdir(os.path.join(self.work, 'pool'))
-        self.host.cli('pool', 'create', 'ssd', os.path.join(self.work, 'pool'))
+        self.host.pool()
         self.host.policy('gold', ('cache', self.properties('write-back')))
 
     @staticmethod

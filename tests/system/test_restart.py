@@ -62,9 +62,7 @@ class Restart(unittest.TestCase):
                       *policy)
 
     def open_cached(self):
-        pool = os.path.join(self.work, 'pool')
-        os.mkdir(pool)
-        self.host.cli('pool', 'create', 'ssd', pool)
+        self.host.pool()
         self.host.policy('p', ('cache', {'mode': 'write-back',
                                          'limit': '128MiB',
                                          'max_dirty_age': '60s'}))

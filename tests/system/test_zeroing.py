@@ -23,8 +23,7 @@ class Zeroing(unittest.TestCase):
         self.addCleanup(self.host.stop)
         self.addCleanup(lambda: print(self.host.logs()))
         self.host.start()
-        os.mkdir(os.path.join(self.work, 'pool'))
-        self.host.cli('pool', 'create', 'ssd', os.path.join(self.work, 'pool'))
+        self.host.pool()
 
     def open(self, mode):
         self.host.policy(mode, ('cache', {'mode': mode, 'limit': '64MiB',
