@@ -181,19 +181,26 @@ static int disk_get(const struct route_request *request,
 			     problem);
 }
 
+/* A parameter of the request; false without it. */
+static int query_flag(const struct route_request *request,
+		      const char *parameter, bool *ret_value,
+		      struct problem *problem)
+{
+	return gate_flag(parameter, request->query(request, parameter),
+			 ret_value, problem);
+}
+
 static int disk_remove(const struct route_request *request,
 		       struct route_answer *answer, struct problem *problem)
 {
 	struct disk_delete_options options = {0};
 	int result;
 
-	result = gate_flag("delete_backend",
-			   request->query(request, "delete_backend"),
-			   &options.delete_backend, problem);
+	result = query_flag(request, "delete_backend", &options.delete_backend,
+			    problem);
 	if (result == 0)
-		result = gate_flag("discard_dirty",
-				   request->query(request, "discard_dirty"),
-				   &options.discard_dirty, problem);
+		result = query_flag(request, "discard_dirty",
+				    &options.discard_dirty, problem);
 	if (result < 0)
 		return result;
 	return disk_delete(request->agent, request->object, &options,
@@ -217,17 +224,15 @@ static int disk_post_open(const struct route_request *request,
 {
 	struct disk_open_options options = {0};
 	struct disk_open_answer opened = {0};
-	int result = gate_flag("incoming", request->query(request, "incoming"),
-			       &options.incoming, problem);
+	int result =
+		query_flag(request, "incoming", &options.incoming, problem);
 
 	if (result == 0)
-		result = gate_flag("drop_clean",
-				   request->query(request, "drop_clean"),
-				   &options.drop_clean, problem);
+		result = query_flag(request, "drop_clean", &options.drop_clean,
+				    problem);
 	if (result == 0)
-		result = gate_flag("discard_dirty",
-				   request->query(request, "discard_dirty"),
-				   &options.discard_dirty, problem);
+		result = query_flag(request, "discard_dirty",
+				    &options.discard_dirty, problem);
 	if (result == 0)
 		result = disk_open(request->agent, request->object, &options,
 				   &opened, problem);
@@ -271,9 +276,7 @@ static int disk_post_close(const struct route_request *request,
 			   struct route_answer *answer, struct problem *problem)
 {
 	bool background = false, done = false;
-	int result =
-		gate_flag("background", request->query(request, "background"),
-			  &background, problem);
+	int result = query_flag(request, "background", &background, problem);
 
 	if (result == 0)
 		result = disk_close(request->agent, request->object, background,
