@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "failpoint.h"
 #include "pool_protocol.h"
 
 static void fd_drop(struct attach *attach)
@@ -116,6 +117,7 @@ void attach_memory(struct attach *attach, void *address)
 	if (attach->phase != ATTACH_RECALLING)
 		return;
 	attach->kept = address;
+	failpoint(FAILPOINT_CACHE_RECALLED);
 	end(attach, 0);
 }
 
@@ -123,6 +125,7 @@ static void locked(struct attach *attach)
 {
 	struct stat stat;
 
+	failpoint(FAILPOINT_CACHE_LOCKED);
 	if (fstat(attach->fd, &stat) < 0 || stat.st_nlink == 0) {
 		ask_again(attach);
 		return;
@@ -252,6 +255,7 @@ void attach_message(struct attach *attach, const void *bytes, size_t count,
 		end(attach, attach->error.code);
 		return;
 	}
+	failpoint(FAILPOINT_CACHE_GRANTED);
 	attach->fd = fds[0];
 	attach->file_bytes = answer.grant.file_bytes;
 	phase_enter(attach, ATTACH_LOCKING);

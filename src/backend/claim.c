@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "failpoint.h"
 #include "fd.h"
 #include "log.h"
 #include "uuid_text.h"
@@ -195,6 +196,7 @@ static int write_open(struct claim *claim, bool marked, struct error *error)
 	status = write_record(claim, &record, error);
 	if (status == 0)
 		claim->taken = true;
+	failpoint(FAILPOINT_CLAIM_RAISED);
 	return status;
 }
 
@@ -267,8 +269,10 @@ void claim_end(struct claim *claim, const struct backend *backend,
 			wait_for_tick(&record.closed);
 		if (write_record(claim, &record, &error) < 0)
 			log_error("%s", error.message);
+		failpoint(FAILPOINT_CLAIM_CLEARED);
 	}
 	sidecar_unlock(&claim->sidecar);
+	failpoint(FAILPOINT_CLAIM_UNLOCKED);
 	claim->told = false;
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "failpoint.h"
 #include "fd.h"
 #include "file.h"
 #include "file_private.h"
@@ -355,6 +356,7 @@ static int file_grow(struct backend *backend, uint64_t size_bytes,
 		     struct error *error)
 {
 	struct file *file = container_of(backend, struct file, backend);
+	int status = 0;
 
 	assert(file->in_flight == 0);
 	if (file->block_device)
@@ -362,11 +364,16 @@ static int file_grow(struct backend *backend, uint64_t size_bytes,
 				 "image %s: is a block device of %" PRIu64
 				 " bytes: make the device larger first",
 				 file->path, file->backend.info.size_bytes);
-	if (ftruncate(file->buffered_fd, (off_t)size_bytes) < 0 ||
-	    fsync(file->buffered_fd) < 0)
-		return error_set(error, -errno,
+	if (ftruncate(file->buffered_fd, (off_t)size_bytes) < 0)
+		status = -errno;
+	failpoint(FAILPOINT_IMAGE_GROWN);
+	if (status == 0 && fsync(file->buffered_fd) < 0)
+		status = -errno;
+	failpoint(FAILPOINT_IMAGE_GROWTH_SYNCED);
+	if (status < 0)
+		return error_set(error, status,
 				 "image %s: can't be made larger: %s",
-				 file->path, strerror(errno));
+				 file->path, strerror(-status));
 	file->backend.info.size_bytes = size_bytes;
 	return 0;
 }

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "crc32c.h"
+#include "failpoint.h"
 #include "fd.h"
 #include "file.h"
 
@@ -167,12 +168,15 @@ int sidecar_write(const struct sidecar *sidecar, const char *text,
 			    error);
 	serial++;
 	slot_format(slot, (uint64_t)serial, text);
+	failpoint(FAILPOINT_SIDECAR_BEGIN);
 	count = pwrite(sidecar->fd, slot, sizeof(slot),
 		       serial % SLOTS * SIDECAR_SLOT_BYTES);
 	if (count >= 0 && count < (ssize_t)sizeof(slot))
 		return fail(sidecar->path, -ENOSPC, "can't be written", error);
+	failpoint(FAILPOINT_SIDECAR_WRITTEN);
 	if (count < 0 || fsync(sidecar->fd) < 0)
 		return fail(sidecar->path, -errno, "can't be written", error);
+	failpoint(FAILPOINT_SIDECAR_SYNCED);
 	return 0;
 }
 
@@ -224,13 +228,16 @@ static int make_file(int folder_fd, const char *owner_of)
 			return -errno;
 	}
 	give(fd, owner_of);
+	failpoint(FAILPOINT_SIDECAR_OPENED);
 	if (ftruncate(fd, SLOTS * SIDECAR_SLOT_BYTES) < 0 || fsync(fd) < 0)
 		return -errno;
+	failpoint(FAILPOINT_SIDECAR_SIZED);
 	snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
 	if (linkat(AT_FDCWD, source, folder_fd, "state", AT_SYMLINK_FOLLOW) <
 		    0 &&
 	    errno != EEXIST)
 		return -errno;
+	failpoint(FAILPOINT_SIDECAR_NAMED);
 	return fsync(folder_fd) < 0 ? -errno : 0;
 }
 

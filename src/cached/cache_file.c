@@ -15,6 +15,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "failpoint.h"
 #include "fd.h"
 #include "quantity.h"
 
@@ -68,20 +69,25 @@ static int make_at(const struct named_file *file, uint64_t bytes,
 
 	if (fd < 0)
 		return failure(file, -errno, "making it", error);
+	failpoint(FAILPOINT_POOL_FILE_OPENED);
 	status = -posix_fallocate(fd, 0, (off_t)bytes);
 	if (status < 0)
 		return failure(file, status, "allocating its space", error);
+	failpoint(FAILPOINT_POOL_FILE_ALLOCATED);
 	if (fsync(fd) < 0)
 		return failure(file, -errno, "fsync", error);
+	failpoint(FAILPOINT_POOL_FILE_SYNCED);
 	snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
 	if (linkat(AT_FDCWD, source, file->folder_fd, file->name,
 		   AT_SYMLINK_FOLLOW) < 0)
 		return failure(file, -errno, "naming it", error);
+	failpoint(FAILPOINT_POOL_FILE_NAMED);
 	if (fsync(file->folder_fd) < 0) {
 		status = -errno;
 		unlinkat(file->folder_fd, file->name, 0);
 		return failure(file, status, "fsync of its folder", error);
 	}
+	failpoint(FAILPOINT_POOL_FILE_MADE);
 	return 0;
 }
 
@@ -236,6 +242,7 @@ int cache_file_delete(const struct pool_directory *directory,
 	status = lock_try(&file, &fd, error);
 	if (status == 0 && unlinkat(file.folder_fd, file.name, 0) < 0)
 		status = failure(&file, -errno, "deleting it", error);
+	failpoint(FAILPOINT_POOL_FILE_DELETED);
 	if (status == 0 && fsync(file.folder_fd) < 0)
 		status = failure(&file, -errno, "fsync of its folder", error);
 	fd_close(fd);

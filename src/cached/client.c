@@ -19,6 +19,7 @@
 #include "channel.h"
 #include "daemon_protocol.h"
 #include "disk_user.h"
+#include "failpoint.h"
 #include "fd.h"
 #include "log.h"
 #include "pool_protocol.h"
@@ -132,6 +133,7 @@ static void open_serve(struct client *client, const struct pool_open *open)
 	}
 	grant.file_bytes = file.bytes;
 	packet_send(client, DAEMON_FILTER, &grant, sizeof(grant), file.fd);
+	failpoint(FAILPOINT_POOL_FILE_GRANTED);
 	/* From here on the receiver's description is the receiver's alone. */
 	fd_close(file.fd);
 	log_info("disk %s: granted %" PRIu64 " MiB at %s", client->uuid_text,
@@ -174,6 +176,7 @@ static void keep_serve(struct client *client, const void *bytes)
 	kept.status = kept_memory_get(&client->cached->kept, client->uuid,
 				      kept.name, keep.bytes, &fd);
 	packet_send(client, DAEMON_KEPT, &kept, sizeof(kept), fd);
+	failpoint(FAILPOINT_KEPT_GIVEN);
 }
 
 /* Whom to listen to at all: others could take all places and say nothing. */

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "failpoint.h"
 #include "fd.h"
 
 #define KEPT_MEMORY_PAGE_BYTES 4096u
@@ -101,6 +102,7 @@ static int item_add(struct kept_memory *kept, const uint8_t uuid[UUID_BYTES],
 	list_append(&kept->items, &item->node);
 	kept->count++;
 	*ret_fd = item->fd;
+	failpoint(FAILPOINT_KEPT_MADE);
 	return 0;
 }
 

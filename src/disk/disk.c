@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "disk_private.h"
 #include "doors.h"
+#include "failpoint.h"
 #include "log.h"
 #include "methods.h"
 #include "status_pipe.h"
@@ -148,6 +149,7 @@ static void answer_close(struct disk *disk, int status)
 	disk->closed = NULL;
 	if (closed)
 		closed(disk->closed_context, status);
+	failpoint(FAILPOINT_DISK_ANSWERED);
 }
 
 static void exports_gone(struct disk *disk);
@@ -216,6 +218,7 @@ static void on_closed(void *context, int status)
 			  disk->config->name, strerror(-status));
 	else
 		log_info("disk %s is closed", disk->config->name);
+	failpoint(FAILPOINT_DISK_CLOSED);
 	if (status == 0 && disk->drained)
 		status_pipe_closed(disk->status_fd);
 	answer_close(disk, status);
@@ -249,13 +252,18 @@ static void give_up_start(struct disk *disk, const struct error *error)
 static void serve(struct disk *disk)
 {
 	struct error error = {0};
+	int status = disk_start_vhost_user(disk, &error);
 
-	if (disk_start_vhost_user(disk, &error) < 0 ||
-	    disk_start_nbd(disk, &error) < 0 || confine(disk, &error) < 0) {
+	if (status == 0)
+		status = disk_start_nbd(disk, &error);
+	failpoint(FAILPOINT_DISK_EXPORTED);
+	if (status == 0)
+		status = confine(disk, &error);
+	failpoint(FAILPOINT_DISK_CONFINED);
+	if (status < 0)
 		give_up_start(disk, &error);
-		return;
-	}
-	disk_ready(disk);
+	else
+		disk_ready(disk);
 }
 
 static void start_drain(struct disk *disk);
@@ -282,6 +290,7 @@ static void on_drained(void *context, int status)
 {
 	struct disk *disk = context;
 
+	failpoint(FAILPOINT_DISK_DRAINED);
 	if (status == 0) {
 		disk->drained = true;
 		close_pipeline(disk);
@@ -328,6 +337,7 @@ static void quiet(struct disk *disk)
 {
 	struct pipeline_stuck stuck;
 
+	failpoint(FAILPOINT_DISK_QUIET);
 	if (!disk->pipeline) { /* parked: nothing can be left behind */
 		disk->drained = disk->drain;
 		on_closed(disk, 0);
@@ -511,6 +521,7 @@ static void on_opened(struct pipeline_open_request *request, int status,
 		return;
 	}
 	disk->pipeline = pipeline;
+	failpoint(FAILPOINT_DISK_OPENED);
 	if (disk->for_nobody) {
 		drain_for_nobody(disk);
 		return;
@@ -519,6 +530,7 @@ static void on_opened(struct pipeline_open_request *request, int status,
 	if (disk->state != DISK_READY)
 		return;
 	log_info("disk %s is ready", disk->config->name);
+	failpoint(FAILPOINT_DISK_READY);
 	status_pipe_ready(disk->status_fd);
 }
 

@@ -24,6 +24,7 @@
 
 #include "clock.h"
 #include "disk_private.h"
+#include "failpoint.h"
 #include "log.h"
 #include "status_pipe.h"
 
@@ -68,6 +69,7 @@ static void on_taken_over(struct pipeline_open_request *request, int status,
 			handover_asked(disk);
 		return;
 	}
+	failpoint(FAILPOINT_ARRIVING_OPENED);
 	disk->arrival_waits = (struct error){0};
 	disk->pipeline = pipeline;
 	vhost_user_export_unpark(disk->vhost_user, pipeline);
@@ -78,6 +80,7 @@ static void on_taken_over(struct pipeline_open_request *request, int status,
 			  disk->config->name, nbd_error.message);
 	log_info("disk %s has arrived", disk->config->name);
 	status_pipe_ready(disk->status_fd);
+	failpoint(FAILPOINT_ARRIVING_TOLD);
 	disk_ready(disk);
 }
 
@@ -113,6 +116,7 @@ void handover_wanted(void *owner)
 	loop_timer_cancel(disk->loop, &disk->handover_retry);
 	disk->parked_as = disk->state;
 	disk_enter(disk, DISK_TAKING_OVER);
+	failpoint(FAILPOINT_ARRIVING_BEGIN);
 	disk_open_pipeline(disk, false, on_taken_over);
 }
 
@@ -161,10 +165,12 @@ static void on_closed(void *context, int status)
 	if (status < 0)
 		log_error("disk %s closed with an error: %s",
 			  disk->config->name, strerror(-status));
+	failpoint(FAILPOINT_LEAVING_CLOSED);
 	disk_enter(disk, DISK_HANDED_OVER);
 	disk->left_with = vhost_user_export_connections(disk->vhost_user);
 	log_info("disk %s is handed over", disk->config->name);
 	status_pipe_parked(disk->status_fd, disk_state_name(disk->state));
+	failpoint(FAILPOINT_LEAVING_TOLD);
 	vhost_user_export_handed_over(disk->vhost_user);
 }
 
@@ -179,6 +185,7 @@ static void on_drained(void *context, int status)
 {
 	struct disk *disk = context;
 
+	failpoint(FAILPOINT_LEAVING_DRAINED);
 	if (status == 0) {
 		disk_set_reason(disk, "closing");
 		vhost_user_export_park(disk->vhost_user, on_parked, disk);
@@ -211,6 +218,7 @@ static void drain(struct disk *disk)
 
 static void on_nbd_parked(void *context)
 {
+	failpoint(FAILPOINT_LEAVING_PARKED);
 	disk_when_quiet(context, drain);
 }
 

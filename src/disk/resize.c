@@ -22,6 +22,7 @@
 
 #include "clock.h"
 #include "disk_private.h"
+#include "failpoint.h"
 #include "log.h"
 
 #define SECTOR_BYTES 512u
@@ -83,6 +84,7 @@ static void on_reopened(struct pipeline_open_request *request, int status,
 	struct disk *disk = request->owner;
 
 	disk->half_open = false;
+	failpoint(FAILPOINT_RESIZE_REOPENED);
 	if (status == 0) {
 		serve_again(disk, pipeline);
 		return;
@@ -114,6 +116,7 @@ static void on_closed(void *context, int status)
 	if (status < 0)
 		log_error("disk %s closed with an error: %s",
 			  disk->config->name, strerror(-status));
+	failpoint(FAILPOINT_RESIZE_CLOSED);
 	reopen(disk, disk->resize_bytes);
 }
 
@@ -136,6 +139,7 @@ static void close_pipeline(struct disk *disk)
 
 static void on_parked(void *context)
 {
+	failpoint(FAILPOINT_RESIZE_PARKED);
 	disk_when_quiet(context, close_pipeline);
 }
 

@@ -31,6 +31,7 @@
 #include <stdbool.h>
 
 #include "inflight.h"
+#include "failpoint.h"
 #include "shared_word.h"
 
 #define store_ordered(place, value) \
@@ -277,6 +278,7 @@ void inflight_packed_take(struct inflight *inflight,
 	store_ordered(&state->counter, inflight->counter);
 	inflight->counter++;
 	store_ordered(&state->inflight, (uint8_t)1);
+	failpoint(FAILPOINT_PACKED_MARKED);
 	for (uint16_t i = 0; i < ring->taken_count; i++) {
 		last = inflight->free_head;
 		assert(last < inflight->size);
@@ -285,6 +287,7 @@ void inflight_packed_take(struct inflight *inflight,
 	}
 	store_ordered(&state->last, last);
 	store_ordered(&state->count, ring->taken_count);
+	failpoint(FAILPOINT_PACKED_FILLED);
 	store_ordered(&region->free_head, inflight->free_head);
 	store_ordered(&region->old_free_head, inflight->free_head);
 	inflight->last[first] = last;
@@ -316,6 +319,7 @@ void inflight_packed_prepare(struct inflight *inflight,
 		store_ordered(&region->free_head, first);
 		inflight->next[last] = inflight->free_head;
 		inflight->free_head = first;
+		failpoint(FAILPOINT_PACKED_LISTED);
 	}
 	places_store(region, ring, ring->used_staged, ring->used_published);
 }
@@ -327,9 +331,11 @@ void inflight_packed_publish(struct inflight *inflight,
 
 	if (inflight->batch_count == 0)
 		return;
-	for (unsigned int i = 0; i < inflight->batch_count; i++)
+	for (unsigned int i = 0; i < inflight->batch_count; i++) {
 		store_ordered(&region->states[inflight->batch[i]].inflight,
 			      (uint8_t)0);
+		failpoint(FAILPOINT_PACKED_CLEARED);
+	}
 	inflight->batch_count = 0;
 	store_ordered(&region->old_free_head, inflight->free_head);
 	places_store(region, ring, ring->used_published, ring->used_published);

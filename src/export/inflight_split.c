@@ -12,6 +12,7 @@
  *             used ring index; then inflight = 0 (each); then used_index
  */
 #include "inflight.h"
+#include "failpoint.h"
 #include "shared_word.h"
 
 #define store_ordered(place, value) \
@@ -90,6 +91,7 @@ void inflight_split_take(struct inflight *inflight, uint16_t head)
 
 	store_ordered(&state->counter, inflight->counter);
 	inflight->counter++;
+	failpoint(FAILPOINT_SPLIT_COUNTED);
 	store_ordered(&state->inflight, (uint8_t)1);
 }
 
@@ -100,6 +102,7 @@ void inflight_split_stage(struct inflight *inflight, uint16_t head)
 
 	assert(inflight->batch_count < inflight->size);
 	store_ordered(&region->states[head].next, previous);
+	failpoint(FAILPOINT_SPLIT_LINKED);
 	store_ordered(&region->last_batch_head, head);
 	inflight->last_batch_head = head;
 	inflight->batch[inflight->batch_count++] = head;
@@ -109,9 +112,11 @@ void inflight_split_publish(struct inflight *inflight, uint16_t used_index)
 {
 	struct inflight_region *region = inflight->region;
 
-	for (unsigned int i = 0; i < inflight->batch_count; i++)
+	for (unsigned int i = 0; i < inflight->batch_count; i++) {
 		store_ordered(&region->states[inflight->batch[i]].inflight,
 			      (uint8_t)0);
+		failpoint(FAILPOINT_SPLIT_CLEARED);
+	}
 	inflight->batch_count = 0;
 	store_ordered(&region->used_index, used_index);
 }

@@ -9,6 +9,7 @@
 #include <assert.h>
 
 #include "nbd_connection.h"
+#include "failpoint.h"
 #include "nbd_export.h"
 #include "nbd_status.h"
 
@@ -121,6 +122,7 @@ void nbd_reply_send(struct nbd_connection *connection)
 	connection->send_io.done = sent;
 	connection->send_io.owner = connection;
 	connection->sending = true;
+	failpoint(FAILPOINT_NBD_REPLY_BEGIN);
 	loop_sendmsg(connection->loop, &connection->send_io, connection->fd,
 		     &connection->send_message, MSG_NOSIGNAL);
 }
@@ -147,6 +149,7 @@ static void sent(struct loop_io *io, int result)
 	struct nbd_connection *connection = io->owner;
 
 	connection->sending = false;
+	failpoint(FAILPOINT_NBD_REPLY_SENT);
 	if (result <= 0) {
 		nbd_connection_break(connection, NULL);
 		nbd_connection_settle(connection);

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "failpoint.h"
 #include "log.h"
 #include "vhost_log.h"
 #include "vhost_request.h"
@@ -54,6 +55,7 @@ static void queue_notify(struct vhost_queue *queue)
 	queue->notify_once = queue->call_fd < 0;
 	event_signal(queue->call_fd);
 	queue->shared->counters->notifications++;
+	failpoint(FAILPOINT_QUEUE_NOTIFIED);
 }
 
 static void queue_break(struct vhost_queue *queue, const char *reason)
@@ -111,10 +113,13 @@ static void queue_publish(struct vhost_queue *queue)
 	bool notify;
 
 	inflight_prepare(&queue->inflight, &queue->ring);
+	failpoint(FAILPOINT_INFLIGHT_PREPARED);
 	notify = virtqueue_publish(&queue->ring);
+	failpoint(FAILPOINT_USED_SHOWN);
 	if (queue->shared->log.active)
 		vhost_log_used(queue, old);
 	inflight_publish(&queue->inflight, &queue->ring);
+	failpoint(FAILPOINT_INFLIGHT_CLEARED);
 	if (notify)
 		queue_notify(queue);
 }
@@ -134,7 +139,9 @@ void vhost_queue_return(struct vhost_queue *queue, uint16_t head,
 	assert(queue->in_flight > 0);
 	queue->in_flight--;
 	virtqueue_stage(&queue->ring, head, written);
+	failpoint(FAILPOINT_USED_STAGED);
 	inflight_stage(&queue->inflight, &queue->ring, head);
+	failpoint(FAILPOINT_INFLIGHT_STAGED);
 	loop_defer(queue->shared->loop, &queue->publish);
 }
 
@@ -163,11 +170,15 @@ static int queue_take(struct vhost_queue *queue, uint16_t *ret_head)
 		queue->replaying = queue->replay_next < queue->replay_count;
 		inflight_replay(&queue->inflight, &queue->ring, *ret_head);
 		queue->shared->counters->replayed++;
+		failpoint(FAILPOINT_QUEUE_REPLAYED);
 		return 1;
 	}
 	result = virtqueue_take(&queue->ring, ret_head);
-	if (result > 0)
-		inflight_take(&queue->inflight, &queue->ring, *ret_head);
+	if (result <= 0)
+		return result;
+	failpoint(FAILPOINT_QUEUE_TAKEN);
+	inflight_take(&queue->inflight, &queue->ring, *ret_head);
+	failpoint(FAILPOINT_INFLIGHT_SET);
 	return result;
 }
 
@@ -359,6 +370,7 @@ static int queue_start(struct vhost_queue *queue)
 				queue->replays);
 	if (result < 0)
 		return result;
+	failpoint(FAILPOINT_INFLIGHT_RESUMED);
 	queue->slots = calloc(ring->size, sizeof(*queue->slots));
 	if (!queue->slots)
 		return -ENOMEM;

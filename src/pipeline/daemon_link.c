@@ -19,6 +19,7 @@
 
 #include "channel.h"
 #include "daemon_protocol.h"
+#include "failpoint.h"
 #include "fd.h"
 #include "log.h"
 
@@ -103,6 +104,7 @@ static int memory_map(struct memory *memory, int fd)
 		return -errno;
 	memory_unmap(memory);
 	memory->address = address;
+	failpoint(FAILPOINT_KEPT_MAPPED);
 	return 0;
 }
 

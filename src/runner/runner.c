@@ -14,10 +14,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "failpoint.h"
 #include "log_format.h"
 
 /* Most I/O given to the host at a time; what is more waits in the engine. */
 #define RUNNER_IOS_MAX 256u
+/* Where the log's superblocks stand. */
+#define SUPERBLOCKS_BYTES \
+	(LOG_SUPERBLOCK_COPIES * LOG_SUPERBLOCK_BLOCKS * LOG_BLOCK_BYTES)
 
 struct runner_slot {
 	struct forebay_io io;
@@ -68,12 +72,37 @@ static void pump_soon(struct runner *runner)
 	runner->host->defer(runner->context, &runner->pump);
 }
 
+/* The places of an action: where it is given away, and one on where it ends. */
+static enum failpoint action_failpoint(const struct engine_io *action)
+{
+	switch (action->type) {
+	case ENGINE_SSD_READ:
+		return FAILPOINT_SSD_READ_BEGIN;
+	case ENGINE_SSD_WRITE:
+		return action->offset < SUPERBLOCKS_BYTES
+			       ? FAILPOINT_SUPERBLOCK_BEGIN
+			       : FAILPOINT_SSD_WRITE_BEGIN;
+	case ENGINE_SSD_FLUSH:
+		return FAILPOINT_SSD_FLUSH_BEGIN;
+	case ENGINE_BELOW_READ:
+		return FAILPOINT_BELOW_READ_BEGIN;
+	case ENGINE_BELOW_WRITE:
+		return FAILPOINT_BELOW_WRITE_BEGIN;
+	case ENGINE_BELOW_FLUSH:
+		return FAILPOINT_BELOW_FLUSH_BEGIN;
+	case ENGINE_BELOW_ZERO:
+		return FAILPOINT_BELOW_ZERO_BEGIN;
+	}
+	__builtin_unreachable();
+}
+
 static void io_done(struct forebay_io *io, int result)
 {
 	struct runner *runner = io->owner;
 	struct runner_slot *slot = container_of(io, struct runner_slot, io);
 
-	slot->result = result;
+	slot->result = failpoint_result(action_failpoint(slot->action) + 1,
+					result);
 	list_append(&runner->finished, &slot->node);
 	pump_soon(runner);
 }
@@ -121,6 +150,7 @@ static void action_start(struct runner *runner, struct engine_io *action)
 	io->done = io_done;
 	io->owner = runner;
 	runner->in_flight++;
+	failpoint(action_failpoint(action));
 	runner->host->io_submit(runner->context, io);
 }
 
@@ -158,6 +188,7 @@ static void requests_complete(struct runner *runner)
 	while ((request = engine_next_completed(runner->engine))) {
 		if ((request->sector | request->sector_count) % 8 != 0)
 			runner->copied_due = true;
+		failpoint(FAILPOINT_ENGINE_COMPLETED);
 		runner->completed(runner->owner, request);
 	}
 }
@@ -225,6 +256,7 @@ static void close_finish(struct runner *runner)
 	if (!done || runner->pump_due || runner->in_flight > 0 ||
 	    !engine_closed(runner->engine))
 		return;
+	failpoint(FAILPOINT_ENGINE_CLOSED);
 	runner->host->timer_cancel(runner->context, &runner->timer);
 	runner_destroy(runner);
 	done(context);
@@ -239,6 +271,7 @@ static void pump_run(struct forebay_deferred *deferred)
 	runner->pump_due = false;
 	results_feed(runner);
 	engine_poll(runner->engine, now_ns);
+	failpoint(FAILPOINT_ENGINE_POLLED);
 	actions_start(runner);
 	requests_complete(runner);
 	if (runner->copied_due) {
@@ -370,6 +403,7 @@ void runner_close(struct runner *runner, void (*done)(void *context),
 	assert(!runner->close_done);
 	runner->close_done = done;
 	runner->close_context = context;
+	failpoint(FAILPOINT_ENGINE_CLOSING);
 	engine_close(runner->engine);
 	pump_soon(runner);
 }
