@@ -216,6 +216,18 @@ int claim_take(struct claim *claim, struct error *error)
 	return write_open(claim, claim->found.marked || claim->holds, error);
 }
 
+int claim_will_change(struct claim *claim, struct error *error)
+{
+	struct claim_record record = claim->now;
+
+	/* What somebody else has changed shall still be seen. */
+	if (!claim->told || claim->spec->read_only || claim->taken ||
+	    claim->changed || !record.closed.known)
+		return 0;
+	record.closed = (struct backend_facts){0};
+	return write_record(claim, &record, error);
+}
+
 int claim_hold(struct claim *claim, bool holds, struct error *error)
 {
 	claim->answered = true;

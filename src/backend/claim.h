@@ -104,6 +104,12 @@ void claim_state(const struct claim *claim, struct claim_state *ret_state);
  */
 int claim_take(struct claim *claim, struct error *error);
 /*
+ * We are about to change the backend before anybody has taken it: how it was
+ * closed says nothing from here on, or a kill in between would look like
+ * somebody else's change. Returns: 0 or @error's code.
+ */
+int claim_will_change(struct claim *claim, struct error *error);
+/*
  * @holds: durable before it returns, and takes the claim. Otherwise it is
  * written at the end. Returns: 0 or @error's code.
  */

@@ -166,10 +166,14 @@ static int grow_backend(struct pipeline *pipeline)
 {
 	struct backend *backend = pipeline->bottom.backend;
 	const struct pipeline_open_request *opening = pipeline->opening;
+	int status;
 
 	if (!opening->grow ||
 	    backend_info(backend)->size_bytes >= opening->size_bytes)
 		return 0;
+	status = claim_will_change(&pipeline->home.claim, &pipeline->error);
+	if (status < 0)
+		return status;
 	return backend_grow(backend, opening->size_bytes, &pipeline->error);
 }
 

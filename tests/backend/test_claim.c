@@ -292,6 +292,34 @@ static void an_older_copy_is_seen(void **state)
 	assert_true(found.changed && found.rewritten);
 }
 
+/* Begins to grow the image, and is killed. */
+static void grow_and_die(struct scene *scene)
+{
+	struct host host;
+
+	make_host(scene, &host, 'a');
+	assert_int_equal(begin(scene, &host), 0);
+	assert_int_equal(claim_will_change(&host.claim, &scene->error), 0);
+	assert_int_equal(truncate(scene->path, 64 << 20), 0);
+	end(scene, &host, false);
+}
+
+static void write_behind_then_grow(struct scene *scene)
+{
+	write_behind(scene);
+	grow_and_die(scene);
+}
+
+static void a_growth_of_ours_that_is_cut_short_is_nobody_elses(void **state)
+{
+	assert_false(after(*state, grow_and_die).changed);
+}
+
+static void a_write_behind_is_seen_past_a_growth(void **state)
+{
+	assert_true(after(*state, write_behind_then_grow).rewritten);
+}
+
 static void a_torn_slot_leaves_the_text_before(void **state)
 {
 	char text[SIDECAR_TEXT_BYTES];
@@ -424,6 +452,8 @@ int main(void)
 		CLAIM_TEST(a_write_behind_is_seen),
 		CLAIM_TEST(other_rights_are_seen_and_no_new_contents),
 		CLAIM_TEST(an_older_copy_is_seen),
+		CLAIM_TEST(a_growth_of_ours_that_is_cut_short_is_nobody_elses),
+		CLAIM_TEST(a_write_behind_is_seen_past_a_growth),
 		CLAIM_TEST(a_torn_slot_leaves_the_text_before),
 		CLAIM_TEST(the_longest_text_fits_and_no_longer_one),
 		CLAIM_TEST(a_record_is_read_as_it_was_written),
