@@ -101,8 +101,8 @@ static void io_done(struct forebay_io *io, int result)
 	struct runner *runner = io->owner;
 	struct runner_slot *slot = container_of(io, struct runner_slot, io);
 
-	slot->result = failpoint_result(action_failpoint(slot->action) + 1,
-					result);
+	slot->result =
+		failpoint_result(action_failpoint(slot->action) + 1, result);
 	list_append(&runner->finished, &slot->node);
 	pump_soon(runner);
 }

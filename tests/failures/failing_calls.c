@@ -44,8 +44,8 @@ int __real_ftruncate(int fd, off_t bytes);
 int __real_posix_fallocate(int fd, off_t offset, off_t bytes);
 ssize_t __real_pwrite(int fd, const void *from, size_t bytes, off_t offset);
 int __real_fsync(int fd);
-int __real_linkat(int old_folder, const char *old, int folder,
-		  const char *path, int flags);
+int __real_linkat(int old_folder, const char *old, int folder, const char *path,
+		  int flags);
 int __real_mkdir(const char *path, mode_t mode);
 int __real_mkdirat(int folder, const char *path, mode_t mode);
 int __real_socket(int family, int type, int protocol);
@@ -74,8 +74,8 @@ int __wrap_ftruncate(int fd, off_t bytes);
 int __wrap_posix_fallocate(int fd, off_t offset, off_t bytes);
 ssize_t __wrap_pwrite(int fd, const void *from, size_t bytes, off_t offset);
 int __wrap_fsync(int fd);
-int __wrap_linkat(int old_folder, const char *old, int folder,
-		  const char *path, int flags);
+int __wrap_linkat(int old_folder, const char *old, int folder, const char *path,
+		  int flags);
 int __wrap_mkdir(const char *path, mode_t mode);
 int __wrap_mkdirat(int folder, const char *path, mode_t mode);
 int __wrap_socket(int family, int type, int protocol);
@@ -212,8 +212,8 @@ int __wrap_fsync(int fd)
 	return fails("fsync", ENOSPC) ? -1 : __real_fsync(fd);
 }
 
-int __wrap_linkat(int old_folder, const char *old, int folder,
-		  const char *path, int flags)
+int __wrap_linkat(int old_folder, const char *old, int folder, const char *path,
+		  int flags)
 {
 	return fails("linkat", ENOSPC)
 		       ? -1

@@ -52,7 +52,7 @@ class DataPlane:
             file.truncate(size_bytes)
         self.write_json('pools.json', {
             'pools': [{'name': 'ssd', 'paths': [self.pool]}]})
-        self.write_json('disk.json', {
+        self.config = {
             'uuid': str(uuid.uuid4()), 'name': 'd', 'size_bytes': size_bytes,
             'backend': 'file:' + self.image, 'read_only': False,
             'filters': [{'name': 'cache',
@@ -60,7 +60,8 @@ class DataPlane:
                          'properties': cache_properties,
                          'daemon_socket': self.daemon_socket}],
             'exports': {'nbd': {'socket': self.nbd_socket, 'name': 'd'}},
-            'control_socket': self.control_socket})
+            'control_socket': self.control_socket}
+        self.write_json('disk.json', self.config)
 
     @property
     def uri(self):

@@ -62,10 +62,10 @@ class Failed(Exception):
 class Part:
     """A range of a disk, and the journal of what it must hold."""
 
-    def __init__(self, root, disk, name):
+    def __init__(self, root, disk, name, geometry=None):
         self.disk = disk
         self.name = name
-        offset, span, block_bytes = PARTS[name]
+        offset, span, block_bytes = geometry or PARTS[name]
         self.words = ['--journal', os.path.join(root, f'{disk}-{name}'),
                       '--offset', offset, '--span', span, '--block-size',
                       block_bytes, '-o', 'json']
