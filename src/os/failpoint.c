@@ -153,7 +153,8 @@ __attribute__((constructor)) static void failpoints_map(void)
 	close(fd);
 	entries = map;
 	for (unsigned int i = 0; i < FAILPOINT_COUNT; i++)
-		strcpy(entries[i].name, names[i]);
+		snprintf(entries[i].name, sizeof(entries[i].name), "%s",
+			 names[i]);
 }
 
 /* Returns: whether this is the hit that the test waits for. */

@@ -141,6 +141,19 @@ def kill_under_mixed_sizes(arguments, progress):
     return f'{len(re.findall("(?m)^kill ", text))} kills'
 
 
+def failpoints(arguments, progress):
+    """Every failpoint, at each of its first hits."""
+    progress.show(0, 1, f'{arguments.hits} hits of each failpoint')
+    text = run_logged(
+        'failpoints', [sys.executable, os.path.join(
+            TOP, 'tests/failures/test_failpoints.py')],
+        FOREBAY_HITS=str(arguments.hits), FOREBAY_SEED=str(arguments.seed),
+        PYTHONPATH=os.path.join(TOP, 'tests/lib'))
+    found = re.findall(r'(?m)^(\d+) kills, (\d+) blocks', text)
+    return (f'{sum(int(kills) for kills, _ in found):,} kills, '
+            f'{sum(int(blocks) for _, blocks in found):,} blocks read back')
+
+
 def crash_states(arguments, progress):
     """The simulator, from new seeds, on all processors."""
     seed, states, rates, running, found = arguments.seed, 0, [], [], ''
@@ -213,6 +226,7 @@ def fuzzers(arguments, progress):
 
 PARTS = (('kill -9', 'kills', kill_hosts),
          ('kill -9, mixed sizes', 'mixed_kills', kill_under_mixed_sizes),
+         ('kill -9 at failpoints', 'hits', failpoints),
          ('crash states', 'states', crash_states),
          ('programs', 'programs', programs),
          ('fuzzers', 'fuzz', fuzzers))
@@ -235,6 +249,9 @@ def parse_arguments():
                         'through both exports (1000)')
     parser.add_argument('--mixed-kills', type=count, default=100, metavar='N',
                         help='under NBD writes of mixed sizes (100)')
+    parser.add_argument('--hits', type=count, default=32, metavar='N',
+                        help='kills at each of the first hits of every '
+                        'failpoint (32)')
     parser.add_argument('--states', type=count, default=2_000_000,
                         metavar='N', help='crash states, from new seeds '
                         '(2000000)')
