@@ -201,10 +201,13 @@ static void take_close_answer(struct supervisor *supervisor,
 	int status = data_plane_receive(watched->close_fd, &result, &error);
 
 	watched->close_fd = fd_close(watched->close_fd);
-	/* A process that died says so by its end, which comes as well. */
+	/*
+	 * It died, and says so by its end, which comes as well; or it had no
+	 * memory for the request or the answer.
+	 */
 	if (status == -ECONNRESET)
-		return;
-	if (status == -EBUSY || status == -EAGAIN) {
+		error_set(&error, status, "its process hung up; asking again");
+	if (status == -ECONNRESET || status == -EBUSY || status == -EAGAIN) {
 		unit_close_unsent(&watched->unit, error.message, now_ns);
 		return;
 	}

@@ -179,9 +179,12 @@ static void peer_message(void *owner, const void *bytes, size_t count,
 
 	for (uint32_t i = 0; i < fd_count; i++)
 		fd_close(fds[i]);
-	/* Nobody could be told: the requester's deadline will. */
-	if (!call)
+	/* The only word that takes no memory: it hangs up. */
+	if (!call) {
+		log_warning("control: peer dropped: no memory for its request");
+		peer_destroy(peer);
 		return;
+	}
 	request = json_loadb(bytes, count, JSON_REJECT_DUPLICATES, NULL);
 	id = json_object_get(request, "id");
 	call->peer = peer;
