@@ -206,7 +206,7 @@ static json_t *view_sandbox(const json_t *stats)
 	return layers ? json_incref(layers) : json_null();
 }
 
-/* Requests that an export gave up, and exports that can't do that. */
+/* Requests that an export gave up or failed, and exports that can't do that. */
 static void find_stuck(struct view *view, const json_t *stats)
 {
 	const json_t *stuck = json_object_get(stats, "stuck");
@@ -214,6 +214,8 @@ static void find_stuck(struct view *view, const json_t *stats)
 					      "vhost_user_blk");
 	json_int_t requests =
 		json_integer_value(json_object_get(stuck, "requests"));
+	json_int_t condemned =
+		json_integer_value(json_object_get(vhost, "condemned"));
 
 	if (requests > 0)
 		snprintf(view->stuck, sizeof(view->stuck),
@@ -228,6 +230,11 @@ static void find_stuck(struct view *view, const json_t *stats)
 		snprintf(view->stuck, sizeof(view->stuck),
 			 "the VM's migration waits for requests that don't "
 			 "end");
+	else if (condemned > 0)
+		snprintf(view->stuck, sizeof(view->stuck),
+			 "requests that made its process crash each time and "
+			 "were failed to the VM: %lld",
+			 condemned);
 }
 
 static const char *find_reason(const struct view *view)

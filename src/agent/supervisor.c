@@ -236,6 +236,8 @@ static void take_end(struct supervisor *supervisor, struct watched *watched,
 	if (report.duty != UNIT_SERVES || report.state == CHILD_REPORT_READY)
 		unit_set_duty(&watched->unit, report.duty);
 	unit_exited(&watched->unit, end, message, now_ns);
+	/* Now: the next start may follow at once, and has other words. */
+	log_change(watched);
 	/*
 	 * One that was parked held nothing. One that drained is started again
 	 * by its unit, or was let go.

@@ -63,6 +63,7 @@ void unit_want_up(struct unit *unit, bool probation, uint64_t now_ns)
 	unit->next_ns = now_ns;
 	unit->probation = probation;
 	unit->crashes = 0;
+	unit->faults = 0;
 	say(unit, "");
 }
 
@@ -255,7 +256,8 @@ static void fail(struct unit *unit, uint64_t now_ns)
 		unit->crashes = 0;
 	unit->up_ns = 0;
 	unit->crashes++;
-	if (unit->probation || unit->crashes > UNIT_CRASHES_MAX) {
+	if (unit->probation || unit->crashes > UNIT_CRASHES_MAX ||
+	    unit->faults > UNIT_FAULTS_MAX) {
 		unit->state = UNIT_GAVE_UP;
 		return;
 	}
@@ -323,6 +325,27 @@ static bool ended_well(struct unit_end end)
 			     (end.signal == 0 && end.exit_status == 0));
 }
 
+/* The kernel ended it for what it did, or it did so itself. */
+static bool is_fault(struct unit_end end)
+{
+	return end.known && (end.signal == SIGSEGV || end.signal == SIGBUS ||
+			     end.signal == SIGABRT || end.signal == SIGILL ||
+			     end.signal == SIGFPE || end.signal == SIGSYS);
+}
+
+static void note_fault(struct unit *unit, struct unit_end end, uint64_t now_ns)
+{
+	if (unit->up_ns > 0 && now_ns - unit->up_ns >= UNIT_STEADY_NS)
+		unit->faults = 0;
+	/* What ends it before it serves is no request. */
+	if (!is_fault(end) || unit->up_ns == 0)
+		return;
+	unit->faults++;
+	/* It is found sooner or later, and until then that is no loop. */
+	if (unit_is_suspicious(unit))
+		unit->crashes = 0;
+}
+
 /* It was told to end, one way or the other. */
 static bool is_asked_to_end(enum unit_state state)
 {
@@ -352,6 +375,7 @@ void unit_exited(struct unit *unit, struct unit_end end, const char *message,
 	assert(unit->pid != 0);
 	unit->pid = 0;
 	unit->warm = ended_well(end);
+	note_fault(unit, end, now_ns);
 	unit->drainer = false;
 	unit->restart = false;
 	/* An exit status says nothing: SIGTERM ends a drain in order, too. */
@@ -374,6 +398,11 @@ void unit_exited(struct unit *unit, struct unit_end end, const char *message,
 	} else {
 		fail(unit, now_ns);
 	}
+}
+
+bool unit_is_suspicious(const struct unit *unit)
+{
+	return unit->faults >= UNIT_FAULTS_SUSPICIOUS;
 }
 
 bool unit_is_settled(const struct unit *unit)

@@ -30,6 +30,14 @@
 #define UNIT_DELAY_FIRST_NS UINT64_C(50000000)
 /* ... up to this. */
 #define UNIT_DELAY_MAX_NS UINT64_C(10000000000)
+/*
+ * Errors of its own while it was up, and not for so long, from which on a
+ * request is suspected of them, and until we give up. A row of its own: a VMM
+ * may connect to a process only after it was healthy.
+ */
+#define UNIT_FAULTS_SUSPICIOUS 2u
+#define UNIT_FAULTS_MAX 32u
+#define UNIT_STEADY_NS UINT64_C(60000000000)
 /* Between SIGTERM and SIGKILL; between SIGKILL and "stuck". */
 #define UNIT_TERMINATE_NS UINT64_C(10000000000)
 #define UNIT_KILL_NS UINT64_C(5000000000)
@@ -90,6 +98,7 @@ struct unit {
 	pid_t pid; /* 0 = no process */
 	unsigned int restarts;
 	unsigned int crashes; /* in a row */
+	unsigned int faults; /* the same, of errors of its own */
 	uint64_t up_ns; /* when it became ready; 0 = not yet */
 	uint64_t next_ns; /* of WAITING, CLOSING, ENDING and KILLED */
 	char reason[UNIT_REASON_BYTES]; /* "" = nothing to say */
@@ -148,6 +157,8 @@ void unit_close_unsent(struct unit *unit, const char *message, uint64_t now_ns);
 void unit_exited(struct unit *unit, struct unit_end end, const char *message,
 		 uint64_t now_ns);
 
+/* Something that it is given each time may be what ends it. */
+bool unit_is_suspicious(const struct unit *unit);
 /* True when only a person or an accident changes the state from here. */
 bool unit_is_settled(const struct unit *unit);
 /* Delay before restart number @crashes of a row, 1 = the first. */

@@ -95,6 +95,8 @@ int disk_start_vhost_user(struct disk *disk, struct error *error)
 		.stop_deadline_ms = config->stop_deadline_ms,
 		.size_bytes = disk->size_bytes,
 		.read_only = config->read_only,
+		.one_by_one = disk->one_by_one,
+		.predecessor_crashed = disk->predecessor_crashed,
 		.wanted = handover_wanted,
 		.hand_over = handover_asked,
 		.migrating = handover_migrating,
@@ -602,6 +604,8 @@ void disk_start(struct disk *disk, struct loop *loop,
 		.warm = options->warm && !options->incoming &&
 			!options->handed_over,
 		.unconfined = options->unconfined,
+		.one_by_one = options->one_by_one,
+		.predecessor_crashed = !options->warm,
 		.for_nobody = options->drain,
 		.parked_as =
 			options->handed_over ? DISK_HANDED_OVER : DISK_INCOMING,

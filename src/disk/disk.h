@@ -62,6 +62,7 @@ struct disk_start_options {
 	/* The process before this one didn't die of an error of its own. */
 	bool warm;
 	bool drain; /* serves nobody, and ends when nothing is dirty */
+	bool one_by_one; /* predecessors crashed again and again */
 	bool unconfined; /* no sandbox: for debuggers */
 	int status_fd; /* negative: none */
 };
@@ -84,6 +85,8 @@ struct disk {
 	struct sandbox sandbox;
 	bool warm; /* what filters kept is good; until it was used */
 	bool unconfined;
+	bool one_by_one; /* as disk_start_options has it */
+	bool predecessor_crashed;
 	bool for_nobody; /* opened to be drained and closed */
 	unsigned int exports_stopping;
 	struct loop_timer stop_deadline; /* armed: it may be kept yet */

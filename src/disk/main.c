@@ -49,6 +49,7 @@ struct signals {
 static const char usage[] =
 	"usage: forebay-disk --config FILE [--status-fd N]\n"
 	"                    [--incoming | --handed-over | --drain] [--warm]\n"
+	"                    [--one-by-one]\n"
 	"       forebay-disk --describe-filter FILE.so\n"
 	"       forebay-disk --help | --version\n"
 	"\n"
@@ -65,6 +66,10 @@ static const char usage[] =
 	"  --drain                serve nobody, bring what is dirty to the "
 	"backend\n"
 	"                         and end\n"
+	"  --one-by-one           take up one after the other what the process "
+	"before\n"
+	"                         left: it may have been ended by one of "
+	"them\n"
 	"  --no-sandbox           keep all rights, so that a debugger can "
 	"look\n"
 	"  --describe-filter SO   print what a filter library says of itself\n"
@@ -97,6 +102,7 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 		{"handed-over", no_argument, NULL, 'l'},
 		{"warm", no_argument, NULL, 'w'},
 		{"drain", no_argument, NULL, 'a'},
+		{"one-by-one", no_argument, NULL, 'o'},
 		{"no-sandbox", no_argument, NULL, 'n'},
 		{"describe-filter", required_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
@@ -121,6 +127,8 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 			ret->config_path = optarg;
 		if (option == 'w')
 			ret->start.warm = true;
+		if (option == 'o')
+			ret->start.one_by_one = true;
 		if (option == 'n')
 			ret->start.unconfined = true;
 		if (option == 'd')

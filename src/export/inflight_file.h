@@ -31,7 +31,11 @@ enum inflight_cache_mode {
 
 struct inflight_device {
 	uint32_t cache_mode;
-	uint8_t reserved[60];
+	/* vhost_trial.h's: the request that is being tried. */
+	uint32_t trial_queue; /* from 1; 0: none */
+	uint32_t trial_head;
+	uint32_t condemned; /* requests that were failed so far */
+	uint8_t reserved[48];
 };
 
 static_assert(sizeof(struct inflight_device) == 64, "shared format");

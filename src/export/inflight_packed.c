@@ -30,8 +30,8 @@
 #include <errno.h>
 #include <stdbool.h>
 
-#include "inflight.h"
 #include "failpoint.h"
+#include "inflight.h"
 #include "shared_word.h"
 
 #define store_ordered(place, value) \

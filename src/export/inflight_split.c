@@ -11,8 +11,8 @@
  *   return    next = last_batch_head, then last_batch_head = head (each head);
  *             used ring index; then inflight = 0 (each); then used_index
  */
-#include "inflight.h"
 #include "failpoint.h"
+#include "inflight.h"
 #include "shared_word.h"
 
 #define store_ordered(place, value) \

@@ -8,8 +8,8 @@
  */
 #include <assert.h>
 
-#include "nbd_connection.h"
 #include "failpoint.h"
+#include "nbd_connection.h"
 #include "nbd_export.h"
 #include "nbd_status.h"
 

@@ -126,6 +126,11 @@ int vhost_device_handle(struct vhost_device *device,
 	return result;
 }
 
+uint32_t vhost_device_condemned(const struct vhost_device *device)
+{
+	return vhost_trial_condemned(&device->shared.trial);
+}
+
 void vhost_device_release(struct vhost_device *device)
 {
 	for (unsigned int i = 0; i < device->queue_count; i++)
@@ -255,6 +260,8 @@ int vhost_device_create(const struct vhost_device_setup *setup,
 	device->shared.wanted = shared_wanted;
 	device->shared.name = setup->name;
 	device->shared.model = setup->model;
+	device->shared.trial.one_by_one = setup->one_by_one;
+	device->shared.trial.believe = setup->believe;
 	device->shared.writeback = true;
 	device->shared.writes_durable = true;
 	virtio_blk_serial(setup->uuid, device->shared.serial);

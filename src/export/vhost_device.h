@@ -34,6 +34,8 @@ struct vhost_device_setup {
 	const struct virtio_blk_model *model;
 	const char *name;
 	uint64_t stop_deadline_ns;
+	bool one_by_one; /* what a predecessor left; vhost_trial.h */
+	bool *believe;
 	void (*progress)(void *owner);
 	/* A queue should run, and there is no pipeline. */
 	void (*wanted)(void *owner);
@@ -96,5 +98,7 @@ bool vhost_device_hands_over(const struct vhost_device *device,
 bool vhost_device_memory_lost(const struct vhost_device *device);
 unsigned int vhost_device_started_queues(const struct vhost_device *device);
 unsigned int vhost_device_in_flight(const struct vhost_device *device);
+/* Requests of its VM that were failed because they crash us. */
+uint32_t vhost_device_condemned(const struct vhost_device *device);
 
 #endif

@@ -590,6 +590,7 @@ static int set_inflight_fd(struct vhost_device *device,
 		return result;
 	inflight_file_unmap(&device->inflight);
 	device->inflight = file;
+	vhost_trial_find(&device->shared.trial, file.device);
 	cache_mode_restore(device);
 	for (unsigned int i = 0; i < device->queue_count; i++) {
 		device->queues[i].inflight_region =

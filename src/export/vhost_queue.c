@@ -58,12 +58,22 @@ static void queue_notify(struct vhost_queue *queue)
 	failpoint(FAILPOINT_QUEUE_NOTIFIED);
 }
 
+/* Those that have something to take up are counted. */
+static void queue_set_replaying(struct vhost_queue *queue, bool replaying)
+{
+	if (queue->replaying && !replaying)
+		queue->shared->trial.owing--;
+	if (!queue->replaying && replaying)
+		queue->shared->trial.owing++;
+	queue->replaying = replaying;
+}
+
 static void queue_break(struct vhost_queue *queue, const char *reason)
 {
 	if (queue->broken)
 		return;
 	queue->broken = true;
-	queue->replaying = false;
+	queue_set_replaying(queue, false);
 	queue->shared->counters->broken_queues++;
 	log_error("disk %s: queue %u: %s; the queue is stopped until the "
 		  "guest resets the disk",
@@ -83,7 +93,7 @@ static void queue_lose(struct vhost_queue *queue)
 	if (queue->broken)
 		return;
 	queue->broken = true;
-	queue->replaying = false;
+	queue_set_replaying(queue, false);
 	queue->shared->counters->broken_queues++;
 	queue->shared->progress(queue->shared);
 	loop_defer(queue->shared->loop, &queue->publish);
@@ -138,10 +148,12 @@ void vhost_queue_return(struct vhost_queue *queue, uint16_t head,
 {
 	assert(queue->in_flight > 0);
 	queue->in_flight--;
+	queue->shared->trial.in_flight--;
 	virtqueue_stage(&queue->ring, head, written);
 	failpoint(FAILPOINT_USED_STAGED);
 	inflight_stage(&queue->inflight, &queue->ring, head);
 	failpoint(FAILPOINT_INFLIGHT_STAGED);
+	vhost_trial_end(&queue->shared->trial);
 	loop_defer(queue->shared->loop, &queue->publish);
 }
 
@@ -149,25 +161,41 @@ void vhost_queue_forget(struct vhost_queue *queue)
 {
 	assert(queue->in_flight > 0);
 	queue->in_flight--;
+	queue->shared->trial.in_flight--;
+	vhost_trial_end(&queue->shared->trial);
+}
+
+static bool queue_has_replays(const struct vhost_queue *queue)
+{
+	return queue->replay_next < queue->replay_count;
 }
 
 /* Returns: 1 if there is a request to carry out, 0, or -EPROTO. */
 static int queue_look(struct vhost_queue *queue)
 {
-	if (queue->replay_next < queue->replay_count)
+	if (!vhost_trial_lets(&queue->shared->trial, queue_has_replays(queue)))
+		return 0;
+	if (queue_has_replays(queue))
 		return 1;
 	return virtqueue_look(&queue->ring);
 }
 
-/* Takes the next head, a predecessor's before new ones. */
-static int queue_take(struct vhost_queue *queue, uint16_t *ret_head)
+/*
+ * Takes the next head, a predecessor's before new ones. *ret_condemned: it is
+ * to be failed.
+ */
+static int queue_take(struct vhost_queue *queue, uint16_t *ret_head,
+		      bool *ret_condemned)
 {
 	int result;
 
-	if (queue->replay_next < queue->replay_count) {
+	*ret_condemned = false;
+	if (queue_has_replays(queue)) {
 		/* Marked already; its counter keeps its place in the order. */
 		*ret_head = queue->replays[queue->replay_next++];
-		queue->replaying = queue->replay_next < queue->replay_count;
+		*ret_condemned = vhost_trial_begin(&queue->shared->trial,
+						   queue->index, *ret_head);
+		queue_set_replaying(queue, queue_has_replays(queue));
 		inflight_replay(&queue->inflight, &queue->ring, *ret_head);
 		queue->shared->counters->replayed++;
 		failpoint(FAILPOINT_QUEUE_REPLAYED);
@@ -187,6 +215,7 @@ static bool queue_step(struct vhost_queue *queue)
 {
 	struct pipeline *pipeline = queue->shared->pipeline;
 	struct pipeline_request *request;
+	bool condemned = false;
 	uint16_t head;
 	int result = queue_look(queue);
 
@@ -204,11 +233,18 @@ static bool queue_step(struct vhost_queue *queue)
 	queue->starved = !request;
 	if (!request)
 		return false;
-	result = queue_take(queue, &head);
+	result = queue_take(queue, &head, &condemned);
+	if (condemned)
+		log_error("disk %s: queue %u: a request made this disk's "
+			  "process crash each time it was taken up: it is "
+			  "failed to the VM with an I/O error",
+			  queue->shared->name, queue->index);
 	if (result > 0)
-		result = vhost_request_begin(queue, head, request);
-	if (result < 0)
+		result = vhost_request_begin(queue, head, condemned, request);
+	if (result < 0) {
+		vhost_trial_end(&queue->shared->trial);
 		pipeline_request_put(pipeline, request);
+	}
 	if (vhost_shared_lost(queue->shared))
 		queue_lose(queue);
 	else if (result < 0)
@@ -234,7 +270,8 @@ static bool queue_arm(struct loop_poller *poller)
 	struct vhost_queue *queue = poller->owner;
 	bool work;
 
-	if (queue->starved || !shared_serves(queue->shared))
+	if (queue->starved || !shared_serves(queue->shared) ||
+	    !vhost_trial_lets(&queue->shared->trial, queue_has_replays(queue)))
 		return false;
 	if (queue->replaying)
 		return true;
@@ -379,7 +416,7 @@ static int queue_start(struct vhost_queue *queue)
 	if (queue->replay_count > 0)
 		log_info("disk %s: queue %u: replays %u requests", shared->name,
 			 queue->index, queue->replay_count);
-	queue->replaying = queue->enabled && queue->replay_count > 0;
+	queue_set_replaying(queue, queue->enabled && queue->replay_count > 0);
 	queue->broken = false;
 	queue->starved = false;
 	queue->started = true;
@@ -432,7 +469,7 @@ void vhost_queue_enable(struct vhost_queue *queue, bool enabled)
 {
 	queue->enabled = enabled;
 	if (enabled && queue->started && !queue->broken)
-		queue->replaying = queue->replay_next < queue->replay_count;
+		queue_set_replaying(queue, queue_has_replays(queue));
 	queue_want_pipeline(queue);
 }
 
@@ -445,7 +482,7 @@ bool vhost_queue_idle(const struct vhost_queue *queue)
 bool vhost_queue_owes(const struct vhost_queue *queue)
 {
 	return queue->started && queue->enabled && !queue->broken &&
-	       queue->replay_next < queue->replay_count;
+	       queue_has_replays(queue);
 }
 
 bool vhost_queue_pause(struct vhost_queue *queue)
@@ -457,7 +494,7 @@ bool vhost_queue_pause(struct vhost_queue *queue)
 void vhost_queue_give_up(struct vhost_queue *queue)
 {
 	queue->paused = true;
-	queue->replaying = false;
+	queue_set_replaying(queue, false);
 }
 
 void vhost_queue_find_rings(struct vhost_queue *queue)
@@ -484,7 +521,7 @@ uint32_t vhost_queue_stop(struct vhost_queue *queue)
 	free(queue->slots);
 	queue->slots = NULL;
 	queue->started = false;
-	queue->replaying = false;
+	queue_set_replaying(queue, false);
 	queue->replay_count = 0;
 	queue->replay_next = 0;
 	/* What wasn't replayed yet stays marked for the next start. */

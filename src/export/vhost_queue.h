@@ -25,6 +25,7 @@
 #include "inflight.h"
 #include "loop.h"
 #include "pipeline.h"
+#include "vhost_trial.h"
 #include "virtio_blk.h"
 #include "virtqueue.h"
 
@@ -65,6 +66,7 @@ struct vhost_shared {
 	struct guest_memory memory;
 	struct dirty_log log; /* of the guest's pages that we write */
 	struct virtqueue_chain chain; /* the one being looked at */
+	struct vhost_trial trial;
 };
 
 /* The VMM took something back that it had shared: its connection ends. */

@@ -312,7 +312,7 @@ static void carry_out(struct vhost_slot *slot)
 }
 
 int vhost_request_begin(struct vhost_queue *queue, uint16_t head,
-			struct pipeline_request *request)
+			bool condemned, struct pipeline_request *request)
 {
 	struct vhost_shared *shared = queue->shared;
 	struct vhost_slot *slot = &queue->slots[head];
@@ -331,7 +331,8 @@ int vhost_request_begin(struct vhost_queue *queue, uint16_t head,
 	slot->silent = false;
 	slot->request = request;
 	queue->in_flight++;
-	if (result < 0 || shared->memory.lost)
+	shared->trial.in_flight++;
+	if (result < 0 || condemned || shared->memory.lost)
 		slot_fail(slot, VIRTIO_BLK_S_IOERR);
 	else
 		carry_out(slot);

@@ -36,13 +36,13 @@ struct vhost_slot {
 };
 
 /*
- * Carries out the chain that starts at @head; vhost_queue_return() is called
- * once for it, perhaps before this returns.
+ * Carries out the chain that starts at @head, or only fails it if @condemned;
+ * vhost_queue_return() is called once for it, perhaps before this returns.
  * Owns: the slot owns @request.
  * Returns: 0, or -EPROTO if the chain is broken: then it never returns.
  */
 int vhost_request_begin(struct vhost_queue *queue, uint16_t head,
-			struct pipeline_request *request);
+			bool condemned, struct pipeline_request *request);
 /*
  * Gives it up. What the chain doesn't have yet ends now, with an error for the
  * guest, or without a word if not @answer. Returns: true if it has ended.

@@ -21,6 +21,7 @@
 struct vhost_user_export {
 	struct vhost_device_setup setup;
 	struct vhost_counters counters;
+	bool predecessor_crashed; /* until that has been used */
 	struct vhost_connection *connection;
 	char *name;
 	char *socket_path;
@@ -265,7 +266,7 @@ json_t *vhost_user_export_stats(const struct vhost_user_export *export)
 	if (export->connection)
 		device = vhost_connection_device(export->connection);
 	return json_pack(
-		"{s:b, s:b, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"{s:b, s:b, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"connected", device != NULL, "overdue",
 		device && vhost_connection_overdue(export->connection),
 		"writeback", device && vhost_device_writes_back(device),
@@ -276,7 +277,8 @@ json_t *vhost_user_export_stats(const struct vhost_user_export *export)
 		(json_int_t)counters->notifications, "replayed",
 		(json_int_t)counters->replayed, "bounced",
 		(json_int_t)counters->bounced, "broken_queues",
-		(json_int_t)counters->broken_queues);
+		(json_int_t)counters->broken_queues, "condemned",
+		device ? (json_int_t)vhost_device_condemned(device) : 0);
 }
 
 static int export_listen(struct vhost_user_export *export,
@@ -369,7 +371,10 @@ int vhost_user_export_create(struct loop *loop, struct pipeline *pipeline,
 		.model = model,
 		.stop_deadline_ns = deadline_ms * NS_PER_MS,
 		.name = export->name,
+		.one_by_one = options->one_by_one,
+		.believe = &export->predecessor_crashed,
 	};
+	export->predecessor_crashed = options->predecessor_crashed;
 	export_learn(export, pipeline, options);
 	export->park.run = park_advance;
 	export->park.owner = export;

@@ -50,6 +50,12 @@ struct vhost_user_options {
 	uint8_t uuid[16];
 	uint64_t size_bytes;
 	bool read_only;
+	/*
+	 * What a predecessor left is taken up one by one, because it may end
+	 * this process, too (vhost_trial.h); if it did so before, it is failed.
+	 */
+	bool one_by_one;
+	bool predecessor_crashed;
 	/* NULL: nobody wants to know. */
 	void (*wanted)(void *owner);
 	/* NULL: each hand-over is done at once. */

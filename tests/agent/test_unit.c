@@ -583,6 +583,96 @@ static void who_is_parked_is_closed_and_not_drained(void **state)
 	assert_false(unit.kept);
 }
 
+/* Up, for @up_ns, and ended by @number. */
+static void end_by_signal(struct unit *unit, int number, uint64_t up_ns)
+{
+	const struct unit_end end = {.known = true, .signal = number};
+
+	unit_ready(unit, now);
+	now += up_ns;
+	unit_exited(unit, end, NULL, now);
+}
+
+static void what_crashes_twice_makes_its_requests_suspicious(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	/* A VMM needs longer to come back than it takes to be healthy. */
+	end_by_signal(&unit, SIGSEGV, 2 * UNIT_HEALTHY_NS);
+	assert_false(unit_is_suspicious(&unit));
+	start_again(&unit);
+	end_by_signal(&unit, SIGSEGV, 2 * UNIT_HEALTHY_NS);
+	assert_true(unit_is_suspicious(&unit));
+	start_again(&unit);
+	/* What was steady starts a new row. */
+	end_by_signal(&unit, SIGABRT, UNIT_STEADY_NS);
+	assert_false(unit_is_suspicious(&unit));
+}
+
+static void the_search_for_what_crashes_it_is_no_crash_loop(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	for (unsigned int i = 0; i < 2 * UNIT_CRASHES_MAX; i++) {
+		end_by_signal(&unit, SIGSEGV, UNIT_HEALTHY_NS / 2);
+		assert_int_equal(unit.state, UNIT_WAITING);
+		start_again(&unit);
+	}
+}
+
+static void what_crashes_before_it_serves_is_given_up_as_ever(void **state)
+{
+	const struct unit_end crash = {.known = true, .signal = SIGSEGV};
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	for (unsigned int i = 0; i <= UNIT_CRASHES_MAX; i++) {
+		assert_int_not_equal(unit.state, UNIT_GAVE_UP);
+		unit_exited(&unit, crash, NULL, now);
+		if (unit.state == UNIT_WAITING)
+			start_again(&unit);
+	}
+	assert_int_equal(unit.state, UNIT_GAVE_UP);
+	assert_false(unit_is_suspicious(&unit));
+}
+
+static void kills_from_outside_make_nothing_suspicious(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	for (unsigned int i = 0; i < 4; i++) {
+		end_by_signal(&unit, SIGKILL, 2 * UNIT_HEALTHY_NS);
+		start_again(&unit);
+	}
+	assert_false(unit_is_suspicious(&unit));
+}
+
+static void what_crashes_without_end_is_given_up_however_long_it_was_up(
+	void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	for (unsigned int i = 0; i < UNIT_FAULTS_MAX; i++) {
+		end_by_signal(&unit, SIGSEGV, 2 * UNIT_HEALTHY_NS);
+		assert_int_equal(unit.state, UNIT_WAITING);
+		start_again(&unit);
+	}
+	end_by_signal(&unit, SIGSEGV, 2 * UNIT_HEALTHY_NS);
+	assert_int_equal(unit.state, UNIT_GAVE_UP);
+	assert_non_null(strstr(unit.reason, "signal 11"));
+	unit_want_up(&unit, false, now);
+	assert_false(unit_is_suspicious(&unit));
+}
+
 static void an_adopted_drainer_goes_on_or_makes_room(void **state)
 {
 	struct unit unit;
@@ -646,6 +736,15 @@ int main(void)
 		cmocka_unit_test(
 			who_is_to_be_drained_ends_and_a_drainer_follows),
 		cmocka_unit_test(who_is_parked_is_closed_and_not_drained),
+		cmocka_unit_test(
+			what_crashes_twice_makes_its_requests_suspicious),
+		cmocka_unit_test(
+			the_search_for_what_crashes_it_is_no_crash_loop),
+		cmocka_unit_test(
+			what_crashes_before_it_serves_is_given_up_as_ever),
+		cmocka_unit_test(kills_from_outside_make_nothing_suspicious),
+		cmocka_unit_test(
+			what_crashes_without_end_is_given_up_however_long_it_was_up),
 		cmocka_unit_test(an_adopted_drainer_goes_on_or_makes_room),
 	};
 

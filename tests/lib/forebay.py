@@ -84,15 +84,15 @@ class Host:
         self.root = root
         self.prefix = prefix or installed_tree()
         self.daemon = None
+        self.filters = os.path.join(self.prefix, 'lib', 'forebay', 'filters')
 
     def start(self, *options):
         """Starts forebayd and waits until it answers."""
-        filters = os.path.join(self.prefix, 'lib', 'forebay', 'filters')
         self.daemon = Process(
             [find_program(self.prefix, 'forebayd'), '--root', self.root,
              *options],
             os.path.join(self.root, 'forebayd.out'),
-            env=dict(os.environ, FOREBAY_FILTER_DIR=filters))
+            env=dict(os.environ, FOREBAY_FILTER_DIR=self.filters))
         self.daemon.wait_for_file(self.socket)
         wait_until(lambda: self.try_cli('status').returncode == 0, 15,
                    'forebayd answers')
