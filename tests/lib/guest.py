@@ -80,6 +80,8 @@ class Guest:
         self.cpus = cpus
         self.memory_mib = memory_mib
         self.disk_options = disk_options
+        self.programs = []  # beside the usual ones; see kernel.py
+        self.files = []
         self.marker = 0
         self.process = None
         self.serial = None
@@ -118,7 +120,8 @@ class Guest:
     def launch(self, *more):
         """Starts QEMU; await_ready() waits until the guest has booted."""
         kernel.prepare()
-        kernel.build_initramfs(self.path('initrd'), self.verify)
+        kernel.build_initramfs(self.path('initrd'), self.verify,
+                               self.programs, self.files)
         self.process = Process(self.command_line() + list(more),
                                self.path('qemu.log'))
         self.process.wait_for_file(self.path('serial'))

@@ -133,8 +133,12 @@ def libraries(program):
     return re.findall(r'(/\S+) \(0x', host('ldd', program))
 
 
-def build_initramfs(path, verify):
-    """Writes the initramfs to @path; @verify is the guest-verify binary."""
+def build_initramfs(path, verify, programs=(), files=()):
+    """Writes the initramfs to @path; @verify is the guest-verify binary.
+
+    @programs are put into /bin with their libraries, @files are pairs of a
+    name and its bytes.
+    """
     archive = Archive(path)
     for name in ('dev', 'proc', 'sys', 'mnt', 'tmp', 'bin', 'sbin'):
         archive.folder(name)
@@ -149,8 +153,14 @@ def build_initramfs(path, verify):
     # Under this name it isn't taken for busybox' own mke2fs.
     archive.copy('/sbin/mke2fs', 'sbin/mkfs.ext4')
     archive.copy('/etc/mke2fs.conf')
-    for library in libraries('/sbin/mke2fs'):
+    needed = set(libraries('/sbin/mke2fs'))
+    for program in programs:
+        archive.copy(program, 'bin/' + os.path.basename(program))
+        needed.update(libraries(program))
+    for library in sorted(needed):
         archive.copy(library)
+    for name, data in files:
+        archive.add(name, data)
     archive.close()
 
 

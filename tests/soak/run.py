@@ -154,6 +154,20 @@ def failpoints(arguments, progress):
             f'{sum(int(blocks) for _, blocks in found):,} blocks read back')
 
 
+def power_losses(arguments, progress):
+    """A host in QEMU, whose disk is cut at many flushes."""
+    progress.show(0, 1, f'{arguments.cuts} cuts')
+    text = run_logged(
+        'power', ['/usr/bin/python3',
+                  os.path.join(TOP, 'tests/failures/test_power.py')],
+        FOREBAY_CUTS=str(arguments.cuts), FOREBAY_SEED=str(arguments.seed),
+        PYTHONPATH=os.path.join(TOP, 'tests/lib'),
+        GUEST_VERIFY=os.path.join(BUILD, 'tests/guest/guest-verify'))
+    cuts = len(re.findall('(?m)^cut at ', text))
+    sectors = re.search(r'(?m)^(\d+) sectors', text)
+    return f'{cuts} cuts, {int(sectors[1]):,} sectors read back'
+
+
 def crash_states(arguments, progress):
     """The simulator, from new seeds, on all processors."""
     seed, states, rates, running, found = arguments.seed, 0, [], [], ''
@@ -227,6 +241,7 @@ def fuzzers(arguments, progress):
 PARTS = (('kill -9', 'kills', kill_hosts),
          ('kill -9, mixed sizes', 'mixed_kills', kill_under_mixed_sizes),
          ('kill -9 at failpoints', 'hits', failpoints),
+         ('power losses', 'cuts', power_losses),
          ('crash states', 'states', crash_states),
          ('programs', 'programs', programs),
          ('fuzzers', 'fuzz', fuzzers))
@@ -252,6 +267,8 @@ def parse_arguments():
     parser.add_argument('--hits', type=count, default=32, metavar='N',
                         help='kills at each of the first hits of every '
                         'failpoint (32)')
+    parser.add_argument('--cuts', type=count, default=100, metavar='N',
+                        help='power losses of a host (100)')
     parser.add_argument('--states', type=count, default=2_000_000,
                         metavar='N', help='crash states, from new seeds '
                         '(2000000)')

@@ -16,7 +16,7 @@ SOAK = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'run.py')
 
 def soak(build, *words):
     return subprocess.run(
-        [sys.executable, SOAK, '--mixed-kills', '0', '--hits', '0',
+        [sys.executable, SOAK, '--mixed-kills', '0', '--hits', '0', '--cuts', '0',
          '--fuzz', '0', '--programs', '0', *words],
         env=dict(os.environ, FOREBAY_BUILD=build), text=True, check=False,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
