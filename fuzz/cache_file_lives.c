@@ -53,6 +53,7 @@ static void end_io(struct engine_io *io)
 		break;
 	case ENGINE_SSD_FLUSH:
 	case ENGINE_BELOW_FLUSH:
+	case ENGINE_VOID:
 		break;
 	}
 	engine_io_done(host.engine, io, 0);

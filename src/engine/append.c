@@ -71,6 +71,10 @@ void append_queue(struct engine *engine, struct append_item *item)
 		item->type == LOG_DISCARD ||
 		(item->type == LOG_WRITE && !(item->flags & LOG_ENTRY_AMENDS));
 
+	if (withdrawn(engine)) {
+		withdrawal_take(engine, item);
+		return;
+	}
 	/* What the oldest record waits for goes first. */
 	if (item->flags & LOG_ENTRY_AMENDS)
 		list_prepend(&append->meta, &item->link);
@@ -115,9 +119,9 @@ static void record_written(struct engine *engine, struct engine_io *io,
 	if (status == 0)
 		retire_amended(engine, record);
 	else
-		engine_fail(engine, status,
-			    "writing record %llu to the SSD failed",
-			    (unsigned long long)record->sequence);
+		engine_withdraw(engine, status,
+				"writing record %llu to the SSD failed",
+				(unsigned long long)record->sequence);
 }
 
 /* Appends [base, base + bytes) to the iovec, merging with what it follows. */
@@ -502,6 +506,8 @@ static void note_throttling(struct engine *engine)
 
 void append_advance(struct engine *engine)
 {
+	if (withdrawn(engine))
+		return;
 	while (append_record(engine))
 		;
 	note_throttling(engine);
@@ -542,6 +548,22 @@ void append_spill_cleans(struct engine *engine)
 bool append_has_room(const struct engine *engine)
 {
 	return segment_room(engine) > 0 || engine->segments.free > 0;
+}
+
+static void abort_queue(struct engine *engine, struct list *queue)
+{
+	list_for_each_safe (node, queue) {
+		list_remove(node);
+		list_init(node);
+		withdrawal_take(engine,
+				list_entry(node, struct append_item, link));
+	}
+}
+
+void append_abort(struct engine *engine)
+{
+	abort_queue(engine, &engine->append.meta);
+	abort_queue(engine, &engine->append.data);
 }
 
 void append_fail_all(struct engine *engine)

@@ -158,8 +158,8 @@ void apply_lost(struct engine *engine, uint64_t block)
 	engine->stats.lost_blocks++;
 	/* Lost blocks move up the log, and need their share of it. */
 	if (engine->lost_blocks > engine->data_blocks_max / 2)
-		engine_fail(engine, -EIO,
-			    "half of what the SSD may hold can't be read");
+		engine_withdraw(engine, -EIO,
+				"half of what the SSD may hold can't be read");
 }
 
 static void apply_data(struct engine *engine, const struct apply *apply,
@@ -291,7 +291,7 @@ static void apply_clean(struct engine *engine, const struct log_entry *entry)
 	}
 }
 
-static void apply_drop(struct engine *engine, const struct log_entry *entry)
+void apply_drop(struct engine *engine, const struct log_entry *entry)
 {
 	uint64_t block = entry->first_block;
 	uint64_t end = block + entry->block_count;

@@ -69,6 +69,10 @@ void closing_advance(struct engine *engine)
 		    engine->destage.state != DESTAGE_IDLE ||
 		    engine->superblock.state != SUPERBLOCK_IDLE)
 			return;
+		if (withdrawn(engine)) {
+			closing->state = CLOSING_DONE;
+			return;
+		}
 		if (engine->append.has_active)
 			summary_write(engine);
 		closing->state = CLOSING_SUMMARY;

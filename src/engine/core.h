@@ -21,6 +21,7 @@
  *   salvage    recovery goes on where it would refuse
  *   inspect    what recovery found, for who asks without starting
  *   stale      the layers below have changed since: what of the log is left
+ *   withdrawal the SSD fails: the engine goes on without a log
  *
  * engine_poll() runs the parts' _advance() functions until none of them makes
  * progress. An _advance() function never calls another part's.
@@ -428,6 +429,21 @@ struct closing {
 	struct engine_io io;
 };
 
+enum withdrawal_state {
+	WITHDRAWAL_NONE,
+	WITHDRAWAL_ABORT, /* what is on its way into the log is called back */
+	WITHDRAWAL_DRAIN, /* what the log holds goes below; writes wait */
+	WITHDRAWAL_VOID, /* and that is being said there */
+	WITHDRAWAL_DONE, /* clean copies are being forgotten, or are */
+};
+
+struct withdrawal {
+	enum withdrawal_state state;
+	struct engine_io io;
+	uint64_t forgotten; /* blocks of the disk below this one */
+	uint64_t forgot_ns; /* when the last of them were */
+};
+
 struct engine {
 	struct engine_config config;
 	enum engine_state state;
@@ -472,6 +488,7 @@ struct engine {
 	struct zero_ahead zero_ahead;
 	struct summary summary;
 	struct closing closing;
+	struct withdrawal withdrawal;
 	struct engine_stats stats;
 };
 
@@ -522,11 +539,15 @@ bool append_admits(struct engine *engine, uint64_t blocks);
 bool append_has_room(const struct engine *engine);
 void append_spill_cleans(struct engine *engine);
 void append_fail_all(struct engine *engine);
+/* All that waits for a place is told that there is no log. */
+void append_abort(struct engine *engine);
 
 /* retire.c */
 /* The item has its place, or never will: its owner is told, it is free. */
 void retire_item(struct engine *engine, struct append_item *item);
 void retire_advance(struct engine *engine);
+/* Every record that isn't retired never will be: requests begin again. */
+void retire_abort(struct engine *engine);
 /* The record is on the SSD: those that its items amend needn't wait for it. */
 void retire_amended(struct engine *engine, struct record *record);
 
@@ -538,6 +559,8 @@ void apply_spilled_clean(struct engine *engine, const struct log_entry *entry);
 /* Takes a block out of the index and the counts. */
 void apply_forget(struct engine *engine, uint64_t block);
 void apply_lost(struct engine *engine, uint64_t block);
+/* A DROP takes effect without a record of the log. */
+void apply_drop(struct engine *engine, const struct log_entry *entry);
 
 /* write.c */
 void write_submit(struct engine *engine, struct engine_request *request);
@@ -551,6 +574,8 @@ void write_finish(struct engine *engine, struct engine_request *request,
 bool write_to_be_durable(const struct engine *engine,
 			 const struct engine_request *request);
 void write_fail_all(struct engine *engine);
+/* Nothing of it is under way: it waits to be admitted once more. */
+void write_again(struct engine *engine, struct engine_request *request);
 
 /* zeroing.c */
 void zeroing_submit(struct engine *engine, struct engine_request *request);
@@ -569,6 +594,8 @@ void zeroing_below(const struct engine_request *request, struct engine_io *io);
 void through_queue(struct engine *engine, struct engine_request *request);
 void through_advance(struct engine *engine);
 void through_fail_all(struct engine *engine);
+/* What has not begun below begins again. */
+void through_abort(struct engine *engine);
 /* Below was flushed up to that count of writes: runs get their CLEAN. */
 void through_flushed(struct engine *engine);
 
@@ -613,6 +640,8 @@ void flush_advance(struct engine *engine);
 /* When the log flushes by itself; UINT64_MAX = not. */
 uint64_t flush_next_ns(const struct engine *engine);
 void flush_fail_all(struct engine *engine);
+/* All that was in the log is below and flushed there, or lost. */
+void flush_without_log(struct engine *engine);
 
 /* destage.c */
 void destage_advance(struct engine *engine);
@@ -737,6 +766,37 @@ void salvage_rows(struct engine *engine);
 void salvage_chain(struct engine *engine);
 /* Record @sequence is applied, or will be the next that isn't. */
 void salvage_pass(struct engine *engine, uint64_t sequence);
+
+/* withdrawal.c */
+/*
+ * The SSD fails. It is taken out of use if the host can have that, and the
+ * engine fails otherwise.
+ */
+void engine_withdraw(struct engine *engine, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void withdrawal_advance(struct engine *engine);
+/* An item for a log that is going, or has gone. */
+void withdrawal_take(struct engine *engine, struct append_item *item);
+/* A write has ended below, the only place that has it. */
+void withdrawal_written(struct engine *engine,
+			const struct engine_request *request, int status);
+/* Does the request write a part of a block whose other sectors are lost? */
+bool withdrawal_loses(const struct engine *engine,
+		      const struct engine_request *request);
+/* When it wants to look again without an event; UINT64_MAX = never. */
+uint64_t withdrawal_next_ns(const struct engine *engine);
+
+/* No record is appended any more. */
+static inline bool withdrawn(const struct engine *engine)
+{
+	return engine->withdrawal.state != WITHDRAWAL_NONE;
+}
+
+/* The layers below are all there is. */
+static inline bool below_alone(const struct engine *engine)
+{
+	return engine->withdrawal.state == WITHDRAWAL_DONE;
+}
 
 /* inspect.c */
 /* Recovery has found what there is, and goes no further. */

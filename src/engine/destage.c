@@ -106,6 +106,9 @@ uint64_t destage_mode_left_blocks(const struct engine *engine)
 
 enum engine_mode_reason destage_mode_reason(struct engine *engine)
 {
+	if (withdrawn(engine))
+		return below_alone(engine) ? ENGINE_MODE_SSD_FAILED
+					   : ENGINE_MODE_SSD_FAILING;
 	if (!destage_mode_draining(engine))
 		return ENGINE_MODE_AS_REQUESTED;
 	if (engine->lost_blocks > 0)
@@ -117,7 +120,7 @@ enum engine_mode_reason destage_mode_reason(struct engine *engine)
 static bool due(struct engine *engine, const struct segment *oldest)
 {
 	return engine->destage.draining || evict_wanted(engine) ||
-	       before_switch(engine, oldest) ||
+	       withdrawn(engine) || before_switch(engine, oldest) ||
 	       dirty_data_blocks(engine) * 100 >=
 		       engine->data_blocks_max * HIGH_PERCENT ||
 	       !index_zeros_fit(&engine->index) ||
@@ -411,8 +414,10 @@ static void read_advance_destage(struct engine *engine)
 	struct destage *destage = &engine->destage;
 	uint32_t end;
 
+	/* Without a log there is no older copy that could come back. */
 	if (!destage->read_done ||
-	    engine->flusher.durable_sequence < destage->upto)
+	    (engine->flusher.durable_sequence < destage->upto &&
+	     !withdrawn(engine)))
 		return;
 	destage->block_count = 0;
 	destage->failed = false;

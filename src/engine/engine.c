@@ -77,6 +77,7 @@ void engine_submit(struct engine *engine, struct engine_request *request)
 	request->target_sequence = 0;
 	request->below_target = 0;
 	request->parts = 0;
+	request->retry = false;
 	request->part_sector = request->sector;
 	request->part_count = request->sector_count;
 	list_init(&request->link);
@@ -125,6 +126,7 @@ static void advance(struct engine *engine)
 	read_advance(engine);
 	piece_advance(engine);
 	closing_advance(engine);
+	withdrawal_advance(engine);
 }
 
 /* Every request that isn't in the hands of an I/O ends with an error. */
@@ -195,6 +197,8 @@ uint64_t engine_next_poll_ns(struct engine *engine)
 	flush = flush_next_ns(engine);
 	if (flush < next)
 		next = flush;
+	if (withdrawal_next_ns(engine) < next)
+		next = withdrawal_next_ns(engine);
 	return next == UINT64_MAX ? 0 : next;
 }
 
@@ -293,15 +297,21 @@ uint64_t engine_dirty_run(const struct engine *engine, uint64_t sector,
 	return run == blocks ? count : end - sector;
 }
 
+static enum engine_mode mode_actual(const struct engine *engine,
+				    enum engine_mode_reason reason)
+{
+	if (below_alone(engine))
+		return ENGINE_WRITE_AROUND;
+	return reason == ENGINE_MODE_AS_REQUESTED ? engine->config.mode
+						  : ENGINE_WRITE_BACK;
+}
+
 void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
 {
 	*ret_stats = engine->stats;
 	ret_stats->mode_requested = engine->config.mode;
 	ret_stats->mode_reason = destage_mode_reason(engine);
-	ret_stats->mode_actual =
-		ret_stats->mode_reason == ENGINE_MODE_AS_REQUESTED
-			? engine->config.mode
-			: ENGINE_WRITE_BACK;
+	ret_stats->mode_actual = mode_actual(engine, ret_stats->mode_reason);
 	ret_stats->mode_left_bytes =
 		destage_mode_left_blocks(engine) * LOG_BLOCK_BYTES;
 	ret_stats->dirty_bytes = engine->dirty_blocks * LOG_BLOCK_BYTES;

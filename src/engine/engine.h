@@ -66,6 +66,11 @@ struct engine_below {
 	uint64_t found; /* generation that is there; 0: none is kept */
 	/* That the host writes there when the engine runs, not earlier. */
 	uint64_t next;
+	/*
+	 * The log that was used with this generation is of no use any more
+	 * (ENGINE_VOID); 0: there is none such.
+	 */
+	uint64_t voided;
 };
 
 /* Why a start has forgotten clean copies. */
@@ -74,6 +79,7 @@ enum engine_forgot {
 	ENGINE_FORGOT_OPENED, /* another has opened the layers below */
 	ENGINE_FORGOT_CHANGED, /* they were changed while nobody had them open
 				*/
+	ENGINE_FORGOT_VOID, /* the SSD had been taken out of use */
 };
 
 struct engine_config {
@@ -97,6 +103,11 @@ struct engine_config {
 	 */
 	bool warm;
 	bool may_format; /* the file is new: a blank one is not an error */
+	/*
+	 * The host can run ENGINE_VOID: an SSD that fails is taken out of use,
+	 * and the engine goes on without it. Otherwise the engine fails.
+	 */
+	bool may_withdraw;
 	struct engine_below below;
 	/* Planted bug, 0 = none. Ignored unless built with them. */
 	uint32_t planted_bug;
@@ -140,6 +151,9 @@ enum engine_planted_bug {
 	ENGINE_BUG_TAIL_IGNORED = 24, /* recovery maps what was given up */
 	ENGINE_BUG_SUMMARY_OF_ANOTHER =
 		25, /* of the segment's last life, or the one before */
+	ENGINE_BUG_AROUND_TOO_EARLY =
+		28, /* the log that is given up is not void yet */
+	ENGINE_BUG_VOID_UNDRAINED = 29, /* and it held dirty data */
 	ENGINE_BUG_LAST
 };
 
@@ -187,6 +201,7 @@ struct engine_request {
 	uint32_t parts; /* things that must end before it does */
 	size_t iov_offset;
 	uint8_t path;
+	bool retry; /* the log has gone: it begins again */
 };
 
 enum engine_io_type {
@@ -197,6 +212,13 @@ enum engine_io_type {
 	ENGINE_BELOW_WRITE,
 	ENGINE_BELOW_FLUSH,
 	ENGINE_BELOW_ZERO, /* no iovec; `may_unmap`: the space isn't needed */
+	/*
+	 * No iovec. Says durably, beside the layers below, that this log is of
+	 * no use any more: engine_below.voided of the next start. All that was
+	 * in it is below, or lost; `lost`: some is, and whoever starts without
+	 * this engine must not take what is below for the whole truth.
+	 */
+	ENGINE_VOID,
 };
 
 /* Most iovec entries of an io: UIO_MAXIOV of Linux. */
@@ -208,6 +230,7 @@ struct engine_io {
 	enum engine_io_type type;
 	uint32_t iov_count;
 	bool may_unmap;
+	bool lost;
 	const struct iovec *iov;
 	uint64_t offset; /* bytes, in the cache file or in the disk */
 	uint64_t length; /* bytes; 0 for a flush */
@@ -254,6 +277,7 @@ enum engine_state {
 /* Starts recovery; requests may be submitted when the state is RUNNING. */
 void engine_start(struct engine *engine);
 enum engine_state engine_state(const struct engine *engine);
+/* Also why the SSD was taken out of use, in an engine that goes on. */
 const struct error *engine_failure(const struct engine *engine);
 
 void engine_submit(struct engine *engine, struct engine_request *request);
@@ -325,6 +349,9 @@ enum engine_mode_reason {
 	ENGINE_MODE_DRAINING,
 	ENGINE_MODE_BACKEND_REFUSING, /* the last try to write it back failed */
 	ENGINE_MODE_DATA_LOST, /* some of it can't be read from the SSD */
+	/* It is being taken out of use: what it holds goes below first. */
+	ENGINE_MODE_SSD_FAILING,
+	ENGINE_MODE_SSD_FAILED, /* it is out of use: nothing is cached */
 };
 
 struct engine_stats {

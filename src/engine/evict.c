@@ -263,6 +263,8 @@ void evict_advance(struct engine *engine)
 					? engine->tail_sequence
 					: engine->flusher.durable_tail;
 
+	if (withdrawn(engine))
+		return;
 	if (segments_reclaim(table, durable_tail) > 0)
 		engine->progress = true;
 	if (!append_has_room(engine))

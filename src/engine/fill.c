@@ -41,7 +41,7 @@ static_assert(ENGINE_FILL_BYTES == SLOT_IOV_MAX * LOG_BLOCK_BYTES &&
 
 bool engine_may_fill(const struct engine *engine)
 {
-	return fill_has_room(engine, SLOT_IOV_MAX);
+	return fill_has_room(engine, SLOT_IOV_MAX) && !withdrawn(engine);
 }
 
 static bool append_block(struct engine *engine, uint64_t block, uint8_t *buffer)
@@ -97,6 +97,7 @@ static bool may_start(const struct engine *engine, uint64_t first,
 		      uint32_t count)
 {
 	return fill_has_room(engine, count) && !engine->destage.quiesced &&
+	       !withdrawn(engine) &&
 	       engine->segments.free > engine->reserve_segments &&
 	       !hazard_writes(engine->hazards, first, count);
 }

@@ -121,7 +121,7 @@ static void ssd_flushed(struct engine *engine, struct engine_io *io, int status)
 	engine->progress = true;
 	if (status < 0) {
 		/* What it should have covered can't be trusted any more. */
-		engine_fail(engine, status, "flushing the SSD failed");
+		engine_withdraw(engine, status, "flushing the SSD failed");
 		return;
 	}
 	engine->stats.ssd_flushes++;
@@ -135,7 +135,8 @@ static bool ssd_flush_due(const struct engine *engine)
 	const struct flusher *flusher = &engine->flusher;
 	const struct append *append = &engine->append;
 
-	if (append->completed_sequence <= flusher->durable_sequence)
+	if (append->completed_sequence <= flusher->durable_sequence ||
+	    withdrawn(engine))
 		return false;
 	if (flusher->wanted_sequence > flusher->durable_sequence &&
 	    append->completed_sequence >= flusher->wanted_sequence)
@@ -156,7 +157,7 @@ uint64_t flush_next_ns(const struct engine *engine)
 	const struct append *append = &engine->append;
 
 	if (engine->flusher.ssd_busy || append->unflushed_bytes == 0 ||
-	    engine->destage.quiesced)
+	    engine->destage.quiesced || withdrawn(engine))
 		return UINT64_MAX;
 	return append->unflushed_since_ns + FLUSH_AFTER_NS;
 }
@@ -266,6 +267,28 @@ void flush_advance(struct engine *engine)
 		start_ssd_flush(engine);
 	if (!flusher->below_busy && below_flush_due(engine))
 		start_below_flush(engine);
+}
+
+/*
+ * What waited for the SSD has its data below; if anything was lost, it may be
+ * theirs, and they say so.
+ */
+void flush_without_log(struct engine *engine)
+{
+	struct flusher *flusher = &engine->flusher;
+
+	list_for_each_safe (node, &flusher->waiting) {
+		struct engine_request *request =
+			list_entry(node, struct engine_request, link);
+
+		if (engine->lost_blocks == 0 ||
+		    request->target_sequence <= flusher->durable_sequence)
+			continue;
+		list_remove(node);
+		finish(engine, request, -EIO);
+	}
+	flusher->durable_sequence = engine->append.next_sequence - 1;
+	engine->progress = true;
 }
 
 void flush_fail_all(struct engine *engine)

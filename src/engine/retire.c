@@ -191,7 +191,8 @@ static uint64_t group_ready(struct engine *engine)
 	for (; sequence <= last; sequence++) {
 		struct record *record = record_at(engine, sequence);
 
-		if (!record || !record->written || !record_good(engine, record))
+		if (!record || !record->written || record->status < 0 ||
+		    !record_good(engine, record))
 			return 0;
 		if (record->amended_by > last)
 			last = record->amended_by;
@@ -230,6 +231,23 @@ static bool retire_failed(struct engine *engine)
 	release_items(engine, record);
 	engine->progress = true;
 	return true;
+}
+
+void retire_abort(struct engine *engine)
+{
+	struct append *append = &engine->append;
+
+	while (append->first_in_flight < append->next_sequence) {
+		struct record *record =
+			record_at(engine, append->first_in_flight);
+
+		append->first_in_flight++;
+		for (uint32_t i = 0; i < record->header->entry_count; i++) {
+			if (record->items[i]->request)
+				record->items[i]->request->retry = true;
+		}
+		release_items(engine, record);
+	}
 }
 
 void retire_advance(struct engine *engine)

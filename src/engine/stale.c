@@ -20,6 +20,9 @@ static void forget_all(struct engine *engine)
 
 	kept_format(engine);
 	engine->cached_blocks = 0;
+	engine->dirty_blocks = 0;
+	engine->zero_blocks = 0;
+	engine->lost_blocks = 0;
 	engine->destage.oldest = engine->segments.tail;
 	recovery->first = 0;
 	recovery->end = 0;
@@ -64,6 +67,22 @@ static void refuse_dirty(struct engine *engine, const char *why)
 		(unsigned long long)engine->superblock.image->below_generation);
 }
 
+/* The SSD was taken out of use while the log was over these layers. */
+static bool is_void(const struct engine *engine)
+{
+	uint64_t voided = engine->config.below.voided;
+
+	return voided != 0 &&
+	       engine->superblock.image->below_generation == voided;
+}
+
+static void forget(struct engine *engine, enum engine_forgot why)
+{
+	engine->stats.forgotten_bytes = engine->cached_blocks * LOG_BLOCK_BYTES;
+	engine->stats.forgotten_because = why;
+	forget_all(engine);
+}
+
 bool stale_settle(struct engine *engine)
 {
 	const struct engine_below *below = &engine->config.below;
@@ -76,20 +95,19 @@ bool stale_settle(struct engine *engine)
 		refuse_other(engine);
 		return false;
 	}
-	if ((!known || below->rewritten) && engine->dirty_blocks > 0) {
+	if (is_void(engine)) {
+		forget(engine, ENGINE_FORGOT_VOID);
+	} else if ((!known || below->rewritten) && engine->dirty_blocks > 0) {
 		refuse_dirty(
 			engine,
 			known ? "that was written while the disk was closed"
 			      : "that was opened elsewhere since");
 		return false;
-	}
-	/* Beside dirty copies: the contents at least are as they were. */
-	if ((!known || below->changed) && engine->dirty_blocks == 0) {
-		engine->stats.forgotten_bytes =
-			engine->cached_blocks * LOG_BLOCK_BYTES;
-		engine->stats.forgotten_because =
-			known ? ENGINE_FORGOT_CHANGED : ENGINE_FORGOT_OPENED;
-		forget_all(engine);
+	} else if ((!known || below->changed) && engine->dirty_blocks == 0) {
+		/* Beside dirty copies: the contents at least are as they were.
+		 */
+		forget(engine,
+		       known ? ENGINE_FORGOT_CHANGED : ENGINE_FORGOT_OPENED);
 	}
 	image->below_before = below->found;
 	image->below_generation = below->next;

@@ -158,8 +158,8 @@ static void flushed(struct engine *engine, struct engine_io *io, int status)
 	engine->progress = true;
 	superblock->state = SUPERBLOCK_IDLE;
 	if (status < 0) {
-		engine_fail(engine, status,
-			    "flushing the cache file's superblock failed");
+		engine_withdraw(engine, status,
+				"flushing the cache file's superblock failed");
 		return;
 	}
 	kept_superblock(engine, true);
@@ -172,8 +172,8 @@ static void written(struct engine *engine, struct engine_io *io, int status)
 
 	if (status < 0) {
 		superblock->state = SUPERBLOCK_IDLE;
-		engine_fail(engine, status,
-			    "writing the cache file's superblock failed");
+		engine_withdraw(engine, status,
+				"writing the cache file's superblock failed");
 		return;
 	}
 	superblock->state = SUPERBLOCK_FLUSHING;

@@ -91,6 +91,8 @@ static void below_written(struct engine *engine, struct engine_io *io,
 	request->below_target = ++engine->flusher.below_writes;
 	hazard_below_written(engine->hazards, first, count,
 			     request->below_target);
+	if (below_alone(engine))
+		withdrawal_written(engine, request, status);
 	if (status < 0) {
 		write_finish(engine, request, status);
 		return;
@@ -151,6 +153,9 @@ void through_advance(struct engine *engine)
 {
 	struct list *through = &engine->writes.through;
 
+	if (withdrawn(engine) && !below_alone(engine) &&
+	    !engine_bug(engine, ENGINE_BUG_AROUND_TOO_EARLY))
+		return;
 	while (!list_is_empty(through) &&
 	       start(engine,
 		     list_entry(through->next, struct engine_request, link)))
@@ -180,6 +185,19 @@ void through_flushed(struct engine *engine)
 		append_queue(engine, item);
 	}
 	flusher->run_count = kept;
+}
+
+void through_abort(struct engine *engine)
+{
+	struct list *through = &engine->writes.through;
+
+	while (!list_is_empty(through)) {
+		struct engine_request *request =
+			list_entry(through->next, struct engine_request, link);
+
+		list_remove(&request->link);
+		write_again(engine, request);
+	}
 }
 
 void through_fail_all(struct engine *engine)

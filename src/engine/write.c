@@ -23,8 +23,7 @@ void write_submit(struct engine *engine, struct engine_request *request)
 	engine->progress = true;
 }
 
-void write_finish(struct engine *engine, struct engine_request *request,
-		  int status)
+static void leave(struct engine *engine, struct engine_request *request)
 {
 	hazard_write_end(engine->hazards, request_block(request),
 			 request_blocks(request));
@@ -32,8 +31,24 @@ void write_finish(struct engine *engine, struct engine_request *request,
 	engine->writes.in_flight--;
 	if (request->path != PATH_BACK)
 		engine->writes.not_back--;
-	else if (request->target_sequence > engine->mode_barrier &&
-		 engine->config.mode != ENGINE_WRITE_BACK)
+}
+
+void write_again(struct engine *engine, struct engine_request *request)
+{
+	leave(engine, request);
+	request->retry = false;
+	request->target_sequence = 0;
+	list_prepend(&engine->writes.waiting, &request->link);
+	engine->progress = true;
+}
+
+void write_finish(struct engine *engine, struct engine_request *request,
+		  int status)
+{
+	leave(engine, request);
+	if (request->path == PATH_BACK &&
+	    request->target_sequence > engine->mode_barrier &&
+	    engine->config.mode != ENGINE_WRITE_BACK)
 		/* It was admitted before the switch, and logged after it. */
 		engine->mode_barrier = request->target_sequence;
 	if (status == 0) {
@@ -68,6 +83,10 @@ void write_in_log(struct engine *engine, struct engine_request *request)
 	if (request->status < 0 || engine->state != ENGINE_RUNNING) {
 		write_finish(engine, request,
 			     request->status < 0 ? request->status : -EIO);
+		return;
+	}
+	if (request->retry) {
+		write_again(engine, request);
 		return;
 	}
 	switch ((enum write_path)request->path) {
@@ -346,7 +365,7 @@ static bool crosses(const struct engine *engine,
 
 	if ((engine->writes.not_back == 0 &&
 	     !zeroing_is_long(engine, request) &&
-	     engine->config.mode == ENGINE_WRITE_BACK) ||
+	     engine->config.mode == ENGINE_WRITE_BACK && !withdrawn(engine)) ||
 	    engine_bug(engine, ENGINE_BUG_WRITES_CROSS))
 		return false;
 	list_for_each (node, &engine->writes.admitted) {
@@ -403,6 +422,38 @@ static bool fits(struct engine *engine, const struct engine_request *request)
 	return append_admits(engine, 2) && index_zeros_fit(&engine->index);
 }
 
+static void enter(struct engine *engine, struct engine_request *request,
+		  enum write_path path)
+{
+	list_remove(&request->link);
+	list_init(&request->link);
+	hazard_write_begin(engine->hazards, request_block(request),
+			   request_blocks(request));
+	list_append(&engine->writes.admitted, &request->active);
+	engine->writes.in_flight++;
+	if (path != PATH_BACK)
+		engine->writes.not_back++;
+	request->path = (uint8_t)path;
+	engine->progress = true;
+}
+
+/* There is no log, or won't be when what it holds is below. */
+static bool admit_below(struct engine *engine, struct engine_request *request)
+{
+	if ((!below_alone(engine) &&
+	     !engine_bug(engine, ENGINE_BUG_AROUND_TOO_EARLY)) ||
+	    hazard_blocked(engine->hazards, request_block(request),
+			   request_blocks(request)) ||
+	    crosses(engine, request))
+		return false;
+	enter(engine, request, PATH_AROUND);
+	if (withdrawal_loses(engine, request))
+		write_finish(engine, request, -EIO);
+	else
+		through_queue(engine, request);
+	return true;
+}
+
 static bool admit(struct engine *engine, struct engine_request *request)
 {
 	uint64_t first = request_block(request);
@@ -410,6 +461,8 @@ static bool admit(struct engine *engine, struct engine_request *request)
 	struct range_state state = {0};
 	enum write_path path;
 
+	if (withdrawn(engine))
+		return admit_below(engine, request);
 	if (!fits(engine, request) ||
 	    hazard_blocked(engine->hazards, first, count) ||
 	    !part_blocks_may_start(engine, request) || crosses(engine, request))
@@ -420,15 +473,7 @@ static bool admit(struct engine *engine, struct engine_request *request)
 	if (engine->config.mode == ENGINE_WRITE_AROUND)
 		state = range_state(engine, request);
 	path = choose_path(engine, request, &state);
-	list_remove(&request->link);
-	list_init(&request->link);
-	hazard_write_begin(engine->hazards, first, count);
-	list_append(&engine->writes.admitted, &request->active);
-	engine->writes.in_flight++;
-	if (path != PATH_BACK)
-		engine->writes.not_back++;
-	request->path = (uint8_t)path;
-	engine->progress = true;
+	enter(engine, request, path);
 	if (path == PATH_AROUND)
 		place_around(engine, request,
 			     must_drop(engine, request, &state));

@@ -52,7 +52,8 @@ void zero_ahead_advance(struct engine *engine)
 
 	/* Only when the log is about to come: a quiet disk writes nothing. */
 	if (ahead->busy || table->free == 0 || !engine->append.has_active ||
-	    table->segments[next].written || engine->destage.quiesced)
+	    table->segments[next].written || engine->destage.quiesced ||
+	    withdrawn(engine))
 		return;
 	assert(table->segments[next].state == SEGMENT_FREE);
 	ahead->busy = true;

@@ -52,8 +52,9 @@ static void begin_part(const struct engine *engine,
 
 void zeroing_submit(struct engine *engine, struct engine_request *request)
 {
-	if (request->fast && (engine->config.mode != ENGINE_WRITE_BACK ||
-			      zeroing_is_long(engine, request))) {
+	if (request->fast &&
+	    (engine->config.mode != ENGINE_WRITE_BACK || withdrawn(engine) ||
+	     zeroing_is_long(engine, request))) {
 		io_request_done(engine, request, -EOPNOTSUPP);
 		return;
 	}

@@ -121,6 +121,8 @@ static enum forebay_operation action_operation(enum engine_io_type type)
 		return FOREBAY_FLUSH;
 	case ENGINE_BELOW_ZERO:
 		return FOREBAY_WRITE_ZEROES;
+	case ENGINE_VOID:
+		break;
 	}
 	__builtin_unreachable();
 }
@@ -138,6 +140,14 @@ static void action_start(struct runner *runner, struct engine_io *action)
 	struct forebay_io *io = &slot->io;
 
 	slot->action = action;
+	if (action->type == ENGINE_VOID) {
+		runner->in_flight++;
+		io->owner = runner;
+		io_done(io,
+			runner->host->say_void(runner->context, action->lost,
+					       engine_failure(runner->engine)));
+		return;
+	}
 	io->operation = action_operation(action->type);
 	io->flags = action->type == ENGINE_BELOW_ZERO && !action->may_unmap
 			    ? FOREBAY_NO_HOLE

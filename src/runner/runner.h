@@ -39,6 +39,11 @@ struct runner_host {
 	void (*timer_cancel)(void *context, struct forebay_timer *timer);
 	void (*defer)(void *context, struct forebay_deferred *deferred);
 	void (*count_copied)(void *context, uint64_t bytes);
+	/*
+	 * Runs ENGINE_VOID, and may block; @why the SSD is out of use. NULL if
+	 * config.may_withdraw is false. Returns: 0 or a negative errno.
+	 */
+	int (*say_void)(void *context, bool lost, const struct error *why);
 };
 
 struct runner_setup {

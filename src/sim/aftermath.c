@@ -18,6 +18,7 @@ void world_take(struct world *to, const struct world *from)
 {
 	medium_copy(&to->ssd, &from->ssd);
 	medium_copy(&to->below, &from->below);
+	to->sidecar = from->sidecar;
 	to->options.mode = from->options.mode;
 	to->now_ns = from->now_ns;
 	to->failure[0] = 0;

@@ -267,6 +267,7 @@ void explore_seed(const struct explore_plan *plan, struct explore_result *ret)
 		look_report(&explorer.look, lives, "first start");
 	ret->counts = explorer.look.counts;
 	ret->liveness_events = lives->settle_events_max;
+	ret->voids = lives->voids;
 	ret->trace = lives->trace ^ explorer.look.trace;
 	memcpy(ret->failure, explorer.look.failure, sizeof(ret->failure));
 	world_free(lives);

@@ -16,6 +16,7 @@
 struct explore_result {
 	struct look_counts counts;
 	uint64_t restarts; /* in order */
+	uint64_t voids; /* SSDs that were taken out of use */
 	uint64_t warm_starts; /* after a kill between two stores */
 	uint64_t events;
 	uint64_t liveness_events; /* most until all that was asked had ended */

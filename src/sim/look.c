@@ -231,7 +231,7 @@ static bool learn(struct look *look, enum world_crash kind, uint64_t key,
 static uint64_t key_of(const struct world *world)
 {
 	return world->ssd.visible.hash * 3 + world->below.visible.hash +
-	       (uint64_t)world->options.mode;
+	       world->sidecar.generation * 5 + (uint64_t)world->options.mode;
 }
 
 /* `left` has the media: recovers them, or knows them, and checks. */
@@ -301,6 +301,7 @@ static uint64_t boundary(const struct world *base, const struct world *lives)
 		base->below.durable.hash, base->below.pending_count,
 		lives->oracle->promises,  (uint64_t)lives->options.mode,
 		lives->ssd.visible.hash,  lives->below.visible.hash,
+		base->sidecar.generation, lives->sidecar.generation,
 	};
 	uint64_t hash = 1;
 
@@ -394,6 +395,7 @@ static void take_over(struct look *look)
 	medium_own(&again->below);
 	medium_copy(&left->ssd, &again->ssd);
 	medium_copy(&left->below, &again->below);
+	left->sidecar = again->sidecar;
 	medium_own(&left->ssd);
 	medium_own(&left->below);
 	memcpy(left->memory.kept, again->memory.kept, again->kept_bytes);

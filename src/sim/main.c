@@ -157,6 +157,7 @@ static void add(struct explore_result *sum, const struct explore_result *result)
 	sum->counts.refused += result->counts.refused;
 	sum->counts.warm_starts += result->counts.warm_starts;
 	sum->restarts += result->restarts;
+	sum->voids += result->voids;
 	sum->events += result->events;
 	if (result->liveness_events > sum->liveness_events)
 		sum->liveness_events = result->liveness_events;
@@ -190,11 +191,12 @@ static int run_seeds(const struct arguments *arguments)
 	}
 	print_counts(&sum.counts, begin);
 	printf("; %" PRIu64 " seeds, %" PRIu64 " restarts, %" PRIu64
-	       " warm starts, %" PRIu64 " events, at most %" PRIu64
+	       " warm starts, %" PRIu64 " SSDs out of use, %" PRIu64
+	       " events, at most %" PRIu64
 	       " until all had ended, trace %08x, "
 	       "%" PRIu64 " seeds failed\n",
-	       seeds, sum.restarts, sum.counts.warm_starts, sum.events,
-	       sum.liveness_events, sum.trace, failures);
+	       seeds, sum.restarts, sum.counts.warm_starts, sum.voids,
+	       sum.events, sum.liveness_events, sum.trace, failures);
 	return failures ? 1 : 0;
 }
 

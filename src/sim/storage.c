@@ -77,6 +77,8 @@ static void fail_io(struct world *world, const struct world_io *slot)
 	case ENGINE_SSD_FLUSH:
 		/* What was written stays as it was: perhaps durable. */
 		break;
+	case ENGINE_VOID:
+		break;
 	case ENGINE_BELOW_FLUSH:
 		/* As a page cache does it: once told, it forgets. */
 		medium_flush_failed(&world->below, &world->random,
@@ -172,6 +174,11 @@ void storage_end(struct world *world, uint32_t chosen)
 	case ENGINE_BELOW_FLUSH:
 		medium_flush(&world->below, slot.below_writes);
 		adjust_flushes(world, false, slot.below_writes);
+		break;
+	case ENGINE_VOID:
+		world->sidecar.voided = world->sidecar.generation;
+		world->sidecar.generation++;
+		world->voids++;
 		break;
 	}
 	engine_io_done(world->engine, io, 0);

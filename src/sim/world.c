@@ -28,6 +28,7 @@ static const char *const IO_NAMES[] = {
 	[ENGINE_BELOW_WRITE] = "  below write",
 	[ENGINE_BELOW_FLUSH] = "  below flush",
 	[ENGINE_BELOW_ZERO] = "  below zero",
+	[ENGINE_VOID] = "  void",
 };
 
 void world_fail(struct world *world, const char *format, ...)
@@ -78,8 +79,12 @@ static void draw_faults(struct world_options *options, struct random *random)
 	options->mode_percent = 3;
 	/* Five in a row, and a dirty block counts as lost. */
 	options->fault_permille[ENGINE_SSD_READ] /= 4;
-	/* One that fails ends the engine. */
+	/* One that fails ends the engine, or the SSD. */
 	options->fault_permille[ENGINE_SSD_FLUSH] /= 20;
+	options->withdraws = random_percent(random, 60);
+	/* What is lost with an SSD is the unit tests' question. */
+	if (options->withdraws)
+		options->fault_permille[ENGINE_SSD_READ] = 0;
 }
 
 static void draw_lies(struct world_options *options, struct random *random)
@@ -194,6 +199,13 @@ static struct engine_config config_of(const struct world *world,
 	};
 
 	memcpy(config.uuid, UUID, sizeof(UUID));
+	if (world->options.withdraws) {
+		config.may_withdraw = true;
+		config.below.looked = true;
+		config.below.found = world->sidecar.generation;
+		config.below.next = world->sidecar.generation + 1;
+		config.below.voided = world->sidecar.voided;
+	}
 	return config;
 }
 
@@ -226,6 +238,7 @@ void world_init(struct world *world, const struct world_options *options,
 		.random = {seed},
 		.oracle = oracle,
 		.guest = true,
+		.sidecar.generation = 1,
 	};
 	allocate(world);
 }
@@ -263,7 +276,7 @@ static void new_engine(struct world *world, bool may_format)
 	struct engine_config config = config_of(world, may_format);
 
 	if (world->kept && world->kept_mode == config.mode &&
-	    world->kept_format == may_format) {
+	    world->kept_format == may_format && !world->options.withdraws) {
 		memory_back(&world->own);
 		memory_back(&world->outliving);
 		return;
@@ -282,6 +295,7 @@ static void reset(struct world *world)
 {
 	world_trace(world, "boot", (uint64_t)world->options.mode, 0);
 	world->io_count = 0;
+	world->taken = false;
 	world->lied = false;
 	world->outage_events = 0;
 	for (uint32_t i = 0; i < WORLD_REQUESTS_MAX; i++)
@@ -310,12 +324,22 @@ void world_boot_warm(struct world *world)
 		engine_start(world->engine);
 }
 
+/* Before anything is written below, the host says that it has them. */
+static void take_below(struct world *world)
+{
+	if (world->taken || engine_state(world->engine) != ENGINE_RUNNING)
+		return;
+	world->taken = true;
+	world->sidecar.generation++;
+}
+
 void world_pump(struct world *world)
 {
 	struct engine_io *io;
 	struct engine_request *request;
 
 	engine_poll(world->engine, world->now_ns);
+	take_below(world);
 	while ((io = engine_next_io(world->engine)) != NULL) {
 		struct world_io *slot = &world->ios[world->io_count++];
 

@@ -29,7 +29,7 @@ enum world_kind {
 	WORLD_KINDS
 };
 
-#define WORLD_IO_TYPES (ENGINE_BELOW_ZERO + 1)
+#define WORLD_IO_TYPES (ENGINE_VOID + 1)
 
 /* Which of the I/Os under way ends next. */
 enum world_order { WORLD_BY_CHANCE, WORLD_OLDEST_FIRST, WORLD_NEWEST_FIRST };
@@ -64,6 +64,7 @@ struct world_options {
 	uint64_t hot_blocks; /* most writes go here */
 	bool summaries;
 	bool durable_writes;
+	bool withdraws; /* an SSD that fails is taken out of use */
 	enum engine_mode mode;
 	enum engine_planted_bug bug;
 	bool verbose; /* print every event of the world that lives */
@@ -94,8 +95,15 @@ struct world_io {
 	size_t below_writes;
 };
 
+/* What stands beside the layers below; it is durable at once. */
+struct world_sidecar {
+	uint64_t generation;
+	uint64_t voided;
+};
+
 struct world {
 	struct world_options options;
+	struct world_sidecar sidecar;
 	struct random random;
 	struct medium ssd;
 	struct medium below;
@@ -114,11 +122,13 @@ struct world {
 	uint32_t io_count;
 	uint64_t io_number;
 	uint64_t now_ns;
+	uint64_t voids; /* SSDs that were taken out of use */
 	uint64_t settle_events_max; /* that it took to end all requests */
 	uint32_t outage_events; /* that below stays away */
 	bool outage_hangs; /* I/O to it waits; else it fails */
 	uint32_t trace; /* hash of all that happened */
 	bool drained;
+	bool taken; /* the layers below, by this engine */
 	bool faults; /* I/O may fail now */
 	bool may_fail; /* so may requests */
 	bool lied; /* the SSD has, to this incarnation */
