@@ -105,6 +105,18 @@ static void host_count_copied(void *context, uint64_t bytes)
 	cache->host->count_copied(cache->instance, bytes);
 }
 
+/* The SSD is out of use: what there is to say is said once. */
+static int host_say_void(void *context, bool lost, const struct error *why)
+{
+	struct cache *cache = context;
+
+	cache->host->log(cache->instance, FOREBAY_LOG_ERROR,
+			 "the SSD is taken out of use, and the disk goes on "
+			 "without a cache until it is opened again: %s",
+			 why->message);
+	return cache->host->below_void(cache->instance, lost);
+}
+
 static const struct runner_host cache_runner_host = {
 	.io_submit = host_io_submit,
 	.now_ns = host_now_ns,
@@ -112,6 +124,7 @@ static const struct runner_host cache_runner_host = {
 	.timer_cancel = host_timer_cancel,
 	.defer = host_defer,
 	.count_copied = host_count_copied,
+	.say_void = host_say_void,
 };
 
 /* The open failed: the file goes, and with it the lock. */
@@ -149,21 +162,28 @@ static void look_below(struct cache *cache, struct engine_below *ret_below)
 		.held = (below.flags & FOREBAY_BELOW_HELD) != 0,
 		.changed = (below.flags & FOREBAY_BELOW_CHANGED) != 0,
 		.rewritten = (below.flags & FOREBAY_BELOW_REWRITTEN) != 0,
+		.voided = below.void_generation,
 	};
 }
 
 static void tell_forgotten(struct cache *cache,
 			   const struct engine_stats *stats)
 {
+	static const char *const words[] = {
+		[ENGINE_FORGOT_OPENED] =
+			"the backend was opened elsewhere since",
+		[ENGINE_FORGOT_CHANGED] =
+			"the backend was changed while the disk was closed",
+		[ENGINE_FORGOT_VOID] =
+			"the SSD had been taken out of use since",
+	};
+
 	if (stats->forgotten_because == ENGINE_FORGOT_NOTHING)
 		return;
 	cache->host->log(cache->instance, FOREBAY_LOG_WARNING,
-			 "%" PRIu64 " cached bytes are forgotten: the backend "
-			 "was %s",
+			 "%" PRIu64 " cached bytes are forgotten: %s",
 			 stats->forgotten_bytes,
-			 stats->forgotten_because == ENGINE_FORGOT_OPENED
-				 ? "opened elsewhere since"
-				 : "changed while the disk was closed");
+			 words[stats->forgotten_because]);
 }
 
 /*
@@ -293,6 +313,9 @@ static void attached(struct attach *attach, int status)
 	cache->file = attach->fd;
 	if (status == 0) {
 		look_below(cache, &setup.config.below);
+		/* A later start must be able to tell that the log is void. */
+		setup.config.may_withdraw =
+			cache->disk->read_only || setup.config.below.found != 0;
 		setup.file = cache->file;
 		status = runner_create(&setup, &cache->runner, &cache->failure);
 	} else {

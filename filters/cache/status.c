@@ -63,6 +63,9 @@ static const char *const reasons[] = {
 	[ENGINE_MODE_DRAINING] = "\"reason\":\"draining\",",
 	[ENGINE_MODE_BACKEND_REFUSING] = "\"reason\":\"backend refusing\",",
 	[ENGINE_MODE_DATA_LOST] = "\"reason\":\"data lost on the SSD\",",
+	[ENGINE_MODE_SSD_FAILING] =
+		"\"reason\":\"SSD failing: its data goes down first\",",
+	[ENGINE_MODE_SSD_FAILED] = "\"reason\":\"SSD out of use\",",
 };
 
 static void add_mode(struct text *text, const struct engine_stats *stats,

@@ -199,6 +199,9 @@ struct forebay_below {
 	 */
 	uint64_t generation;
 	uint64_t next_generation;
+	/* What below_void() was called under; 0: never. A host has this that
+	 * has below_void(). */
+	uint64_t void_generation;
 };
 
 /* A filter of this disk on this host held data, and has never let go. */
@@ -389,6 +392,17 @@ struct forebay_host {
 	 * held, and the reason is in the log.
 	 */
 	int (*below_hold)(struct forebay_instance *instance, bool holds);
+	/*
+	 * The filter's store has failed, and it goes on without it: what it
+	 * has stored under this open's `next_generation` is of no use from now
+	 * on, and the next opens are told so by `void_generation`. Order: all
+	 * of it is below and was flushed there, but for what is lost; nothing
+	 * else was written below that is newer than what was stored. @lost:
+	 * something is; then FOREBAY_BELOW_HELD stands until somebody gives it
+	 * up. Durable when this returns. Returns: 0 or a negative errno, with
+	 * the reason in the log.
+	 */
+	int (*below_void)(struct forebay_instance *instance, bool lost);
 };
 
 /* Type of a property. In JSON and YAML, SIZE takes "4KiB", DURATION "60s". */

@@ -170,6 +170,7 @@ void claim_state(const struct claim *claim, struct claim_state *ret_state)
 		.rewritten = claim->rewritten,
 		.generation = claim->found.generation,
 		.next_generation = claim->next_generation,
+		.voided = claim->found.voided,
 	};
 }
 
@@ -182,6 +183,7 @@ static int write_open(struct claim *claim, bool marked, struct error *error)
 		.marked = marked,
 		.epoch = spec->epoch,
 		.marked_generation = claim->next_generation,
+		.voided = claim->now.voided,
 	};
 	int status;
 
@@ -245,6 +247,31 @@ int claim_hold(struct claim *claim, bool holds, struct error *error)
 	if (!claim->told || (claim->taken && claim->now.marked))
 		return 0;
 	return write_open(claim, true, error);
+}
+
+int claim_void(struct claim *claim, bool lost, struct error *error)
+{
+	struct claim_record before = claim->now;
+	uint64_t generation = claim->next_generation;
+	int status;
+
+	/* What isn't written below is as it was, with a log or without. */
+	if (claim->spec && claim->spec->read_only)
+		return 0;
+	if (!claim->spec || !claim->told)
+		return error_set(error, -ENOENT,
+				 "disk %s has no sidecar to say it in",
+				 claim->spec ? claim->spec->disk_name : "");
+	claim->now.voided = generation;
+	claim->next_generation = draw_generation(generation);
+	status = write_open(claim, lost, error);
+	if (status < 0) {
+		claim->now = before;
+		claim->next_generation = generation;
+		return status;
+	}
+	claim->holds = lost;
+	return 0;
 }
 
 /*

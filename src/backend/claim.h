@@ -8,12 +8,14 @@
  *               lot, so that two openers never give the same one
  *   marker      a host's cache may hold what the backend lacks
  *   facts       of the image, as the last close in order left them
+ *   void        a log of that generation is of no use any more
  *
  *   claim_begin   the backend is locked: looks, and refuses what is another's
  *   claim_state   what a filter that keeps copies must know
  *   claim_take    durably a new generation, and no facts: from here on the
  *                 backend may be written
  *   claim_hold    a filter holds, or no longer holds, what the backend lacks
+ *   claim_void    a filter's store has failed: nobody is to believe it later
  *   claim_end     marker and facts as they are now
  *
  * Order: a filter that keeps copies has noted both generations in its own store
@@ -55,6 +57,7 @@ struct claim_record {
 	char host_name[CLAIM_HOST_NAME_BYTES];
 	uint64_t epoch;
 	uint64_t marked_generation;
+	uint64_t voided; /* 0: none was */
 	struct backend_facts closed; /* known: by a close in order */
 };
 
@@ -82,6 +85,7 @@ struct claim_state {
 	bool rewritten;
 	uint64_t generation; /* as found */
 	uint64_t next_generation;
+	uint64_t voided;
 };
 
 /*
@@ -114,6 +118,13 @@ int claim_will_change(struct claim *claim, struct error *error);
  * written at the end. Returns: 0 or @error's code.
  */
 int claim_hold(struct claim *claim, bool holds, struct error *error);
+/*
+ * What a filter has stored under this open's generation is of no use from now
+ * on, and the open goes on under another one. @lost: some of it never came
+ * below, so the marker stands until somebody gives that up. Durable before it
+ * returns. Returns: 0, -ENOENT (there is no sidecar) or @error's code.
+ */
+int claim_void(struct claim *claim, bool lost, struct error *error);
 /* @in_order: nothing is in flight. A claim that was never begun is fine. */
 void claim_end(struct claim *claim, const struct backend *backend,
 	       bool in_order);

@@ -6,9 +6,10 @@
  *   generation 16 hex digits
  *   marker host UUID epoch N generation 16 hex digits
  *   marker-host NAME
+ *   void 16 hex digits
  *   closed inode N size N mtime NS ctime NS
  *
- * The last three lines are there if they say something. A line that begins with
+ * The last four lines are there if they say something. A line that begins with
  * another word is skipped: it is of a later Forebay.
  */
 #include <errno.h>
@@ -24,7 +25,7 @@ void claim_format(const struct claim_record *record,
 {
 	const struct backend_facts *closed = &record->closed;
 	char disk[UUID_TEXT_BYTES], host[UUID_TEXT_BYTES];
-	char marker[256] = "", facts[256] = "";
+	char marker[256] = "", facts[256] = "", voided[32] = "";
 
 	uuid_format(record->disk_uuid, disk);
 	uuid_format(record->host_uuid, host);
@@ -34,6 +35,9 @@ void claim_format(const struct claim_record *record,
 			 " generation %016" PRIx64 "\nmarker-host %s\n",
 			 host, record->epoch, record->marked_generation,
 			 record->host_name);
+	if (record->voided != 0)
+		snprintf(voided, sizeof(voided), "void %016" PRIx64 "\n",
+			 record->voided);
 	if (closed->known)
 		snprintf(facts, sizeof(facts),
 			 "closed inode %" PRIu64 " size %" PRIu64
@@ -41,8 +45,8 @@ void claim_format(const struct claim_record *record,
 			 closed->inode, closed->size_bytes, closed->mtime_ns,
 			 closed->ctime_ns);
 	snprintf(ret_text, SIDECAR_TEXT_BYTES,
-		 "disk %s\ngeneration %016" PRIx64 "\n%s%s", disk,
-		 record->generation, marker, facts);
+		 "disk %s\ngeneration %016" PRIx64 "\n%s%s%s", disk,
+		 record->generation, marker, voided, facts);
 }
 
 static int parse_marker(const char *line, struct claim_record *record)
@@ -85,6 +89,10 @@ static int parse_line(const char *line, struct claim_record *record)
 	if (strncmp(line, "generation ", 11) == 0)
 		return sscanf(line, "generation %16" SCNx64,
 			      &record->generation) == 1
+			       ? 0
+			       : -EUCLEAN;
+	if (strncmp(line, "void ", 5) == 0)
+		return sscanf(line, "void %16" SCNx64, &record->voided) == 1
 			       ? 0
 			       : -EUCLEAN;
 	/* Printed, and nothing else. */

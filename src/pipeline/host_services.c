@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "chain.h"
 #include "daemon_protocol.h"
@@ -244,17 +245,32 @@ static void below_state(struct forebay_instance *instance,
 	if (state.told) {
 		below.generation = state.generation;
 		below.next_generation = state.next_generation;
+		below.void_generation = state.voided;
 		below.flags = (state.marked ? FOREBAY_BELOW_HELD : 0) |
 			      (state.changed ? FOREBAY_BELOW_CHANGED : 0) |
 			      (state.rewritten ? FOREBAY_BELOW_REWRITTEN : 0);
 	}
-	*ret_below = below;
+	/* A filter that was built with an older header has less room. */
+	memcpy(ret_below, &below,
+	       ret_below->struct_size < sizeof(below) ? ret_below->struct_size
+						      : sizeof(below));
 }
 
 static int below_hold(struct forebay_instance *instance, bool holds)
 {
 	struct error error = {0};
 	int status = claim_hold(&instance->home->claim, holds, &error);
+
+	if (status < 0)
+		log_error("filter %s: %s", instance->filter->name,
+			  error.message);
+	return status;
+}
+
+static int below_void(struct forebay_instance *instance, bool lost)
+{
+	struct error error = {0};
+	int status = claim_void(&instance->home->claim, lost, &error);
 
 	if (status < 0)
 		log_error("filter %s: %s", instance->filter->name,
@@ -312,4 +328,5 @@ const struct forebay_host host_services = {
 	.request_extents = request_extents,
 	.below_state = below_state,
 	.below_hold = below_hold,
+	.below_void = below_void,
 };

@@ -92,6 +92,8 @@ static enum failpoint action_failpoint(const struct engine_io *action)
 		return FAILPOINT_BELOW_FLUSH_BEGIN;
 	case ENGINE_BELOW_ZERO:
 		return FAILPOINT_BELOW_ZERO_BEGIN;
+	case ENGINE_VOID:
+		return FAILPOINT_VOID_BEGIN;
 	}
 	__builtin_unreachable();
 }
@@ -141,6 +143,7 @@ static void action_start(struct runner *runner, struct engine_io *action)
 
 	slot->action = action;
 	if (action->type == ENGINE_VOID) {
+		failpoint(FAILPOINT_VOID_BEGIN);
 		runner->in_flight++;
 		io->owner = runner;
 		io_done(io,

@@ -192,8 +192,7 @@ static int run_seeds(const struct arguments *arguments)
 	print_counts(&sum.counts, begin);
 	printf("; %" PRIu64 " seeds, %" PRIu64 " restarts, %" PRIu64
 	       " warm starts, %" PRIu64 " SSDs out of use, %" PRIu64
-	       " events, at most %" PRIu64
-	       " until all had ended, trace %08x, "
+	       " events, at most %" PRIu64 " until all had ended, trace %08x, "
 	       "%" PRIu64 " seeds failed\n",
 	       seeds, sum.restarts, sum.counts.warm_starts, sum.voids,
 	       sum.events, sum.liveness_events, sum.trace, failures);

@@ -131,6 +131,63 @@ static void a_marker_stands_until_a_close_in_order_without_data(void **state)
 	end(scene, &host, true);
 }
 
+static void a_store_that_failed_is_void_to_all_who_open_later(void **state)
+{
+	struct scene *scene = *state;
+	struct host host;
+	uint64_t first;
+
+	make_host(scene, &host, 'a');
+	take(scene, &host, true);
+	first = state_of(&host).next_generation;
+	assert_int_equal(state_of(&host).voided, 0);
+	assert_int_equal(claim_void(&host.claim, false, &scene->error), 0);
+	assert_true(state_of(&host).next_generation > first);
+	/* Killed: it is known all the same. */
+	end(scene, &host, false);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(begin(scene, &host), 0);
+		assert_int_equal(state_of(&host).voided, first);
+		assert_int_not_equal(state_of(&host).generation, first);
+		assert_false(state_of(&host).marked);
+		assert_int_equal(claim_hold(&host.claim, false, &scene->error),
+				 0);
+		assert_int_equal(claim_take(&host.claim, &scene->error), 0);
+		end(scene, &host, true);
+	}
+}
+
+static void a_store_that_lost_something_leaves_its_marker(void **state)
+{
+	struct scene *scene = *state;
+	struct host host;
+
+	make_host(scene, &host, 'a');
+	take(scene, &host, true);
+	assert_int_equal(claim_void(&host.claim, true, &scene->error), 0);
+	end(scene, &host, true);
+	assert_int_equal(begin(scene, &host), 0);
+	assert_true(state_of(&host).marked);
+	end(scene, &host, false);
+}
+
+static void nothing_is_void_without_a_sidecar(void **state)
+{
+	struct scene *scene = *state;
+	struct host host;
+
+	make_host(scene, &host, 'a');
+	host.spec.folder = NULL;
+	take(scene, &host, false);
+	assert_int_equal(claim_void(&host.claim, false, &scene->error),
+			 -ENOENT);
+	/* Where nothing is ever written, nothing has to be said. */
+	host.spec.read_only = true;
+	assert_int_equal(claim_void(&host.claim, false, &scene->error), 0);
+	host.spec.read_only = false;
+	end(scene, &host, true);
+}
+
 static void another_hosts_marker_is_refused_by_its_name(void **state)
 {
 	struct scene *scene = *state;
@@ -376,6 +433,7 @@ static void a_record_is_read_as_it_was_written(void **state)
 		.host_name = "a host",
 		.epoch = 7,
 		.marked_generation = 0xffffffffffffffffull,
+		.voided = 0xfedcba0987654321ull,
 		.closed = {true, 1, 2, 3, 4},
 	};
 	struct claim_record back;
@@ -393,6 +451,7 @@ static void a_record_is_read_as_it_was_written(void **state)
 	assert_int_equal(claim_parse("marker host x epoch 1", &back), -EUCLEAN);
 	assert_int_equal(claim_parse("closed inode", &back), -EUCLEAN);
 	assert_int_equal(claim_parse("generation x", &back), -EUCLEAN);
+	assert_int_equal(claim_parse("void x", &back), -EUCLEAN);
 }
 
 static void what_cannot_be_made_is_told_when_it_is_needed(void **state)
@@ -443,6 +502,9 @@ int main(void)
 		CLAIM_TEST(each_open_raises_the_generation),
 		CLAIM_TEST(an_open_that_writes_nothing_raises_nothing),
 		CLAIM_TEST(a_marker_stands_until_a_close_in_order_without_data),
+		CLAIM_TEST(a_store_that_failed_is_void_to_all_who_open_later),
+		CLAIM_TEST(a_store_that_lost_something_leaves_its_marker),
+		CLAIM_TEST(nothing_is_void_without_a_sidecar),
 		CLAIM_TEST(another_hosts_marker_is_refused_by_its_name),
 		CLAIM_TEST(a_name_of_several_lines_is_one),
 		CLAIM_TEST(a_marker_needs_an_answer),

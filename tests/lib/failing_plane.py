@@ -47,7 +47,7 @@ END_SECONDS = 60
 # What brings a process to a failpoint, by the first words of its name, the
 # first that fits.
 WAYS = (
-    ('packed.', 'packed'),
+    ('packed.', 'packed'), ('void.', 'withdrawal'),
     ('pool.', 'renew'), ('kept.', 'renew'),
     ('sidecar.opened', 'renew'), ('sidecar.sized', 'renew'),
     ('sidecar.named', 'renew'),
@@ -191,6 +191,7 @@ class FailingPlane(DataPlane):
         time.sleep(0.01)
 
     packed = load
+    withdrawal = load
 
     def restart(self):
         self.disk.kill()

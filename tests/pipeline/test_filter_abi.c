@@ -52,6 +52,12 @@ AT(forebay_host, log, 160);
 AT(forebay_host, property_integer, 176);
 AT(forebay_host, property_boolean, 192);
 AT(forebay_host, request_extents, 200);
+AT(forebay_host, below_hold, 216);
+AT(forebay_host, below_void, 224);
+
+AT(forebay_below, flags, 4);
+AT(forebay_below, next_generation, 16);
+AT(forebay_below, void_generation, 24);
 
 /* Host and filters share lists of these: they can't grow. */
 static_assert(sizeof(struct forebay_extent) == 16, "ABI");
