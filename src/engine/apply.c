@@ -93,8 +93,10 @@ static void map(struct engine *engine, uint64_t block,
 
 	if (!have_room(engine, block))
 		return;
-	if (old.location != 0)
+	if (old.location != 0) {
+		hold_replaced(engine, block, 1, &old);
 		uncount(engine, &old, 1);
+	}
 	index_set(&engine->index, block, copy);
 	count(engine, copy, 1);
 	undo_commit(undo_of(engine));
@@ -120,20 +122,26 @@ static void forget_zeroed_leaf(struct engine *engine, uint64_t block)
 	undo_commit(undo_of(engine));
 }
 
-/* @block is the first of a leaf. */
+/* @block is the first of a leaf, for which there is something newer. */
 static void forget_leaf(struct engine *engine, uint64_t block)
 {
 	uint64_t end = index_leaf_end(block);
+	struct index_copy copy = index_get(&engine->index, block);
 
 	switch (index_leaf_state(&engine->index, block)) {
 	case INDEX_LEAF_EMPTY:
 		return;
 	case INDEX_LEAF_ZEROED:
+		hold_replaced(engine, block, INDEX_LEAF_BLOCKS, &copy);
 		forget_zeroed_leaf(engine, block);
 		return;
 	case INDEX_LEAF_SLOTS:
-		for (; block < end; block++)
+		for (; block < end; block++) {
+			copy = index_get(&engine->index, block);
+			if (copy.location != 0)
+				hold_replaced(engine, block, 1, &copy);
 			apply_forget(engine, block);
+		}
 		return;
 	}
 }
@@ -156,6 +164,8 @@ void apply_lost(struct engine *engine, uint64_t block)
 		return;
 	mark_lost(engine, block, copy.location);
 	engine->stats.lost_blocks++;
+	if (hold_drains(engine))
+		hold_end(engine, ENGINE_HOLD_END_DATA_LOST);
 	/* Lost blocks move up the log, and need their share of it. */
 	if (engine->lost_blocks > engine->data_blocks_max / 2)
 		engine_withdraw(engine, -EIO,
@@ -238,6 +248,7 @@ static void clean_block(struct engine *engine, const struct log_entry *entry,
 
 	if (!covers(engine, entry, &copy))
 		return;
+	hold_cleaned(engine, 1, &copy);
 	if (copy.zero) {
 		/* The layers below have the same zeros. */
 		apply_forget(engine, block);
@@ -265,8 +276,10 @@ static bool clean_leaf(struct engine *engine, const struct log_entry *entry,
 		    index_leaf_end(block) > end)
 			return false;
 		copy = index_get(&engine->index, block);
-		if (covers(engine, entry, &copy))
+		if (covers(engine, entry, &copy)) {
+			hold_cleaned(engine, INDEX_LEAF_BLOCKS, &copy);
 			forget_zeroed_leaf(engine, block);
+		}
 		return true;
 	case INDEX_LEAF_SLOTS:
 		return false;

@@ -13,6 +13,7 @@
  *   fill       what is missed again comes into the log
  *   flush      SSD flush, flush of below, and who waits for them
  *   destage    dirty blocks go below; the tail moves on
+ *   hold       below is brought to a point of the log, and stays there
  *   zero_ahead segments that were never written get zeros first
  *   summary    a full segment's headers once more, at its end
  *   kept       what outlives the process; warm: a start that believes it
@@ -32,6 +33,7 @@
 #include "engine.h"
 #include "ghost.h"
 #include "hazard.h"
+#include "hold.h"
 #include "index.h"
 #include "inspect.h"
 #include "kept.h"
@@ -240,6 +242,7 @@ struct destage_block {
 	uint8_t mask; /* sectors still to be written */
 	bool zero;
 	bool may_unmap;
+	bool kept; /* for a hold: not the newest copy */
 };
 
 #define DESTAGE_IOS_MAX 16u
@@ -482,6 +485,7 @@ struct engine {
 	struct writes writes;
 	struct flusher flusher;
 	struct destage destage;
+	struct hold hold;
 	struct recovery recovery;
 	struct salvage salvage;
 	struct superblock superblock;
@@ -573,6 +577,8 @@ void write_finish(struct engine *engine, struct engine_request *request,
  */
 bool write_to_be_durable(const struct engine *engine,
 			 const struct engine_request *request);
+/* The oldest one that waits does so because too much is dirty. */
+bool write_waits_for_space(const struct engine *engine);
 void write_fail_all(struct engine *engine);
 /* Nothing of it is under way: it waits to be admitted once more. */
 void write_again(struct engine *engine, struct engine_request *request);
@@ -653,6 +659,9 @@ bool destage_mode_draining(struct engine *engine);
 /* How much of it, and why it isn't gone. */
 uint64_t destage_mode_left_blocks(const struct engine *engine);
 enum engine_mode_reason destage_mode_reason(struct engine *engine);
+/* Zeros of the segment that is in the buffer go into the pass, if all can. */
+bool destage_select_zeros(struct engine *engine, uint64_t block,
+			  uint64_t count);
 /* Everything below it is clean. UINT64_MAX: nothing is dirty. */
 uint64_t destage_oldest_sequence(struct engine *engine);
 
@@ -667,6 +676,8 @@ void segment_read(struct engine *engine, uint32_t segment, uint32_t blocks,
 /* evict.c */
 /* Fewer segments are free than there should be. */
 bool evict_wanted(const struct engine *engine);
+/* And the oldest has what must go below first. */
+bool evict_is_barred(const struct engine *engine);
 void evict_advance(struct engine *engine);
 /* The segment to be evicted is in the destager's buffer, or could not be read.
  */

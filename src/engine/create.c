@@ -40,6 +40,8 @@ struct layout {
 	uint64_t superblocks;
 	uint64_t zeros;
 	uint64_t summaries;
+	uint64_t hold_bits;
+	uint64_t hold_counts;
 	uint32_t segment_count;
 	uint32_t leaf_count;
 	uint32_t ghost_count;
@@ -146,6 +148,9 @@ static void lay_out_own(struct layout *layout,
 				  (uint64_t)log_summary_blocks_max(blocks) *
 					  LOG_BLOCK_BYTES);
 	layout->segment_buffer = place(end, blocks, LOG_BLOCK_BYTES);
+	layout->hold_bits = place(
+		end, (uint64_t)layout->segment_count * blocks / 64 + 1, 8);
+	layout->hold_counts = place(end, layout->segment_count, 4);
 }
 
 static struct layout lay_out(const struct engine_config *config)
@@ -224,6 +229,8 @@ static void init_parts(struct engine *engine, uint8_t *memory,
 	engine->io.buffers = memory + layout->buffers;
 	engine->destage.blocks = (void *)(memory + layout->blocks);
 	engine->destage.buffer = memory + layout->segment_buffer;
+	engine->hold.kept = (void *)(memory + layout->hold_bits);
+	engine->hold.kept_counts = (void *)(memory + layout->hold_counts);
 	engine->zero_ahead.zeros = memory + layout->zeros;
 	init_summaries(engine, memory + layout->summaries);
 	for (uint32_t i = 0; i < engine->append.ring; i++) {

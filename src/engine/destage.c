@@ -49,7 +49,7 @@ static const struct segment *oldest_dirty(struct engine *engine,
 		if (retired)
 			destage->oldest = at;
 		*ret_number = at;
-		if (segment->dirty > segment->lost)
+		if (segment->dirty > segment->lost || hold_keeps(engine, at))
 			return segment;
 		retired &=
 			segment->dirty == 0 &&
@@ -117,10 +117,21 @@ enum engine_mode_reason destage_mode_reason(struct engine *engine)
 				       : ENGINE_MODE_DRAINING;
 }
 
+/* The oldest that may go below now: a hold may bar it. */
+static const struct segment *next_dirty(struct engine *engine,
+					uint32_t *ret_number)
+{
+	const struct segment *oldest = oldest_dirty(engine, ret_number);
+
+	return oldest && !hold_bars(engine, oldest->first_sequence) ? oldest
+								    : NULL;
+}
+
 static bool due(struct engine *engine, const struct segment *oldest)
 {
 	return engine->destage.draining || evict_wanted(engine) ||
-	       withdrawn(engine) || before_switch(engine, oldest) ||
+	       withdrawn(engine) || hold_drains(engine) ||
+	       before_switch(engine, oldest) ||
 	       dirty_data_blocks(engine) * 100 >=
 		       engine->data_blocks_max * HIGH_PERCENT ||
 	       !index_zeros_fit(&engine->index) ||
@@ -135,7 +146,7 @@ uint64_t destage_next_ns(struct engine *engine)
 	uint64_t next;
 
 	if (engine->destage.quiesced || engine->destage.state != DESTAGE_IDLE ||
-	    !(oldest = oldest_dirty(engine, &number)))
+	    !(oldest = next_dirty(engine, &number)))
 		return UINT64_MAX;
 	next = due(engine, oldest)
 		       ? engine->now_ns
@@ -148,19 +159,26 @@ static void begin(struct engine *engine)
 {
 	struct destage *destage = &engine->destage;
 	const struct segment *segment;
+	uint32_t blocks;
 	uint32_t number;
 
 	if (destage->quiesced || engine->now_ns < destage->retry_at_ns)
 		return;
-	segment = oldest_dirty(engine, &number);
+	segment = next_dirty(engine, &number);
 	if (!segment || !due(engine, segment))
 		return;
 	destage->upto = engine->append.completed_sequence;
 	if (destage->upto > segment->last_sequence)
 		destage->upto = segment->last_sequence;
+	blocks = segment->retired_blocks;
+	if (destage->upto > hold_upto(engine)) {
+		destage->upto = hold_upto(engine);
+		blocks = segments_blocks_up_to(&engine->segments, number,
+					       destage->upto);
+	}
 	flush_want(engine, destage->upto);
 	destage->state = DESTAGE_READ;
-	segment_read(engine, number, segment->retired_blocks, true);
+	segment_read(engine, number, blocks, true);
 }
 
 static uint64_t unit_end(uint64_t block)
@@ -187,6 +205,7 @@ static void give_up(struct engine *engine)
 	struct destage *destage = &engine->destage;
 
 	release_blocks(engine);
+	hold_pass_ended(engine, false);
 	destage->block_count = 0;
 	destage->retry_at_ns = engine->now_ns + RETRY_NS;
 	destage->state = DESTAGE_IDLE;
@@ -214,8 +233,11 @@ static bool follows_last(const struct destage *destage, uint64_t block,
 	       last->block + last->count == block;
 }
 
-/* @count blocks of one unit of the hazards are zeros by one record. */
-static void select_zeros(struct engine *engine, uint64_t block, uint32_t count,
+/*
+ * @count blocks of one unit of the hazards are zeros by one record. Returns:
+ * false if they are left for later.
+ */
+static bool select_zeros(struct engine *engine, uint64_t block, uint32_t count,
 			 bool may_unmap)
 {
 	struct destage *destage = &engine->destage;
@@ -224,10 +246,10 @@ static void select_zeros(struct engine *engine, uint64_t block, uint32_t count,
 
 	if ((!longer && selection_full(engine)) ||
 	    !hazard_destage_take(engine->hazards, block))
-		return;
+		return false;
 	if (longer) {
 		destage->blocks[destage->block_count - 1].count += count;
-		return;
+		return true;
 	}
 	run = &destage->blocks[destage->block_count++];
 	*run = (struct destage_block){
@@ -236,6 +258,22 @@ static void select_zeros(struct engine *engine, uint64_t block, uint32_t count,
 		.zero = true,
 		.may_unmap = may_unmap,
 	};
+	return true;
+}
+
+bool destage_select_zeros(struct engine *engine, uint64_t block, uint64_t count)
+{
+	uint64_t end = block + count;
+	bool all = true;
+
+	while (block < end) {
+		uint64_t next = unit_end(block) < end ? unit_end(block) : end;
+
+		all &= select_zeros(engine, block, (uint32_t)(next - block),
+				    false);
+		block = next;
+	}
+	return all;
 }
 
 /* Of a leaf with slots, up to @end. */
@@ -296,15 +334,21 @@ static void select_entry_zeroes(struct engine *engine,
 	}
 }
 
+/* @logged: what the record's header says of it. */
 static void select_block(struct engine *engine, uint64_t block,
-			 uint32_t location)
+			 const struct index_copy *logged)
 {
 	struct destage *destage = &engine->destage;
 	struct index_copy copy = index_get(&engine->index, block);
+	uint32_t location = logged->location;
 	uint32_t offset =
 		location - segments_block(&engine->segments, destage->segment);
+	bool kept =
+		copy.location != location && hold_keeps_copy(engine, location);
 	uint32_t seed;
 
+	if (kept)
+		copy = *logged;
 	if (copy.location != location || !copy.dirty || copy.lost || copy.zero)
 		return;
 	seed = log_check_seed(engine->identity.uuid,
@@ -314,7 +358,10 @@ static void select_block(struct engine *engine, uint64_t block,
 	    copy.check) {
 		engine->stats.bad_blocks++;
 		kept_doubt(engine);
-		apply_lost(engine, block);
+		if (kept)
+			hold_end(engine, ENGINE_HOLD_END_DATA_LOST);
+		else
+			apply_lost(engine, block);
 		return;
 	}
 	if (selection_full(engine) ||
@@ -325,7 +372,29 @@ static void select_block(struct engine *engine, uint64_t block,
 		.offset = offset,
 		.count = 1,
 		.mask = copy.mask,
+		.kept = kept,
 	};
+}
+
+static void select_entry(struct engine *engine,
+			 const struct log_entry_cursor *cursor,
+			 uint32_t location)
+{
+	const struct log_entry *entry = cursor->entry;
+	uint32_t count = log_entry_data_blocks(entry);
+
+	if (log_entry_is_zeroes(entry))
+		select_entry_zeroes(engine, entry, location - 1);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct index_copy logged = {
+			.location = location + cursor->data_block + i,
+			.check = cursor->checks[i],
+			.mask = entry->mask ? entry->mask : LOG_MASK_WHOLE,
+			.dirty = true,
+		};
+
+		select_block(engine, entry->first_block + i, &logged);
+	}
 }
 
 static int by_block(const void *left, const void *right)
@@ -362,17 +431,8 @@ static uint32_t select_walked(struct engine *engine)
 
 		end = walk.block + 1 + walk.header->data_blocks;
 		log_entries_start(&cursor, walk.header);
-		while (log_entries_next(&cursor)) {
-			uint32_t count = log_entry_data_blocks(cursor.entry);
-
-			if (log_entry_is_zeroes(cursor.entry))
-				select_entry_zeroes(engine, cursor.entry,
-						    location - 1);
-			for (uint32_t i = 0; i < count; i++)
-				select_block(engine,
-					     cursor.entry->first_block + i,
-					     location + cursor.data_block + i);
-		}
+		while (log_entries_next(&cursor))
+			select_entry(engine, &cursor, location);
 	}
 	return end;
 }
@@ -395,7 +455,7 @@ static void select_swept(struct engine *engine, uint32_t from)
 		if (copy.zero)
 			select_zeros(engine, block, 1, false);
 		else
-			select_block(engine, block, copy.location);
+			select_block(engine, block, &copy);
 	}
 	for (block = 0; block < engine->disk_blocks;
 	     block = index_leaf_end(block)) {
@@ -422,8 +482,11 @@ static void read_advance_destage(struct engine *engine)
 	destage->block_count = 0;
 	destage->failed = false;
 	end = select_walked(engine);
-	if (end < destage->blocks_read)
+	if (end < destage->blocks_read) {
+		hold_read_up_to(engine, destage->segment, end);
 		select_swept(engine, end);
+	}
+	hold_select_zeros(engine, destage->segment);
 	sort_in_place(destage->blocks, destage->block_count,
 		      sizeof(struct destage_block), by_block);
 	if (destage->block_count == 0) {
@@ -580,6 +643,7 @@ static void flush_advance_destage(struct engine *engine)
 		return;
 	}
 	release_blocks(engine);
+	hold_pass_ended(engine, true);
 	destage->refused = false;
 	destage->next_block = 0;
 	destage->clean_items = 0;

@@ -35,6 +35,7 @@ void engine_fail(struct engine *engine, int code, const char *format, ...)
 		return;
 	engine->state = ENGINE_FAILED;
 	kept_forsake(engine);
+	hold_end(engine, ENGINE_HOLD_END_FAILED);
 	engine->failure.code = code;
 	va_start(arguments, format);
 	vsnprintf(engine->failure.message, sizeof(engine->failure.message),
@@ -118,6 +119,7 @@ static void advance(struct engine *engine)
 	retire_advance(engine);
 	flush_advance(engine);
 	through_advance(engine);
+	hold_advance(engine);
 	destage_advance(engine);
 	evict_advance(engine);
 	write_advance(engine);
@@ -199,6 +201,8 @@ uint64_t engine_next_poll_ns(struct engine *engine)
 		next = flush;
 	if (withdrawal_next_ns(engine) < next)
 		next = withdrawal_next_ns(engine);
+	if (hold_next_ns(engine) < next)
+		next = hold_next_ns(engine);
 	return next == UINT64_MAX ? 0 : next;
 }
 
@@ -207,6 +211,8 @@ void engine_set_mode(struct engine *engine, enum engine_mode mode)
 	if (engine->config.mode == ENGINE_WRITE_BACK &&
 	    mode != ENGINE_WRITE_BACK)
 		engine->mode_barrier = engine->append.next_sequence - 1;
+	if (mode != ENGINE_WRITE_BACK)
+		hold_end(engine, ENGINE_HOLD_END_MODE);
 	engine->config.mode = mode;
 	engine->progress = true;
 }
@@ -276,6 +282,7 @@ void engine_quiesce(struct engine *engine)
 void engine_close(struct engine *engine)
 {
 	engine_quiesce(engine);
+	hold_end(engine, ENGINE_HOLD_END_CLOSED);
 	closing_start(engine);
 }
 

@@ -151,6 +151,8 @@ enum engine_planted_bug {
 	ENGINE_BUG_TAIL_IGNORED = 24, /* recovery maps what was given up */
 	ENGINE_BUG_SUMMARY_OF_ANOTHER =
 		25, /* of the segment's last life, or the one before */
+	ENGINE_BUG_HOLD_PASSED = 26, /* what is newer goes below, too */
+	ENGINE_BUG_HOLD_FORGETS = 27, /* what was replaced isn't kept for it */
 	ENGINE_BUG_AROUND_TOO_EARLY =
 		28, /* the log that is given up is not void yet */
 	ENGINE_BUG_VOID_UNDRAINED = 29, /* and it held dirty data */
@@ -168,7 +170,7 @@ enum engine_operation {
 /*
  * ZERO and DISCARD go through the log in parts of so much: each is done before
  * the next begins. What is longer is done below before it is acknowledged, in
- * any mode; what isn't is acknowledged as a write would be.
+ * any mode but under a hold; what isn't is acknowledged as a write would be.
  */
 #define ENGINE_ZEROING_BLOCKS_MAX 16384u
 
@@ -342,6 +344,56 @@ void engine_quiesce(struct engine *engine);
 void engine_close(struct engine *engine);
 /* That is done, or won't be: the host may let go of the memory. */
 bool engine_closed(const struct engine *engine);
+
+/*
+ * A hold: what has been acknowledged at some point after the call, all of that
+ * and nothing newer, is brought to the layers below and flushed there. They
+ * stay so until the release, while requests go on as ever. It ends by itself
+ * rather than make a request wait, and at the latest after @timeout_ns, its
+ * making included; who asked for it learns why from engine_hold_now() and by
+ * engine_release(). A start forgets it.
+ * Returns: 0, the rest is said by engine_hold_now(); -EBUSY: there is one, or
+ * the end of one wasn't asked for; -EOPNOTSUPP: the mode isn't write-back;
+ * -EAGAIN: the engine doesn't run.
+ */
+int engine_hold(struct engine *engine, uint64_t timeout_ns);
+/*
+ * Returns: 0: below was as the hold says until now; -ENOENT: there is none;
+ * -ESTALE: it had ended; -ECANCELED: it wasn't complete. There is none then.
+ */
+int engine_release(struct engine *engine);
+
+enum engine_hold_state {
+	ENGINE_HOLD_NONE,
+	ENGINE_HOLD_GATHERING, /* the point isn't chosen yet */
+	ENGINE_HOLD_MAKING,
+	ENGINE_HOLD_HELD,
+	ENGINE_HOLD_ENDED, /* by itself */
+};
+
+enum engine_hold_end {
+	ENGINE_HOLD_END_NOT,
+	ENGINE_HOLD_END_DEADLINE,
+	ENGINE_HOLD_END_SPACE, /* writes would have waited for the log's */
+	ENGINE_HOLD_END_MODE, /* writes go below by themselves now */
+	ENGINE_HOLD_END_ZEROS, /* too many were replaced while it was made */
+	ENGINE_HOLD_END_BELOW, /* a flush of below failed */
+	ENGINE_HOLD_END_DATA_LOST, /* some of it can't be read from the SSD */
+	ENGINE_HOLD_END_FAILED, /* the engine has, or the SSD */
+	ENGINE_HOLD_END_CLOSED,
+};
+
+/* Times are the host's; 0 when it hasn't come to that. */
+struct engine_hold {
+	enum engine_hold_state state;
+	enum engine_hold_end end;
+	uint64_t sequence; /* the last record below */
+	uint64_t left_bytes; /* to go below, before it is held */
+	uint64_t held_ns;
+	uint64_t until_ns;
+	uint64_t ended_ns;
+};
+struct engine_hold engine_hold_now(const struct engine *engine);
 
 /* Why the mode isn't the requested one: data of write-back is left. */
 enum engine_mode_reason {

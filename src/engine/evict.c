@@ -30,6 +30,15 @@ bool evict_wanted(const struct engine *engine)
 	return engine->segments.free < target_free(engine);
 }
 
+bool evict_is_barred(const struct engine *engine)
+{
+	const struct segment_table *table = &engine->segments;
+	const struct segment *tail = &table->segments[table->tail];
+
+	return table->free + table->limbo < target_free(engine) &&
+	       segments_held(table) > 0 && tail->dirty > tail->lost;
+}
+
 /* Forgets the blocks of an entry whose newest copies begin at @location. */
 static void forget_entry(struct engine *engine, const struct log_entry *entry,
 			 uint32_t location)
@@ -137,6 +146,7 @@ static bool tail_evictable(const struct engine *engine)
 	return segments_held(table) > 0 && segment->state == SEGMENT_SEALED &&
 	       (segment->dirty == 0 ||
 		engine_bug(engine, ENGINE_BUG_EVICT_DIRTY)) &&
+	       !hold_keeps(engine, table->tail) &&
 	       segment->last_sequence < engine->append.first_in_flight;
 }
 

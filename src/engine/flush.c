@@ -212,6 +212,7 @@ static void below_flush_failed(struct engine *engine, int status)
 	destage->failed |= destage->state == DESTAGE_FLUSH ||
 			   destage->state == DESTAGE_WRITE;
 	flusher->below_destage_done = flusher->below_destage_covers;
+	hold_flush_failed(engine);
 }
 
 static void below_flushed(struct engine *engine, struct engine_io *io,

@@ -42,6 +42,22 @@ uint64_t segments_sequence(const struct segment_table *table, uint32_t location)
 	return segment->first_sequence + records - 1;
 }
 
+uint32_t segments_blocks_up_to(const struct segment_table *table,
+			       uint32_t number, uint64_t sequence)
+{
+	const struct segment *segment = &table->segments[number];
+	uint64_t records = sequence - segment->first_sequence + 1;
+	size_t at = 0;
+
+	if (sequence >= segment->last_sequence)
+		return segment->used_blocks;
+	/* The header behind it. */
+	for (uint64_t i = 0; i <= records; i++)
+		at = 1 + bitmap_find_set(segment->starts, table->segment_blocks,
+					 at);
+	return (uint32_t)at - 1;
+}
+
 struct segment *segments_open(struct segment_table *table,
 			      uint64_t first_sequence, uint64_t now_ns,
 			      uint32_t *ret_segment)

@@ -92,6 +92,10 @@ static inline uint32_t segments_held(const struct segment_table *table)
 uint64_t segments_sequence(const struct segment_table *table,
 			   uint32_t location);
 
+/* Blocks of @segment up to the end of record @sequence, which is in it. */
+uint32_t segments_blocks_up_to(const struct segment_table *table,
+			       uint32_t segment, uint64_t sequence);
+
 /* Makes the next segment the active one. It must be FREE. */
 struct segment *segments_open(struct segment_table *table,
 			      uint64_t first_sequence, uint64_t now_ns,

@@ -50,6 +50,7 @@ void engine_withdraw(struct engine *engine, int code, const char *format, ...)
 	error_set(&engine->failure, code, "%s", text);
 	withdrawal->state = WITHDRAWAL_ABORT;
 	kept_forsake(engine);
+	hold_end(engine, ENGINE_HOLD_END_FAILED);
 	engine->progress = true;
 }
 

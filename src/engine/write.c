@@ -385,8 +385,9 @@ static enum write_path choose_path(const struct engine *engine,
 {
 	switch (engine->config.mode) {
 	case ENGINE_WRITE_BACK:
-		return zeroing_is_long(engine, request) ? PATH_THROUGH
-							: PATH_BACK;
+		return zeroing_is_long(engine, request) && !hold_stands(engine)
+			       ? PATH_THROUGH
+			       : PATH_BACK;
 	case ENGINE_WRITE_THROUGH:
 		return PATH_THROUGH;
 	case ENGINE_WRITE_AROUND:
@@ -490,6 +491,20 @@ void write_advance(struct engine *engine)
 	       admit(engine,
 		     list_entry(waiting->next, struct engine_request, link)))
 		;
+}
+
+bool write_waits_for_space(const struct engine *engine)
+{
+	const struct list *waiting = &engine->writes.waiting;
+	uint64_t dirty = dirty_data_blocks(engine);
+	const struct engine_request *request;
+
+	if (list_is_empty(waiting))
+		return false;
+	request = list_entry(waiting->next, struct engine_request, link);
+	return dirty > 0 &&
+	       dirty + (request_zeroes(request) ? 2 : request_blocks(request)) >
+		       engine->data_blocks_max;
 }
 
 void write_fail_all(struct engine *engine)

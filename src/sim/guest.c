@@ -4,6 +4,7 @@
  */
 #include "guest.h"
 
+#include "backup.h"
 #include "log_format.h"
 
 static const char *const OPERATION_NAMES[] = {
@@ -206,7 +207,7 @@ static void note_oldest_read(struct world *world)
 		if (request->busy && request->submitted < oldest)
 			oldest = request->submitted;
 	}
-	world->oracle->oldest_read = oldest;
+	world->oracle->oldest_read = backup_oldest_read(world, oldest);
 }
 
 void guest_write(struct world *world, struct world_request *request,
@@ -318,6 +319,9 @@ void guest_step(struct world *world)
 		world->drained = !world->drained;
 		engine_set_draining(world->engine, world->drained);
 	}
+	if (options->hold_percent > 0 &&
+	    random_percent(random, options->hold_percent))
+		backup_step(world);
 	if (random_percent(random, options->mutate_percent))
 		change_a_buffer(world);
 	submit_something(world);

@@ -247,6 +247,26 @@ bool oracle_allows(const struct oracle *oracle, uint64_t sector_number,
 	       (version_number == 0 && floor == 0);
 }
 
+bool oracle_allows_between(const struct oracle *oracle, uint64_t sector_number,
+			   uint64_t version_number, uint64_t floor,
+			   uint64_t until)
+{
+	const struct oracle_sector *sector = &oracle->sectors[sector_number];
+
+	if (version_number == 0 && floor == 0)
+		return true;
+	for (uint32_t i = 0; i < sector->count; i++) {
+		const struct oracle_version *version = &sector->versions[i];
+
+		if ((version_number == 0
+			     ? version->zero
+			     : version->version == version_number) &&
+		    holds(version, floor) && version->submitted <= until)
+			return true;
+	}
+	return false;
+}
+
 uint64_t oracle_which(const struct oracle *oracle, uint64_t sector_number,
 		      uint64_t version_number, uint64_t floor)
 {

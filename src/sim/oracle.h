@@ -80,6 +80,9 @@ uint64_t oracle_identify(uint64_t sector, const void *bytes);
 /* @version, or 0 for any zeros, isn't too old for @floor. */
 bool oracle_allows(const struct oracle *oracle, uint64_t sector,
 		   uint64_t version, uint64_t floor);
+/* And it was submitted by @until. */
+bool oracle_allows_between(const struct oracle *oracle, uint64_t sector,
+			   uint64_t version, uint64_t floor, uint64_t until);
 /*
  * Which version zeros are that were identified as 0, and are allowed. Returns:
  * 0 if nobody wrote them, and any other version as it is.

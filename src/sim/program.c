@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup.h"
 #include "crc32c.h"
 #include "guest.h"
 #include "log_format.h"
@@ -19,6 +20,8 @@
 /* The log that is about to wrap has no more free segments than that. */
 #define FULL_SEGMENTS 3u
 #define FILLERS_MAX 60u
+/* Longer than any program. */
+#define HOLD_NS 1000000000000ull
 
 enum operation {
 	WRITE_0,
@@ -31,6 +34,7 @@ enum operation {
 	READ_ALL,
 	FLUSH,
 	DRAIN,
+	HOLD, /* or release */
 	SWITCH_THROUGH, /* or back */
 	SWITCH_AROUND, /* or back */
 	RESTART,
@@ -50,6 +54,7 @@ static const char *const NAMES[OPERATIONS] = {
 	[READ_ALL] = "read all",
 	[FLUSH] = "flush",
 	[DRAIN] = "drain",
+	[HOLD] = "hold",
 	[SWITCH_THROUGH] = "write-through",
 	[SWITCH_AROUND] = "write-around",
 	[RESTART] = "restart",
@@ -155,6 +160,7 @@ static void drain(struct machine *machine)
 	struct world *lives = &machine->lives;
 
 	wait_for_all(machine);
+	backup_end(lives);
 	engine_set_draining(lives->engine, true);
 	world_pump(lives);
 	for (uint32_t i = 0; i < EVENTS_MAX && good(machine); i++) {
@@ -165,6 +171,33 @@ static void drain(struct machine *machine)
 		world_fail(lives, "draining doesn't end");
 	engine_set_draining(lives->engine, false);
 	look_report(&machine->look, lives, "draining");
+}
+
+/* It is there before the next operation, or has ended. */
+static void hold(struct machine *machine)
+{
+	struct world *lives = &machine->lives;
+
+	if (engine_hold_now(lives->engine).state != ENGINE_HOLD_NONE) {
+		backup_end(lives);
+		world_pump(lives);
+		look(machine);
+		return;
+	}
+	if (!backup_begin(lives, HOLD_NS))
+		return;
+	world_pump(lives);
+	look(machine);
+	for (uint32_t i = 0; i < EVENTS_MAX && good(machine); i++) {
+		enum engine_hold_state state =
+			engine_hold_now(lives->engine).state;
+
+		if (state == ENGINE_HOLD_HELD || state == ENGINE_HOLD_ENDED)
+			return;
+		step(machine);
+	}
+	world_fail(lives, "a hold isn't made");
+	look_report(&machine->look, lives, "holding");
 }
 
 static void switch_mode(struct machine *machine, enum engine_mode mode)
@@ -221,6 +254,9 @@ static void perform(struct machine *machine, enum operation operation)
 		return;
 	case DRAIN:
 		drain(machine);
+		return;
+	case HOLD:
+		hold(machine);
 		return;
 	case SWITCH_THROUGH:
 		switch_mode(machine, ENGINE_WRITE_THROUGH);

@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backup.h"
 #include "crc32c.h"
 #include "guest.h"
 #include "log_format.h"
 #include "storage.h"
 
-#define STEP_NS 50000u
 #define STEPS_MAX WORLD_LIVENESS_EVENTS
 
 static const uint8_t UUID[16] = {'s', 'i', 'm', 'u', 'l', 'a', 't', 'e'};
@@ -145,6 +145,15 @@ static void draw_guest(struct world_options *options, struct random *random)
 	options->hot_blocks = 1 + random_below(random, 8);
 }
 
+/*
+ * In few worlds, and what is drawn otherwise stays as it is: @random is a copy.
+ */
+static void draw_holds(struct world_options *options, struct random random)
+{
+	if (random_percent(&random, 30))
+		options->hold_percent = 1 + (uint32_t)random_below(&random, 8);
+}
+
 /* A statement a draw: compilers choose the order within one. */
 void world_options_draw(struct world_options *options, struct random *random,
 			enum world_kind kind)
@@ -177,6 +186,7 @@ void world_options_draw(struct world_options *options, struct random *random,
 	if (kind == WORLD_LYING)
 		draw_lies(options, random);
 	draw_looks(options, random);
+	draw_holds(options, *random);
 }
 
 static struct engine_config config_of(const struct world *world,
@@ -186,7 +196,7 @@ static struct engine_config config_of(const struct world *world,
 		.disk_bytes = world->options.disk_bytes,
 		.file_bytes = world->options.file_bytes,
 		.epoch = 1,
-		.max_dirty_age_ns = STEP_NS * 200ull,
+		.max_dirty_age_ns = WORLD_STEP_NS * 200ull,
 		.mode = world->options.mode,
 		.segment_blocks = world->options.segment_blocks,
 		.records_in_flight_max = world->options.records_in_flight,
@@ -296,6 +306,7 @@ static void reset(struct world *world)
 	world_trace(world, "boot", (uint64_t)world->options.mode, 0);
 	world->io_count = 0;
 	world->taken = false;
+	world->backup = (struct backup){0};
 	world->lied = false;
 	world->outage_events = 0;
 	for (uint32_t i = 0; i < WORLD_REQUESTS_MAX; i++)
@@ -340,6 +351,7 @@ void world_pump(struct world *world)
 
 	engine_poll(world->engine, world->now_ns);
 	take_below(world);
+	backup_watch(world);
 	while ((io = engine_next_io(world->engine)) != NULL) {
 		struct world_io *slot = &world->ios[world->io_count++];
 
@@ -351,6 +363,7 @@ void world_pump(struct world *world)
 			.below_writes = world->below.write_count,
 		};
 		world_trace(world, IO_NAMES[io->type], io->offset, io->length);
+		backup_watch_io(world, io);
 	}
 	while ((request = engine_next_completed(world->engine)) != NULL)
 		guest_complete(world, request->owner);
@@ -412,7 +425,7 @@ bool world_step(struct world *world)
 	uint32_t chosen = 0;
 	uint64_t next;
 
-	world->now_ns += STEP_NS;
+	world->now_ns += WORLD_STEP_NS;
 	if (world->outage_events > 0)
 		world->outage_events--;
 	else
@@ -504,6 +517,7 @@ bool world_drain(struct world *world)
 
 	if (!world_settle(world))
 		return false;
+	backup_end(world);
 	world->guest = false;
 	engine_set_draining(world->engine, true);
 	world_pump(world);

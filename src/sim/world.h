@@ -60,6 +60,7 @@ struct world_options {
 	uint32_t zero_percent; /* of writes: zeroes and discards */
 	uint32_t zeroing_blocks_max;
 	uint32_t drain_percent; /* toggle draining */
+	uint32_t hold_percent; /* have below held, or release it */
 	uint32_t complete_percent; /* end an I/O rather than submit */
 	uint64_t hot_blocks; /* most writes go here */
 	bool summaries;
@@ -101,6 +102,17 @@ struct world_sidecar {
 	uint64_t voided;
 };
 
+/* Between two virtual moments. */
+#define WORLD_STEP_NS 50000u
+
+/* See backup.h. */
+struct backup {
+	uint64_t time; /* of the point */
+	uint64_t floors[WORLD_SECTORS_MAX];
+	bool fixed; /* there is one */
+	bool held;
+};
+
 struct world {
 	struct world_options options;
 	struct world_sidecar sidecar;
@@ -127,6 +139,7 @@ struct world {
 	uint32_t outage_events; /* that below stays away */
 	bool outage_hangs; /* I/O to it waits; else it fails */
 	uint32_t trace; /* hash of all that happened */
+	struct backup backup;
 	bool drained;
 	bool taken; /* the layers below, by this engine */
 	bool faults; /* I/O may fail now */

@@ -282,6 +282,28 @@ static void many_versions_later_it_still_refuses_the_old(void **state)
 	assert_true(readable(oracle, 1, written[199].bytes));
 }
 
+static void what_was_submitted_later_is_not_of_a_moment(void **state)
+{
+	struct oracle *oracle = *state;
+	struct written old = write_acked(oracle, 1);
+	struct written under_way = submit(oracle, 1);
+	uint64_t moment = oracle->time;
+	uint64_t floor = oracle_floor(oracle, 1, moment);
+	struct written later = submit(oracle, 1);
+
+	ack(oracle, 1, &under_way, false);
+	ack(oracle, 1, &later, false);
+	assert_true(oracle_allows_between(oracle, 1, old.version, floor,
+					  moment));
+	assert_true(oracle_allows_between(oracle, 1, under_way.version, floor,
+					  moment));
+	assert_false(oracle_allows_between(oracle, 1, later.version, floor,
+					   moment));
+	/* Zeros that nobody wrote are older than what was acknowledged. */
+	assert_false(oracle_allows_between(oracle, 1, 0, floor, moment));
+	assert_true(oracle_allows_between(oracle, 2, 0, 0, moment));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, nothing_written, gone)
 
 int main(void)
@@ -304,6 +326,7 @@ int main(void)
 		TEST(what_a_power_failure_left_is_the_truth_from_then_on),
 		TEST(what_a_kill_showed_once_may_not_go_away),
 		TEST(many_versions_later_it_still_refuses_the_old),
+		TEST(what_was_submitted_later_is_not_of_a_moment),
 	};
 
 	return cmocka_run_group_tests_name("oracle", tests, NULL, NULL);
