@@ -20,6 +20,7 @@
 #include "attach.h"
 #include "error.h"
 #include "forebay/filter.h"
+#include "held.h"
 #include "log_format.h"
 #include "overlay.h"
 #include "prefetch.h"
@@ -267,6 +268,33 @@ static void request_completed(void *owner, struct engine_request *done)
 	cache->host->request_complete(context->request, done->status);
 }
 
+static void hold_changed(void *owner, const struct engine_hold *hold)
+{
+	struct cache *cache = owner;
+	const struct forebay_host *host = cache->host;
+
+	switch (hold->state) {
+	case ENGINE_HOLD_NONE:
+		host->log(cache->instance, FOREBAY_LOG_INFO,
+			  "the backend is held no more");
+		return;
+	case ENGINE_HOLD_GATHERING:
+	case ENGINE_HOLD_MAKING:
+		return;
+	case ENGINE_HOLD_HELD:
+		host->log(cache->instance, FOREBAY_LOG_INFO,
+			  "the backend is held at record %" PRIu64
+			  " of the log",
+			  hold->sequence);
+		return;
+	case ENGINE_HOLD_ENDED:
+		host->log(cache->instance, FOREBAY_LOG_WARNING,
+			  "the hold of the backend has ended by itself: %s",
+			  held_words(hold->end));
+		return;
+	}
+}
+
 static struct engine_config config_of(const struct cache *cache)
 {
 	struct engine_config config = {
@@ -307,6 +335,7 @@ static void attached(struct attach *attach, int status)
 		.context = cache,
 		.state_changed = state_changed,
 		.completed = request_completed,
+		.hold_changed = hold_changed,
 		.owner = cache,
 	};
 
@@ -540,10 +569,16 @@ static int cache_status(void *state, char *buffer, size_t buffer_bytes)
 {
 	struct cache *cache = state;
 	struct engine_stats stats = {0};
+	struct engine_hold hold = {0};
+	int length;
 
-	if (cache->runner)
+	if (cache->runner) {
 		runner_stats(cache->runner, &stats);
-	return status_format(&stats, gives_way(cache), buffer, buffer_bytes);
+		hold = runner_hold_now(cache->runner);
+	}
+	length = status_format(&stats, gives_way(cache), buffer, buffer_bytes);
+	return held_append(&hold, cache->host->now_ns(cache->instance), buffer,
+			   length, buffer_bytes);
 }
 
 static void drained(struct runner_drain *drain, int status)
@@ -560,10 +595,16 @@ static void flush(struct cache *cache, void (*done)(void *context, int status),
 		  void *context)
 {
 	struct cache_action *action;
+	struct engine_hold now;
 
 	/* Nothing was ever dirty on a disk that can't be written. */
 	if (!cache->open || cache->disk->read_only) {
 		done(context, cache->open ? 0 : -EAGAIN);
+		return;
+	}
+	now = runner_hold_now(cache->runner);
+	if (held_stands(&now)) {
+		done(context, -EBUSY);
 		return;
 	}
 	action = calloc(1, sizeof(*action));
@@ -576,6 +617,23 @@ static void flush(struct cache *cache, void (*done)(void *context, int status),
 	action->drain.done = drained;
 	action->drain.owner = action;
 	runner_drain(cache->runner, &action->drain);
+}
+
+/* It has begun; the status says when it is there. */
+static int hold_below(struct cache *cache, const char *action)
+{
+	uint64_t timeout_ns;
+	int status;
+
+	if (!cache->open)
+		return -EAGAIN;
+	if (cache->disk->read_only)
+		return -EROFS;
+	status = held_parse(action, &timeout_ns);
+	if (status < 0)
+		return status;
+	status = runner_hold(cache->runner, timeout_ns);
+	return status == -EOPNOTSUPP ? -EPROTONOSUPPORT : status;
 }
 
 static int set_migrating(struct cache *cache, bool migrating)
@@ -594,6 +652,11 @@ static void cache_action(void *state, const char *name,
 
 	if (strcmp(name, "flush") == 0)
 		flush(cache, done, context);
+	else if (strncmp(name, HELD_ACTION, strlen(HELD_ACTION)) == 0)
+		done(context, hold_below(cache, name));
+	else if (strcmp(name, "release") == 0)
+		done(context,
+		     cache->open ? runner_release(cache->runner) : -ENOENT);
 	else if (strcmp(name, "migration-begin") == 0)
 		done(context, set_migrating(cache, true));
 	else if (strcmp(name, "migration-end") == 0)

@@ -483,8 +483,13 @@ struct forebay_filter {
 	int (*status)(void *state, char *buffer, size_t buffer_bytes);
 	/*
 	 * * A named action from the operator ("flush": bring all that you hold
-	 * to the layers below) or from the disk ("migration-begin": the VM may
-	 * soon run on another host, which waits for what you hold;
+	 * to the layers below; "hold 600": see that the layers below come to
+	 * stand at one point of time and stay so for 600 seconds at most, while
+	 * you go on: -EBUSY if they do already, -EPROTONOSUPPORT if what is
+	 * written goes below by itself; "release": that is over: -ENOENT if it
+	 * never was, -ESTALE if they moved on before, -EINPROGRESS if they
+	 * didn't stand there yet) or from the disk ("migration-begin": the VM
+	 * may soon run on another host, which waits for what you hold;
 	 * "migration-end": it stays). Ends by calling @done once, now or later;
 	 * actions that the filter doesn't know end with -ENOTSUP.
 	 */

@@ -19,6 +19,7 @@
 #include "data_plane.h"
 #include "disk.h"
 #include "disk_config.h"
+#include "disk_hold.h"
 #include "documents.h"
 #include "image.h"
 #include "log.h"
@@ -258,6 +259,7 @@ int disk_delete(struct agent *agent, const char *reference,
 		result = condemn(agent, &disk, problem);
 	if (result < 0)
 		return result;
+	disk_hold_forget(agent, disk.id);
 	result = disk_delete_cache(agent, &disk, problem);
 	if (result == 0)
 		forget_sidecar(agent, &disk, options);

@@ -15,6 +15,7 @@
 #include "data_plane.h"
 #include "disk.h"
 #include "disk_config.h"
+#include "disk_hold.h"
 #include "disk_view.h"
 #include "pool.h"
 
@@ -259,6 +260,8 @@ int disk_close(struct agent *agent, const char *reference, bool background,
 	if (disk.desired == DISK_DESIRED_DELETED)
 		return refuse_deleted(problem, &disk);
 	if (disk.desired == DISK_DESIRED_OPEN)
+		result = disk_hold_check(agent, &disk, problem);
+	if (result == 0 && disk.desired == DISK_DESIRED_OPEN)
 		result = store(agent, &disk, DISK_DESIRED_CLOSED, disk.clean,
 			       problem);
 	if (result < 0)
@@ -312,6 +315,8 @@ int disk_restart(struct agent *agent, const char *reference, bool *ret_done,
 	struct unit unit = {0};
 	int result = disk_load(agent, reference, &disk, problem);
 
+	if (result == 0)
+		result = disk_hold_check(agent, &disk, problem);
 	if (result < 0)
 		return result;
 	supervisor_look(agent->supervisor, disk.id, &unit);
@@ -370,6 +375,8 @@ int disk_flush(struct agent *agent, const char *reference, bool *ret_done,
 	};
 	int result = disk_load(agent, reference, &disk, problem);
 
+	if (result == 0)
+		result = disk_hold_check(agent, &disk, problem);
 	if (result == 0)
 		result = ask(agent, &disk, &call, FLUSH_TIMEOUT_NS, problem);
 	json_decref(call.result);

@@ -20,6 +20,7 @@
 #include "data_plane.h"
 #include "disk.h"
 #include "disk_config.h"
+#include "disk_hold.h"
 #include "disk_view.h"
 #include "gate.h"
 #include "image.h"
@@ -178,6 +179,8 @@ int disk_resize(struct agent *agent, const char *reference, const json_t *body,
 	before_bytes = disk.size_bytes;
 	if (disk.desired == DISK_DESIRED_DELETED)
 		return refuse_busy(problem, &disk);
+	if (disk_hold_check(agent, &disk, problem) < 0)
+		return -EPROTO;
 	if (size_bytes < before_bytes)
 		return refuse_smaller(problem, &disk, size_bytes);
 	*ret_done = size_bytes == before_bytes && !disk.grows;

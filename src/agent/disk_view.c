@@ -15,6 +15,7 @@
 
 #include "clock.h"
 #include "data_plane.h"
+#include "disk_hold.h"
 #include "documents.h"
 
 #define STATS_TIMEOUT_NS (1 * NS_PER_SECOND)
@@ -267,7 +268,7 @@ static json_t *render(struct agent *agent, struct view *view)
 	find_stuck(view, stats);
 	return json_pack(
 		"{s:O, s:O, s:O, s:O, s:O, s:O, s:s, s:s?, s:o, s:i, s:o, s:o, "
-		"s:o, s:b, s:i, s:i, s:O?, s:o, s:s}",
+		"s:o, s:b, s:i, s:i, s:O?, s:o, s:s, s:o}",
 		"id", json_object_get(disk, "id"), "name",
 		json_object_get(disk, "name"), "size_bytes",
 		json_object_get(disk, "size_bytes"), "backend",
@@ -284,7 +285,8 @@ static json_t *render(struct agent *agent, struct view *view)
 		(int)disk_queues(disk), "backend_status",
 		json_object_get(stats, "backend"), "sandbox",
 		view_sandbox(stats), "sidecar",
-		disk_sidecar_of(agent, disk).text);
+		disk_sidecar_of(agent, disk).text, "hold",
+		disk_hold_view(agent, text(disk, "id"), view->call, stats));
 }
 
 /* Fills @views with @disks and asks those that run. */

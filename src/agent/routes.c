@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "disk.h"
+#include "disk_hold.h"
 #include "disk_view.h"
 #include "gate.h"
 #include "host_status.h"
@@ -295,6 +296,24 @@ static int disk_post_flush(const struct route_request *request,
 	return result < 0 ? result : give_disk(request, done, answer, problem);
 }
 
+static int disk_post_hold(const struct route_request *request,
+			  struct route_answer *answer, struct problem *problem)
+{
+	int result = disk_hold(request->agent, request->object, request->body,
+			       problem);
+
+	return result < 0 ? result : give_disk(request, false, answer, problem);
+}
+
+static int disk_post_release(const struct route_request *request,
+			     struct route_answer *answer,
+			     struct problem *problem)
+{
+	int result = disk_release(request->agent, request->object, problem);
+
+	return result < 0 ? result : give_disk(request, true, answer, problem);
+}
+
 static int disk_get_stats(const struct route_request *request,
 			  struct route_answer *answer, struct problem *problem)
 {
@@ -333,6 +352,8 @@ const struct route routes[] = {
 	{"POST", "/v1/disks/{disk}/open", disk_post_open, false},
 	{"POST", "/v1/disks/{disk}/close", disk_post_close, false},
 	{"POST", "/v1/disks/{disk}/flush", disk_post_flush, false},
+	{"POST", "/v1/disks/{disk}/hold", disk_post_hold, true},
+	{"POST", "/v1/disks/{disk}/release", disk_post_release, false},
 	{"POST", "/v1/disks/{disk}/restart", disk_post_restart, false},
 	{"POST", "/v1/disks/{disk}/resize", disk_post_resize, true},
 	{"GET", "/v1/disks/{disk}/stats", disk_get_stats, false},

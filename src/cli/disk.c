@@ -15,6 +15,8 @@
 #include "output.h"
 #include "quantity.h"
 
+#define NS_PER_SECOND 1000000000ull
+
 static int out_of_memory(struct error *error)
 {
 	return error_set(error, -ENOMEM, "forebay: out of memory");
@@ -262,10 +264,49 @@ int disk_close(const struct invocation *invocation, struct client *client,
 			 NULL, error);
 }
 
+static int add_timeout(const struct invocation *invocation, json_t *body,
+		       struct error *error)
+{
+	const char *text = invocation->flags[FLAG_TIMEOUT];
+	uint64_t ns = 0;
+
+	if (!text)
+		return 0;
+	if (quantity_parse_duration(text, &ns) < 0 || ns < NS_PER_SECOND)
+		return error_set(error, -EINVAL,
+				 "--timeout: '%s' is no time; write a number "
+				 "and s, min or h, for example 10min",
+				 text);
+	if (json_object_set_new(
+		    body, "timeout_s",
+		    json_integer((json_int_t)(ns / NS_PER_SECOND))) < 0)
+		return out_of_memory(error);
+	return 0;
+}
+
 int disk_flush(const struct invocation *invocation, struct client *client,
 	       struct error *error)
 {
+	json_t *body;
+	int ret;
+
+	if (invocation->flags[FLAG_TIMEOUT] && !invocation->flags[FLAG_HOLD])
+		return error_set(error, -EINVAL, "--timeout: only with --hold");
+	if (invocation->flags[FLAG_HOLD]) {
+		body = json_object();
+		ret = add_timeout(invocation, body, error);
+		if (ret == 0)
+			ret = disk_hold_wait(invocation, client, body, error);
+		json_decref(body);
+		return ret;
+	}
 	return disk_wait(invocation, client, "flush", NULL, error);
+}
+
+int disk_release(const struct invocation *invocation, struct client *client,
+		 struct error *error)
+{
+	return disk_wait(invocation, client, "release", NULL, error);
 }
 
 int disk_delete(const struct invocation *invocation, struct client *client,

@@ -113,6 +113,27 @@ int disk_view_flushed(const json_t *disk)
 	return 0;
 }
 
+int disk_view_held(const json_t *disk)
+{
+	const json_t *hold = json_object_get(disk, "hold");
+
+	(void)printf("disk %s: held; %s stays as it is for %lld s at most\n"
+		     "  copy it, or have its array make a snapshot; then: "
+		     "forebay disk release %s\n",
+		     text_of(disk, "name"), text_of(disk, "backend"),
+		     (long long)json_integer_value(
+			     json_object_get(hold, "ends_in_s")),
+		     text_of(disk, "name"));
+	return 0;
+}
+
+int disk_view_released(const json_t *disk)
+{
+	(void)printf("disk %s: released; %s had stayed as it was until now\n",
+		     text_of(disk, "name"), text_of(disk, "backend"));
+	return 0;
+}
+
 int disk_view_deleted(const json_t *deleted)
 {
 	char size[SIZE_BYTES];
@@ -259,6 +280,37 @@ static void add_sandbox(struct table *table, const json_t *layers)
 	json_decref(words);
 }
 
+/* A copy of the backend is being made, or should not be believed. */
+static void add_hold(struct table *table, const json_t *hold)
+{
+	static const char *const rows[][3] = {
+		{"  still to write", "left_bytes", "making"},
+		{"  ends within", "ends_in_s", "held"},
+		{"  ended ago", "ended_ago_s", "ended"},
+	};
+	const char *state = text_of(hold, "state");
+
+	if (!json_is_object(hold))
+		return;
+	table_pair(table, "Hold", UNIT_TEXT, json_object_get(hold, "state"));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		json_auto_t *ns = json_integer(
+			json_integer_value(json_object_get(hold, rows[i][1])) *
+			1000000000);
+
+		if (strcmp(state, rows[i][2]) != 0)
+			continue;
+		if (i == 0)
+			table_pair(table, rows[i][0], UNIT_SIZE,
+				   json_object_get(hold, rows[i][1]));
+		else
+			table_pair(table, rows[i][0], UNIT_DURATION, ns);
+	}
+	if (json_is_string(json_object_get(hold, "reason")))
+		table_pair(table, "  because", UNIT_TEXT,
+			   json_object_get(hold, "reason"));
+}
+
 int disk_view_show(const json_t *disk)
 {
 	struct table *table = table_create_pairs();
@@ -280,6 +332,7 @@ int disk_view_show(const json_t *disk)
 	add_mode(table, json_object_get(disk, "mode"));
 	table_pair(table, "Dirty", UNIT_SIZE,
 		   json_object_get(disk, "dirty_bytes"));
+	add_hold(table, json_object_get(disk, "hold"));
 	add_device(table, disk);
 	add_exports(table, json_object_get(disk, "exports"));
 	table_pair(table, "Process", UNIT_TEXT, json_object_get(disk, "pid"));

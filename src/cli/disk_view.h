@@ -17,6 +17,8 @@ int disk_view_restarted(const json_t *disk);
 int disk_view_resized(const json_t *disk);
 int disk_view_closed(const json_t *disk);
 int disk_view_flushed(const json_t *disk);
+int disk_view_held(const json_t *disk);
+int disk_view_released(const json_t *disk);
 int disk_view_deleted(const json_t *deleted);
 
 #endif

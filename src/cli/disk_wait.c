@@ -124,6 +124,10 @@ static output_present_fn view_of(const char *verb)
 		return disk_view_restarted;
 	if (strcmp(verb, "resize") == 0)
 		return disk_view_resized;
+	if (strcmp(verb, "release") == 0)
+		return disk_view_released;
+	if (strcmp(verb, "hold") == 0)
+		return disk_view_held;
 	if (strncmp(verb, "close", strlen("close")) == 0)
 		return disk_view_closed;
 	return disk_view_flushed;
@@ -173,5 +177,82 @@ int disk_wait(const struct invocation *invocation, struct client *client,
 		return ret;
 	ret = output_answer(invocation, &answer, view_of(verb), error);
 	client_answer_release(&answer);
+	return ret;
+}
+
+/* It is held; or why it won't be, as -EBUSY. 1: it is still being made. */
+static int look_at_hold(const struct invocation *invocation,
+			const struct client_answer *answer, struct error *error)
+{
+	const json_t *hold = json_object_get(answer->json, "hold");
+	const char *state = json_string_value(json_object_get(hold, "state"));
+	const char *reason = json_string_value(json_object_get(hold, "reason"));
+
+	if (state &&
+	    (strcmp(state, "making") == 0 || strcmp(state, "unknown") == 0))
+		return 1;
+	if (state && strcmp(state, "held") == 0)
+		return 0;
+	return error_set(error, -EBUSY, "disk %s can't be held: %s",
+			 invocation->operands[0],
+			 reason ? reason : "somebody has released it");
+}
+
+/* What has ended is known to its user by now: another may begin. */
+static void forget_hold(const struct invocation *invocation,
+			struct client *client)
+{
+	char *path = client_path("disks", invocation->operands[0], "release");
+	struct client_request request = {.method = CLIENT_POST, .path = path};
+	struct client_answer answer;
+
+	if (path && client_call(client, &request, &answer, NULL) == 0)
+		client_answer_release(&answer);
+	free(path);
+}
+
+int disk_hold_wait(const struct invocation *invocation, struct client *client,
+		   const json_t *body, struct error *error)
+{
+	struct progress progress;
+	bool visible = start_progress(invocation, "hold", &progress);
+	char *path = client_path("disks", invocation->operands[0], "hold");
+	char *disk_path = client_path("disks", invocation->operands[0], NULL);
+	struct client_request request = {
+		.method = CLIENT_POST,
+		.path = path,
+		.body = body,
+		.subject_kind = "disk",
+		.subject_name = invocation->operands[0],
+	};
+	struct client_answer answer;
+	bool begun;
+	int ret = path && disk_path
+			  ? 0
+			  : error_set(error, -ENOMEM, "forebay: out of memory");
+
+	if (ret == 0)
+		ret = client_call(client, &request, &answer, error);
+	begun = ret == 0;
+	request.method = CLIENT_GET;
+	request.path = disk_path;
+	request.body = NULL;
+	while (ret == 0 &&
+	       (ret = look_at_hold(invocation, &answer, error)) == 1) {
+		client_answer_release(&answer);
+		if (visible)
+			show(&progress);
+		pause_ms(PAUSE_MS);
+		ret = client_call(client, &request, &answer, error);
+	}
+	end_progress(&progress);
+	if (begun && ret == -EBUSY)
+		forget_hold(invocation, client);
+	free(path);
+	free(disk_path);
+	if (ret == 0) {
+		ret = output_answer(invocation, &answer, disk_view_held, error);
+		client_answer_release(&answer);
+	}
 	return ret;
 }

@@ -17,4 +17,11 @@ struct invocation;
 int disk_wait(const struct invocation *invocation, struct client *client,
 	      const char *verb, const json_t *body, struct error *error);
 
+/*
+ * Asks for a hold, and waits until it is there; shows the disk as it is then.
+ * -EBUSY with words if it ends before.
+ */
+int disk_hold_wait(const struct invocation *invocation, struct client *client,
+		   const json_t *body, struct error *error);
+
 #endif

@@ -48,6 +48,10 @@ const struct flag grammar_flags[FLAG_COUNT] = {
 			     "the cache starts empty: the backend has changed"},
 	[FLAG_BACKGROUND] = {"background", 0, NULL,
 			     "don't wait until everything is written back"},
+	[FLAG_HOLD] = {"hold", 0, NULL,
+		       "and keep the backend so, while the VM runs on"},
+	[FLAG_TIMEOUT] = {"timeout", 0, "TIME",
+			  "of a hold, at most (10min): s, min or h"},
 	[FLAG_SIDECAR] = {"sidecar", 0, "DIR",
 			  "where it stands whose the backend is"},
 	[FLAG_ID] = {"id", 0, "UUID",
@@ -287,9 +291,27 @@ static const struct verb disk_verbs[] = {
 	{
 		.name = "flush",
 		.summary = "Write what is dirty now to the backend",
+		.details =
+			"With --hold the backend then stays exactly as the "
+			"disk was at one moment, for a\n"
+			"backup or a snapshot of an array, while the VM writes "
+			"on into its cache. It\n"
+			"ends with 'forebay disk release', which says whether "
+			"the backend stayed so: it\n"
+			"ends by itself after the time, and before the VM "
+			"would have to wait.",
 		.operands = ONE_DISK,
-		.examples = {"forebay disk flush web1"},
+		.flags = FLAG_BIT(FLAG_HOLD) | FLAG_BIT(FLAG_TIMEOUT),
+		.examples = {"forebay disk flush web1",
+			     "forebay disk flush web1 --hold --timeout 30min"},
 		.run = disk_flush,
+	},
+	{
+		.name = "release",
+		.summary = "End a hold, and say whether the backend stayed so",
+		.operands = ONE_DISK,
+		.examples = {"forebay disk release web1"},
+		.run = disk_release,
 	},
 	{
 		.name = "delete",

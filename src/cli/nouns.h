@@ -46,6 +46,8 @@ int disk_close(const struct invocation *invocation, struct client *client,
 	       struct error *error);
 int disk_stats(const struct invocation *invocation, struct client *client,
 	       struct error *error);
+int disk_release(const struct invocation *invocation, struct client *client,
+		 struct error *error);
 int disk_flush(const struct invocation *invocation, struct client *client,
 	       struct error *error);
 int disk_delete(const struct invocation *invocation, struct client *client,

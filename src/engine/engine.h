@@ -359,7 +359,7 @@ bool engine_closed(const struct engine *engine);
 int engine_hold(struct engine *engine, uint64_t timeout_ns);
 /*
  * Returns: 0: below was as the hold says until now; -ENOENT: there is none;
- * -ESTALE: it had ended; -ECANCELED: it wasn't complete. There is none then.
+ * -ESTALE: it had ended; -EINPROGRESS: it wasn't complete. There is none then.
  */
 int engine_release(struct engine *engine);
 

@@ -389,5 +389,5 @@ int engine_release(struct engine *engine)
 	engine->progress = true;
 	if (stage == HOLD_HELD)
 		return 0;
-	return stage == HOLD_ENDED ? -ESTALE : -ECANCELED;
+	return stage == HOLD_ENDED ? -ESTALE : -EINPROGRESS;
 }

@@ -48,7 +48,9 @@ struct runner {
 	bool pump_due; /* the host will run it */
 	struct forebay_timer timer;
 	uint64_t timer_ns; /* when it expires; 0: not armed */
+	void (*hold_changed)(void *owner, const struct engine_hold *hold);
 	enum engine_state state_told;
+	enum engine_hold_state hold_told;
 
 	struct list idle;
 	struct list finished;
@@ -227,6 +229,17 @@ static void state_tell(struct runner *runner)
 			      engine_failure(runner->engine));
 }
 
+static void hold_tell(struct runner *runner)
+{
+	struct engine_hold hold = engine_hold_now(runner->engine);
+
+	if (hold.state == runner->hold_told)
+		return;
+	runner->hold_told = hold.state;
+	if (runner->hold_changed)
+		runner->hold_changed(runner->owner, &hold);
+}
+
 /* A later drain never ends before an earlier one, so the first decides. */
 static void drains_end(struct runner *runner)
 {
@@ -292,6 +305,7 @@ static void pump_run(struct forebay_deferred *deferred)
 		copied_tell(runner, &stats);
 	}
 	state_tell(runner);
+	hold_tell(runner);
 	drains_end(runner);
 	timer_set(runner, now_ns);
 	/* Last: it may free the runner. */
@@ -378,6 +392,7 @@ int runner_create(const struct runner_setup *setup, struct runner **ret_runner,
 	runner->context = setup->context;
 	runner->state_changed = setup->state_changed;
 	runner->completed = setup->completed;
+	runner->hold_changed = setup->hold_changed;
 	runner->owner = setup->owner;
 	runner->pump.run = pump_run;
 	runner->pump.owner = runner;
@@ -451,6 +466,31 @@ void runner_set_max_dirty_age(struct runner *runner, uint64_t age_ns)
 {
 	engine_set_max_dirty_age(runner->engine, age_ns);
 	pump_soon(runner);
+}
+
+int runner_hold(struct runner *runner, uint64_t timeout_ns)
+{
+	int status;
+
+	/* What waits to be below would wait for the release. */
+	if (runner_draining(runner))
+		return -EAGAIN;
+	status = engine_hold(runner->engine, timeout_ns);
+	pump_soon(runner);
+	return status;
+}
+
+int runner_release(struct runner *runner)
+{
+	int status = engine_release(runner->engine);
+
+	pump_soon(runner);
+	return status;
+}
+
+struct engine_hold runner_hold_now(const struct runner *runner)
+{
+	return engine_hold_now(runner->engine);
 }
 
 int runner_dirty_run(const struct runner *runner, uint64_t offset,

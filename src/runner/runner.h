@@ -66,6 +66,8 @@ struct runner_setup {
 	void (*state_changed)(void *owner, enum engine_state state,
 			      const struct error *failure);
 	void (*completed)(void *owner, struct engine_request *request);
+	/* Of a hold: its state is another one. NULL is fine. */
+	void (*hold_changed)(void *owner, const struct engine_hold *hold);
 	void *owner; /* of the callbacks */
 };
 
@@ -104,6 +106,11 @@ struct runner_drain {
 	struct engine_point point;
 };
 void runner_drain(struct runner *runner, struct runner_drain *drain);
+
+/* As engine_hold(), engine_release() and engine_hold_now(). */
+int runner_hold(struct runner *runner, uint64_t timeout_ns);
+int runner_release(struct runner *runner);
+struct engine_hold runner_hold_now(const struct runner *runner);
 
 /*
  * As engine_dirty_run(), in bytes. Returns: -EIO when the engine has failed.

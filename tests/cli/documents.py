@@ -49,8 +49,11 @@ DISK = {
     'dirty_bytes': 5 << 20,
     'read_only': False, 'device_revision': 2, 'queues': 16,
     'sandbox': ['own-user', 'no-capabilities', 'ring-limits'],
-    'sidecar': '/srv/d1.img.forebay',
+    'sidecar': '/srv/d1.img.forebay', 'hold': None,
 }
+
+HELD = {**DISK, 'hold': {'state': 'held', 'left_bytes': 0, 'held_for_s': 3,
+                         'ends_in_s': 597, 'ended_ago_s': 0, 'reason': None}}
 
 CLOSED = {**DISK, 'desired': 'closed', 'state': 'closed', 'pid': None,
           'mode': {'requested': None, 'actual': None, 'reason': None},

@@ -407,6 +407,32 @@ class Disks(CliTest):
         self.assertRegex(shown, r'Hit ratio +87\.5 %')
         self.assertRegex(shown, r'Dirty +5 MiB')
 
+    def test_a_hold_is_waited_for_and_says_what_to_do_next(self):
+        server = self.serve()
+        making = {**documents.DISK, 'hold': {
+            **documents.HELD['hold'], 'state': 'making', 'left_bytes': 4096}}
+        server.answers('POST', '/v1/disks/d1/hold', Answer(202, making))
+        server.answers('GET', '/v1/disks/d1', Answer(200, making),
+                       Answer(200, documents.HELD))
+        self.assertEqual(
+            self.ok('disk', 'flush', 'd1', '--hold'),
+            'disk d1: held; file:/srv/d1.raw stays as it is for 597 s at '
+            'most\n  copy it, or have its array make a snapshot; then: '
+            'forebay disk release d1\n')
+
+    def test_a_hold_that_ends_before_it_is_there_fails_and_is_released(self):
+        server = self.serve()
+        ended = {**documents.DISK, 'hold': {
+            **documents.HELD['hold'], 'state': 'ended',
+            'reason': 'its time was over'}}
+        server.answers('POST', '/v1/disks/d1/hold', Answer(202, ended))
+        server.answers('POST', '/v1/disks/d1/release',
+                       Answer(409, {'title': 'x', 'detail': 'ended'}))
+        self.fails(4, "disk d1 can't be held: its time was over",
+                   'disk', 'flush', 'd1', '--hold')
+        self.assertEqual(
+            len(server.bodies('POST', '/v1/disks/d1/release')), 1)
+
     def test_open_close_and_flush_wait_until_it_is_done(self):
         server = self.serve()
         for verb, line in (

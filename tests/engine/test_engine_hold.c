@@ -328,7 +328,7 @@ static void a_hold_that_is_given_up_says_so(void **state)
 
 	scene_write_now(scene, 3, 1, 'a');
 	begin(scene);
-	assert_int_equal(engine_release(scene->engine), -ECANCELED);
+	assert_int_equal(engine_release(scene->engine), -EINPROGRESS);
 	assert_int_equal(state_of(scene), ENGINE_HOLD_NONE);
 	scene_drain(scene);
 	assert_below(scene, 3, 'a');

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* held.h - holds of the layers below, in the words of operators. */
+#ifndef FOREBAY_CACHE_HELD_H
+#define FOREBAY_CACHE_HELD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine.h"
+
+/* An action with a number of seconds: "hold 600". */
+#define HELD_ACTION "hold "
+#define HELD_SECONDS_MAX (7u * 24 * 60 * 60)
+
+/* Returns: 0, or -EINVAL if @action isn't that. */
+int held_parse(const char *action, uint64_t *ret_timeout_ns);
+/* Below is kept at its point, or is being brought to it. */
+bool held_stands(const struct engine_hold *hold);
+/* Why it has ended by itself, for a log line. */
+const char *held_words(enum engine_hold_end end);
+/*
+ * Puts a member "hold" at the end of the object of @length bytes in @buffer.
+ * Returns: the new length, or -ENOSPC.
+ */
+int held_append(const struct engine_hold *hold, uint64_t now_ns, char *buffer,
+		int length, size_t buffer_bytes);
+
+#endif
