@@ -71,6 +71,22 @@ static void the_first_segment_begins_on_a_multiple_of_its_size(void **state)
 	assert_int_equal(log_first_segment_block(512), 512);
 }
 
+static void a_segment_can_be_read_up_to_a_record(void **state)
+{
+	uint32_t number = fill_one(7, 9);
+	struct segment *segment = &table.segments[number];
+
+	(void)state;
+	/* head | 7 d | 8 d d | 9 */
+	bitmap_set(segment->starts, 1);
+	bitmap_set(segment->starts, 3);
+	bitmap_set(segment->starts, 6);
+	segment->used_blocks = 7;
+	assert_int_equal(segments_blocks_up_to(&table, number, 7), 3);
+	assert_int_equal(segments_blocks_up_to(&table, number, 8), 6);
+	assert_int_equal(segments_blocks_up_to(&table, number, 9), 7);
+}
+
 static void a_location_knows_its_sequence(void **state)
 {
 	uint32_t number;
@@ -162,6 +178,8 @@ int main(void)
 			a_passed_segment_waits_in_limbo_for_a_durable_tail,
 			all_free),
 		cmocka_unit_test_setup(a_segment_that_is_read_is_not_reclaimed,
+				       all_free),
+		cmocka_unit_test_setup(a_segment_can_be_read_up_to_a_record,
 				       all_free),
 		cmocka_unit_test_setup(the_circle_goes_round, all_free),
 		cmocka_unit_test_setup(an_empty_circle_begins_where_it_ended,

@@ -16,7 +16,7 @@ import tap
 from forebay import Host, find_program
 from nbd_load import Load
 from sector_journal import SECTOR, Journal
-from spawn import folder, wait_until
+from spawn import Process, folder, wait_until
 
 MIB = 1 << 20
 SIZE_MIB = 64
@@ -72,16 +72,16 @@ class Hold(unittest.TestCase):
         self.host.start()
         self.host.pool()
 
-    def open(self, mode='write-back'):
-        self.host.policy('gold', ('cache', self.properties(mode)))
+    def open(self, mode='write-back', limit='512MiB'):
+        self.host.policy('gold', ('cache', self.properties(mode, limit)))
         self.host.cli('disk', 'create', 'd1', '--backend',
                       'file:' + self.image, '--size', f'{SIZE_MIB}MiB',
                       '--policy', 'gold')
         self.host.cli('disk', 'open', 'd1')
 
     @staticmethod
-    def properties(mode):
-        return {'mode': mode, 'limit': '512MiB', 'max_dirty_age': '1h'}
+    def properties(mode, limit='512MiB'):
+        return {'mode': mode, 'limit': limit, 'max_dirty_age': '1h'}
 
     def client(self):
         client = nbd.NBD()
@@ -195,6 +195,77 @@ class Hold(unittest.TestCase):
         # Once told, it is forgotten.
         self.refused('d1 is not held', 'disk', 'release', 'd1')
         self.host.cli('disk', 'flush', 'd1', '--hold')
+        self.host.cli('disk', 'release', 'd1')
+
+    def test_a_hold_that_died_while_nobody_looked_is_told_as_lost(self):
+        self.open()
+        self.host.cli('disk', 'flush', 'd1', '--hold')
+        pid = self.host.disk('d1')['pid']
+        self.host.kill_daemon()
+        os.kill(pid, signal.SIGKILL)
+        self.host.start()
+        wait_until(lambda: self.host.disk('d1')['state'] == 'open', 30,
+                   'the disk is served again')
+        self.refused('is lost', 'disk', 'release', 'd1')
+
+    def test_a_backend_that_refuses_is_tried_until_the_time_is_over(self):
+        server, trouble = self.serve_with_trouble()
+        self.host.policy('gold', ('cache', self.properties('write-back')))
+        self.host.cli('disk', 'create', 'd1', '--backend', server, '--policy',
+                      'gold', '--export', 'nbd')
+        self.host.cli('disk', 'open', 'd1')
+        client = self.client()
+        client.pwrite(b'a' * MIB, 0)
+        with open(trouble, 'w', encoding='utf-8'):
+            pass
+        self.refused("can't be held: its time was over", 'disk', 'flush', 'd1',
+                     '--hold', '--timeout', '2s')
+        # Nothing is left of it, and the VM has noticed nothing.
+        self.assertIsNone(self.state())
+        self.assertEqual(client.pread(4096, 0), b'a' * 4096)
+        os.unlink(trouble)
+        self.host.cli('disk', 'flush', 'd1', '--hold')
+        client.pwrite(b'b' * MIB, 0)
+        below = nbd.NBD()
+        below.connect_uri(server)
+        self.assertEqual(below.pread(MIB, 0), b'a' * MIB)
+        self.host.cli('disk', 'release', 'd1')
+
+    def serve_with_trouble(self):
+        """A backend that refuses writes while a file exists."""
+        socket = os.path.join(self.work, 'below.sock')
+        trouble = os.path.join(self.work, 'trouble')
+        server = Process(
+            ['nbdkit', '--foreground', '--unix', socket, '--filter=error',
+             'memory', f'{SIZE_MIB}M', 'error-pwrite=EIO',
+             'error-pwrite-rate=100%', f'error-pwrite-file={trouble}'],
+            os.path.join(self.work, 'nbdkit.out'))
+        # It would wait for its clients to leave.
+        self.addCleanup(server.kill)
+        server.wait_for_file(socket)
+        os.chmod(socket, 0o777)
+        os.chmod(self.work, 0o755)
+        return f'nbd+unix:///?socket={socket}', trouble
+
+    def test_a_hold_ends_before_the_vm_would_wait_for_space(self):
+        self.open(limit='64MiB')
+        client = self.client()
+        self.host.cli('disk', 'flush', 'd1', '--hold')
+        for place in range(SIZE_MIB):
+            client.pwrite(b'w' * MIB, place * MIB)
+        self.assertEqual(self.state(), 'ended')
+        self.refused('no more room for what the VM writes',
+                     'disk', 'release', 'd1')
+
+    def test_a_time_that_is_none_is_refused(self):
+        self.open()
+        for time in ('0s', '169h', 'long', '10ms'):
+            with self.subTest(time=time):
+                done = self.host.try_cli('disk', 'flush', 'd1', '--hold',
+                                         '--timeout', time)
+                self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIsNone(self.state())
+        self.host.cli('disk', 'flush', 'd1', '--hold', '--timeout', '168h')
         self.host.cli('disk', 'release', 'd1')
 
     def test_a_hold_ends_after_its_time_and_its_release_says_so(self):
