@@ -59,7 +59,7 @@ const char *held_words(enum engine_hold_end end)
 		return "some of what was to go below can't be read from the "
 		       "SSD";
 	case ENGINE_HOLD_END_FAILED:
-		return "the cache has failed";
+		return "the cache or its SSD has failed";
 	case ENGINE_HOLD_END_CLOSED:
 		return "the disk was closed";
 	}
