@@ -354,6 +354,27 @@ static void a_VOID_that_fails_is_the_end(void **state)
 	assert_below(scene, 7, 'o');
 }
 
+static void a_hold_ends_with_the_SSD(void **state)
+{
+	struct scene *scene = *state;
+	struct weakness weakness = {0};
+
+	set_up(scene);
+	scene_write_now(scene, 7, 1, 'a');
+	assert_int_equal(engine_hold(scene->engine, 600 * SCENE_SECOND_NS), 0);
+	scene_end_all(scene);
+	assert_int_equal(engine_hold_now(scene->engine).state,
+			 ENGINE_HOLD_HELD);
+	scene_write(scene, 7, 1, 'b');
+	weaken(scene, &weakness);
+	assert_out_of_use(scene);
+	assert_int_equal(engine_hold_now(scene->engine).end,
+			 ENGINE_HOLD_END_FAILED);
+	assert_int_equal(engine_release(scene->engine), -ESTALE);
+	assert_int_equal(engine_hold(scene->engine, 600 * SCENE_SECOND_NS),
+			 -EOPNOTSUPP);
+}
+
 static void an_engine_without_a_log_can_be_closed(void **state)
 {
 	struct scene *scene = *state;
@@ -414,6 +435,7 @@ int main(void)
 			a_log_that_lost_something_is_refused_by_the_next_start),
 		SCENE_TEST(without_a_place_to_say_so_the_engine_fails),
 		SCENE_TEST(a_VOID_that_fails_is_the_end),
+		SCENE_TEST(a_hold_ends_with_the_SSD),
 		SCENE_TEST(an_engine_without_a_log_can_be_closed),
 		SCENE_TEST(a_write_through_that_waits_for_the_SSD_goes_below),
 	};
