@@ -9,7 +9,7 @@ moon: hang, crash in a loop, wait for a predecessor, fail to drain.
     start     ready | fail | crash | opening | slow-ready
     message   of a failed start
     silent    true: takes requests and never answers
-    close     ok | refuse | silent
+    close     ok | refuse | silent | hang-up
     drain     ok | fail | slow: started for nobody
     flush     ok | refuse | silent
     dirty     bytes that stats tells
@@ -134,6 +134,10 @@ class Neighbour:
             return
         request = json.loads(packet)
         if behaviour().get('silent'):
+            return
+        if behaviour().get(request['method']) == 'hang-up':
+            self.selector.unregister(peer)
+            peer.close()
             return
         method = getattr(self, request['method'].replace('-', '_'))
         answer = method(request['params'])

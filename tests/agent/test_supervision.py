@@ -139,10 +139,8 @@ class OpenAndClose(WithDisk):
         self.host.behave(DISK)
         self.host.post('/disks/d1/close')
 
-    def die_while_closing(self, **behaviour):
+    def begin_close(self):
         """Returns the thread that waits for the close, and its answers."""
-        pid = self.open()['pid']
-        self.host.behave(DISK, close='silent', **behaviour)
         answers = []
 
         def close():
@@ -152,9 +150,28 @@ class OpenAndClose(WithDisk):
                 pass  # forebayd was killed
         thread = threading.Thread(target=close)
         thread.start()
+        return thread, answers
+
+    def die_while_closing(self, **behaviour):
+        """As begin_close(), of a disk whose process dies meanwhile."""
+        pid = self.open()['pid']
+        self.host.behave(DISK, close='silent', **behaviour)
+        thread, answers = self.begin_close()
         self.host.wait_for_state('closing')
         os.kill(pid, signal.SIGKILL)
         return thread, answers
+
+    def test_a_process_that_hangs_up_on_a_close_is_asked_again(self):
+        self.open()
+        self.host.behave(DISK, close='hang-up')
+        thread, answers = self.begin_close()
+        wait_until(lambda: 'asking again' in (self.host.disk()['reason']
+                                              or ''), 20, 'it asks again')
+        self.assertTrue(thread.is_alive())
+        self.host.behave(DISK, close='ok')
+        thread.join()
+        self.assertEqual(answers[0][0], 200)
+        self.assertEqual(self.host.disk()['state'], 'closed')
 
     def test_a_crash_while_draining_is_followed_by_one_that_drains(self):
         thread, answers = self.die_while_closing(drain='slow')
