@@ -4,8 +4,9 @@
  * fails.
  *
  * The linker sends our own calls of these functions here (--wrap, in
- * meson.build); those that a library makes inside go on as ever. All of them
- * count as one: whichever is the n-th fails, with the error that it has when
+ * meson.build); those that a library makes inside go on as ever, for libjansson
+ * ends the process by an assertion when it has no memory. All of them count as
+ * one: whichever is the n-th fails, with the error that it has when
  * there is no more.
  */
 #include <errno.h>
