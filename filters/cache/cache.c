@@ -31,6 +31,7 @@
 #define CACHE_EPOCH 1u
 #define CACHE_RECORDS_IN_FLIGHT 4u
 #define CACHE_DIRTY_LIMIT_PERCENT 70u
+#define HOLD_AGAIN_NS (UINT64_C(60) * 1000 * 1000 * 1000)
 
 struct cache {
 	const struct forebay_host *host;
@@ -44,7 +45,11 @@ struct cache {
 	bool held; /* it is said that we hold what below lacks */
 	bool clean; /* at the close: there was nothing */
 	bool migrating; /* the VM may soon run elsewhere */
-	struct error failure; /* of an open that is being taken back */
+	int hold_error; /* why it isn't said; it is tried again */
+	struct forebay_timer hold_again;
+	struct engine_troubles troubles; /* that the log has */
+	/* Of an open that is being taken back, or of the engine later on. */
+	struct error failure;
 };
 
 /* Lives in the request's context bytes. */
@@ -245,6 +250,7 @@ static void state_changed(void *owner, enum engine_state state,
 		break;
 	case ENGINE_FAILED:
 		if (cache->open) {
+			cache->failure = *failure;
 			cache->host->log(cache->instance, FOREBAY_LOG_ERROR,
 					 "the cache has failed: %s",
 					 failure->message);
@@ -256,6 +262,47 @@ static void state_changed(void *owner, enum engine_state state,
 		runner_close(cache->runner, runner_taken_back, cache);
 		break;
 	}
+}
+
+static void tell_below(struct cache *cache,
+		       const struct engine_troubles *troubles)
+{
+	const struct forebay_host *host = cache->host;
+
+	switch (troubles->below) {
+	case ENGINE_TROUBLE_NONE:
+		host->log(cache->instance, FOREBAY_LOG_INFO,
+			  "the backend takes what is written back again");
+		return;
+	case ENGINE_TROUBLE_REFUSING:
+		host->log(cache->instance, FOREBAY_LOG_WARNING,
+			  "the backend refuses what is written back: %s; it "
+			  "stays in the cache and is tried again",
+			  strerror(-troubles->code));
+		return;
+	case ENGINE_TROUBLE_SILENT:
+		host->log(cache->instance, FOREBAY_LOG_WARNING,
+			  "the backend has not answered what is written back "
+			  "for a second");
+		return;
+	}
+}
+
+static void troubles_changed(void *owner,
+			     const struct engine_troubles *troubles)
+{
+	struct cache *cache = owner;
+	struct engine_troubles *told = &cache->troubles;
+
+	if (troubles->below != told->below || troubles->code != told->code)
+		tell_below(cache, troubles);
+	if (troubles->writes_wait != told->writes_wait)
+		cache->host->log(cache->instance, FOREBAY_LOG_WARNING,
+				 troubles->writes_wait
+					 ? "writes wait: the cache has no room "
+					   "until the backend takes something"
+					 : "writes go on");
+	*told = *troubles;
 }
 
 static void request_completed(void *owner, struct engine_request *done)
@@ -303,6 +350,11 @@ static struct engine_config config_of(const struct cache *cache)
 		.epoch = CACHE_EPOCH,
 		.max_dirty_age_ns = settings_max_dirty_age_ns(
 			cache->host, cache->instance, cache->disk),
+		.max_dirty_bytes =
+			settings_max_dirty_bytes(cache->host, cache->instance),
+		.destage_bytes_per_s =
+			settings_destage_rate(cache->host, cache->instance),
+		.paced = !cache->disk->read_only,
 		.mode = settings_mode(cache->host, cache->instance),
 		.durable_writes =
 			settings_durable_writes(cache->host, cache->instance),
@@ -336,6 +388,7 @@ static void attached(struct attach *attach, int status)
 		.state_changed = state_changed,
 		.completed = request_completed,
 		.hold_changed = hold_changed,
+		.troubles_changed = troubles_changed,
 		.owner = cache,
 	};
 
@@ -356,6 +409,8 @@ static void attached(struct attach *attach, int status)
 		runner_start(cache->runner);
 }
 
+static void hold_again(struct forebay_timer *timer);
+
 static void cache_open(struct forebay_instance *instance,
 		       const struct forebay_host *host,
 		       const struct forebay_disk *disk, void **ret_state)
@@ -371,6 +426,8 @@ static void cache_open(struct forebay_instance *instance,
 	cache->instance = instance;
 	cache->disk = disk;
 	cache->file = -1;
+	cache->hold_again.expired = hold_again;
+	cache->hold_again.owner = cache;
 	cache->attach.host = host;
 	cache->attach.instance = instance;
 	cache->attach.disk = disk;
@@ -401,6 +458,7 @@ static void cache_close(void *state)
 {
 	struct cache *cache = state;
 
+	cache->host->timer_cancel(cache->instance, &cache->hold_again);
 	cache->clean = runner_clean(cache->runner);
 	runner_close(cache->runner, closed, cache);
 }
@@ -516,11 +574,23 @@ static void apply_mode(struct cache *cache)
 	enum engine_mode mode =
 		gives_way(cache) ? ENGINE_WRITE_THROUGH
 				 : settings_mode(cache->host, cache->instance);
+	int status;
 
-	/* The log has the reason; what is asked for again is tried again. */
-	if (cache->open && hold(cache, mode) < 0)
+	/* The log has the reason as well. */
+	status = cache->open ? hold(cache, mode) : 0;
+	cache->hold_error = mode == ENGINE_WRITE_BACK ? status : 0;
+	if (status < 0) {
 		mode = ENGINE_WRITE_THROUGH;
+		cache->host->timer_arm(cache->instance, &cache->hold_again,
+				       HOLD_AGAIN_NS);
+	}
 	runner_set_mode(cache->runner, mode);
+}
+
+/* What couldn't be said a minute ago may be possible now. */
+static void hold_again(struct forebay_timer *timer)
+{
+	apply_mode(timer->owner);
 }
 
 static void cache_properties_changed(void *state)
@@ -537,6 +607,12 @@ static void cache_properties_changed(void *state)
 				 settings_max_dirty_age_ns(cache->host,
 							   cache->instance,
 							   cache->disk));
+	runner_set_max_dirty_bytes(
+		cache->runner,
+		settings_max_dirty_bytes(cache->host, cache->instance));
+	runner_set_destage_rate(
+		cache->runner,
+		settings_destage_rate(cache->host, cache->instance));
 }
 
 static void cache_channel_state(void *state, bool connected)
@@ -568,15 +644,21 @@ static void cache_memory_ready(void *state, const char *name, void *address,
 static int cache_status(void *state, char *buffer, size_t buffer_bytes)
 {
 	struct cache *cache = state;
-	struct engine_stats stats = {0};
+	struct status status = {
+		.gives_way = gives_way(cache),
+		.hold_error = cache->hold_error,
+		.troubles = cache->troubles,
+	};
 	struct engine_hold hold = {0};
 	int length;
 
 	if (cache->runner) {
-		runner_stats(cache->runner, &stats);
+		runner_stats(cache->runner, &status.stats);
 		hold = runner_hold_now(cache->runner);
 	}
-	length = status_format(&stats, gives_way(cache), buffer, buffer_bytes);
+	if (cache->open && cache->failure.code < 0)
+		status.failure = cache->failure.message;
+	length = status_format(&status, buffer, buffer_bytes);
 	return held_append(&hold, cache->host->now_ns(cache->instance), buffer,
 			   length, buffer_bytes);
 }

@@ -15,6 +15,13 @@ static const char *const modes[] = {
 	NULL,
 };
 
+/* forebayd does that: the filter's own close keeps what it has. */
+static const char *const on_close[] = {
+	"drain",
+	"hold",
+	NULL,
+};
+
 static const char *const durabilities[] = {
 	"flush",
 	"write",
@@ -58,6 +65,38 @@ const struct forebay_property settings_properties[] = {
 		.default_integer = INT64_C(60) * 1000 * 1000 * 1000,
 		.minimum = INT64_C(100) * 1000 * 1000,
 		.maximum = INT64_C(7) * 24 * 3600 * 1000 * 1000 * 1000,
+		.online = true,
+	},
+	{
+		.name = "max_dirty_bytes",
+		.description = "Most data that the backend may lack; from half "
+			       "of it on, writes are slowed to its pace. 0, "
+			       "and at most: 70 % of the cache file.",
+		.type = FOREBAY_PROPERTY_SIZE,
+		.default_integer = 0,
+		.minimum = 0,
+		.maximum = INT64_C(16) << 40,
+		.online = true,
+	},
+	{
+		.name = "destage_bandwidth",
+		.description = "Bytes a second that are written back at most, "
+			       "but when writes or somebody else would wait "
+			       "for it. 0: no such limit.",
+		.type = FOREBAY_PROPERTY_SIZE,
+		.default_integer = 0,
+		.minimum = 0,
+		.maximum = INT64_C(1) << 40,
+		.online = true,
+	},
+	{
+		.name = "on_close",
+		.description = "What a close of the disk does with data that "
+			       "the backend lacks: it is written back at once, "
+			       "or when another close asks for it.",
+		.type = FOREBAY_PROPERTY_STRING,
+		.choices = on_close,
+		.default_string = "drain",
 		.online = true,
 	},
 	{
@@ -106,4 +145,26 @@ uint64_t settings_max_dirty_age_ns(const struct forebay_host *host,
 	host->property_integer(instance, "max_dirty_age", &age_ns);
 	assert(age_ns > 0);
 	return (uint64_t)age_ns;
+}
+
+static uint64_t size_of(const struct forebay_host *host,
+			struct forebay_instance *instance, const char *name)
+{
+	int64_t bytes = 0;
+
+	host->property_integer(instance, name, &bytes);
+	assert(bytes >= 0);
+	return (uint64_t)bytes;
+}
+
+uint64_t settings_max_dirty_bytes(const struct forebay_host *host,
+				  struct forebay_instance *instance)
+{
+	return size_of(host, instance, "max_dirty_bytes");
+}
+
+uint64_t settings_destage_rate(const struct forebay_host *host,
+			       struct forebay_instance *instance)
+{
+	return size_of(host, instance, "destage_bandwidth");
 }

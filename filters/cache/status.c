@@ -2,7 +2,8 @@
 /*
  * status.c - formats the status document.
  *
- * Every value is a number or a word of ours, so nothing needs escaping.
+ * Values are numbers and words of ours; those that aren't lose what would need
+ * escaping.
  */
 #include "status.h"
 
@@ -12,7 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mode_reason.h"
+
 #define PIECE_BYTES 96u
+#define DETAIL_BYTES (ERROR_MESSAGE_BYTES + 96u)
 
 struct text {
 	char *buffer;
@@ -44,9 +48,17 @@ static const char *mode_name(enum engine_mode mode)
 
 static void add_word(struct text *text, const char *name, const char *word)
 {
-	char piece[PIECE_BYTES];
+	char piece[PIECE_BYTES + DETAIL_BYTES];
 
 	snprintf(piece, sizeof(piece), "\"%s\":\"%s\",", name, word);
+	add(text, piece);
+}
+
+static void add_bare(struct text *text, const char *name, const char *word)
+{
+	char piece[PIECE_BYTES];
+
+	snprintf(piece, sizeof(piece), "\"%s\":%s,", name, word);
 	add(text, piece);
 }
 
@@ -58,30 +70,88 @@ static void add_number(struct text *text, const char *name, uint64_t value)
 	add(text, piece);
 }
 
-static const char *const reasons[] = {
-	[ENGINE_MODE_AS_REQUESTED] = "\"reason\":null,",
-	[ENGINE_MODE_DRAINING] = "\"reason\":\"draining\",",
-	[ENGINE_MODE_BACKEND_REFUSING] = "\"reason\":\"backend refusing\",",
-	[ENGINE_MODE_DATA_LOST] = "\"reason\":\"data lost on the SSD\",",
-	[ENGINE_MODE_SSD_FAILING] =
-		"\"reason\":\"SSD failing: its data goes down first\",",
-	[ENGINE_MODE_SSD_FAILED] = "\"reason\":\"SSD out of use\",",
-};
+/* Returns: false if nothing is in the way. */
+static bool reason_of(const struct status *status, enum mode_reason *ret_reason)
+{
+	enum engine_mode_reason mode_reason = status->stats.mode_reason;
 
-static void add_mode(struct text *text, const struct engine_stats *stats,
-		     bool gives_way)
+	if (status->failure)
+		*ret_reason = MODE_REASON_CACHE_FAILED;
+	else if (mode_reason == ENGINE_MODE_DATA_LOST)
+		*ret_reason = MODE_REASON_DATA_LOST;
+	else if (mode_reason == ENGINE_MODE_SSD_FAILED)
+		*ret_reason = MODE_REASON_SSD_OUT_OF_USE;
+	else if (status->troubles.below == ENGINE_TROUBLE_REFUSING)
+		*ret_reason = MODE_REASON_BACKEND_REFUSING;
+	else if (status->troubles.below == ENGINE_TROUBLE_SILENT)
+		*ret_reason = MODE_REASON_BACKEND_SILENT;
+	else if (mode_reason == ENGINE_MODE_SSD_FAILING)
+		*ret_reason = MODE_REASON_SSD_FAILING;
+	else if (status->gives_way)
+		*ret_reason = MODE_REASON_MIGRATING;
+	else if (status->hold_error < 0)
+		*ret_reason = MODE_REASON_NO_SIDECAR;
+	else if (mode_reason != ENGINE_MODE_AS_REQUESTED)
+		*ret_reason = MODE_REASON_DRAINING;
+	else
+		return false;
+	return true;
+}
+
+/* What the reason's own words don't say. NULL: nothing. */
+static const char *cause_of(const struct status *status,
+			    enum mode_reason reason)
+{
+	if (reason == MODE_REASON_CACHE_FAILED)
+		return status->failure;
+	if (reason == MODE_REASON_BACKEND_REFUSING)
+		return strerror(-status->troubles.code);
+	if (reason == MODE_REASON_NO_SIDECAR)
+		return strerror(-status->hold_error);
+	return NULL;
+}
+
+static void add_reason(struct text *text, const struct status *status)
+{
+	enum mode_reason reason;
+	const char *cause;
+	char piece[DETAIL_BYTES];
+
+	if (!reason_of(status, &reason)) {
+		add(text, "\"reason\":null,\"detail\":null,");
+		return;
+	}
+	cause = cause_of(status, reason);
+	snprintf(piece, sizeof(piece), "%s%s%s", mode_reason_words(reason),
+		 cause ? ": " : "", cause ? cause : "");
+	/* Words of a library's. */
+	for (char *at = piece; *at; at++) {
+		if (*at == '"' || *at == '\\' || (unsigned char)*at < ' ')
+			*at = '\'';
+	}
+	add_word(text, "reason", mode_reason_code(reason));
+	add_word(text, "detail", piece);
+}
+
+static const char *requested(const struct status *status)
+{
+	return mode_name(status->gives_way || status->hold_error < 0
+				 ? ENGINE_WRITE_BACK
+				 : status->stats.mode_requested);
+}
+
+static void add_mode(struct text *text, const struct status *status)
 {
 	add(text, "\"mode\":{");
-	add_word(text, "requested",
-		 mode_name(gives_way ? ENGINE_WRITE_BACK
-				     : stats->mode_requested));
-	add_word(text, "actual", mode_name(stats->mode_actual));
-	if (gives_way)
-		add_word(text, "reason", "migrating");
-	else
-		add(text, reasons[stats->mode_reason]);
+	add_word(text, "requested", requested(status));
+	add_word(text, "actual",
+		 status->failure ? "none"
+				 : mode_name(status->stats.mode_actual));
+	add_reason(text, status);
+	add_bare(text, "writes_wait",
+		 status->troubles.writes_wait ? "true" : "false");
 	/* The last one, without a comma. */
-	add_number(text, "left_bytes", stats->mode_left_bytes);
+	add_number(text, "left_bytes", status->stats.mode_left_bytes);
 	text->length--;
 	add(text, "},");
 }
@@ -127,23 +197,28 @@ static void add_log(struct text *text, const struct engine_stats *stats)
 	add(text, "}");
 }
 
-int status_format(const struct engine_stats *stats, bool gives_way,
-		  char *buffer, size_t buffer_bytes)
+int status_format(const struct status *status, char *buffer,
+		  size_t buffer_bytes)
 {
+	const struct engine_stats *stats = &status->stats;
 	struct text text = {.buffer = buffer, .bytes = buffer_bytes};
 
 	add(&text, "{");
-	add_mode(&text, stats, gives_way);
+	add_mode(&text, status);
 	add_number(&text, "read_hit_bytes", stats->read_hit_bytes);
 	add_number(&text, "read_miss_bytes", stats->read_miss_bytes);
 	add_hit_ratio(&text, stats);
 	add_number(&text, "write_bytes", stats->write_bytes);
 	add_number(&text, "zeroed_bytes", stats->zeroed_bytes);
 	add_number(&text, "dirty_bytes", stats->dirty_bytes);
+	add_number(&text, "dirty_limit_bytes", stats->dirty_limit_bytes);
+	add_number(&text, "dirty_age_ns", stats->dirty_age_ns);
 	add_number(&text, "dirty_zero_bytes", stats->dirty_zero_bytes);
 	add_number(&text, "cached_bytes", stats->cached_bytes);
 	add_number(&text, "capacity_bytes", stats->capacity_bytes);
 	add_number(&text, "destaged_bytes", stats->destaged_bytes);
+	add_number(&text, "destage_bytes_per_s", stats->destage_rate);
+	add_number(&text, "destage_ios_max", stats->destage_ios);
 	add_number(&text, "zeroed_below_bytes", stats->zeroed_below_bytes);
 	add_number(&text, "ssd_written_bytes", stats->ssd_written_bytes);
 	add_number(&text, "forgotten_bytes", stats->forgotten_bytes);

@@ -8,11 +8,18 @@
 
 #include "engine.h"
 
-/*
- * @gives_way: it is write-back that is wanted, and for the time of a migration
- * the engine has been told otherwise. Returns: its length, or -ENOSPC.
- */
-int status_format(const struct engine_stats *stats, bool gives_way,
-		  char *buffer, size_t buffer_bytes);
+struct status {
+	struct engine_stats stats;
+	struct engine_troubles troubles;
+	/* For the time of a migration the engine is told otherwise. */
+	bool gives_way;
+	/* A negative errno: so it is, because the claim isn't there. */
+	int hold_error;
+	const char *failure; /* why every request fails; NULL: none does */
+};
+
+/* Returns: its length, or -ENOSPC. */
+int status_format(const struct status *status, char *buffer,
+		  size_t buffer_bytes);
 
 #endif

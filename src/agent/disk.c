@@ -3,6 +3,7 @@
  * disk.c - loads and stores disks, and makes them known to the supervisor.
  */
 #include "disk.h"
+#include "disk_config.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -213,7 +214,8 @@ int disk_register(struct agent *agent, const struct disk *disk,
 		.arguments = arguments,
 		.drains = true,
 		.wanted = disk->desired == DISK_DESIRED_OPEN,
-		.kept = disk->desired == DISK_DESIRED_CLOSED && !disk->clean,
+		.kept = disk->desired == DISK_DESIRED_CLOSED && !disk->clean &&
+			!disk_holds_on_close(agent, disk),
 	};
 
 	snprintf(label, sizeof(label), "disk %s", disk->name);
@@ -246,7 +248,8 @@ bool disk_ended(struct agent *agent, const char *id, bool clean)
 		return false;
 	}
 	return load_id(agent, id, &disk) == 0 &&
-	       disk.desired == DISK_DESIRED_CLOSED && !disk.clean;
+	       disk.desired == DISK_DESIRED_CLOSED && !disk.clean &&
+	       !disk_holds_on_close(agent, &disk);
 }
 
 void disk_close_refused(struct agent *agent, const char *id)

@@ -200,6 +200,28 @@ int disk_config_write(struct agent *agent, const struct disk *disk,
 	return 0;
 }
 
+bool disk_holds_on_close(struct agent *agent, const struct disk *disk)
+{
+	const char *name =
+		text(json_object_get(disk->document, "policy"), "name");
+	json_auto_t *policy = NULL;
+	const json_t *entry;
+	size_t index;
+
+	if (!name ||
+	    documents_get(agent->store, &policy, NULL, "policies/%s", name) < 0)
+		return false;
+	json_array_foreach(json_object_get(policy, "filters"), index, entry)
+	{
+		const char *word =
+			text(json_object_get(entry, "properties"), "on_close");
+
+		if (word && strcmp(word, "hold") == 0)
+			return true;
+	}
+	return false;
+}
+
 void disk_config_delete(struct agent *agent, const char *id)
 {
 	struct host_path path = host_lib(&agent->host, "disks/%s.json", id);

@@ -14,4 +14,10 @@ int disk_config_write(struct agent *agent, const struct disk *disk,
 		      bool *ret_caches, struct problem *problem);
 void disk_config_delete(struct agent *agent, const char *id);
 
+/*
+ * Its policy says that what is dirty when it is closed stays in its cache until
+ * somebody asks for it.
+ */
+bool disk_holds_on_close(struct agent *agent, const struct disk *disk);
+
 #endif

@@ -248,17 +248,39 @@ static int fail_close(struct agent *agent, const struct disk *disk,
 			    agent->host.log);
 }
 
+/* Its cache keeps what it has: only its process must have ended. */
+static int wait_held(struct agent *agent, const struct disk *disk,
+		     bool *ret_done, struct problem *problem)
+{
+	struct unit unit = {0};
+	int result = supervisor_wait(agent->supervisor, disk->id,
+				     CLOSE_TIMEOUT_NS, &unit);
+
+	if (result == -ECANCELED)
+		return refuse_stopping(problem);
+	if (result == -ENOENT)
+		return refuse_busy(problem, disk);
+	*ret_done = result == 0;
+	if (result == 0 && unit.state != UNIT_DOWN)
+		return fail_close(agent, disk, &unit, problem);
+	return 0;
+}
+
 int disk_close(struct agent *agent, const char *reference, bool background,
 	       bool *ret_done, struct problem *problem)
 {
 	_cleanup_disk_ struct disk disk = {0}, closed = {0};
 	struct unit unit = {0};
+	bool holds;
 	int result = disk_load(agent, reference, &disk, problem);
 
 	if (result < 0)
 		return result;
 	if (disk.desired == DISK_DESIRED_DELETED)
 		return refuse_deleted(problem, &disk);
+	/* One that is closed already is drained: that is what is asked for. */
+	holds = !background && disk.desired == DISK_DESIRED_OPEN &&
+		disk_holds_on_close(agent, &disk);
 	if (disk.desired == DISK_DESIRED_OPEN)
 		result = disk_hold_check(agent, &disk, problem);
 	if (result == 0 && disk.desired == DISK_DESIRED_OPEN)
@@ -266,6 +288,10 @@ int disk_close(struct agent *agent, const char *reference, bool background,
 			       problem);
 	if (result < 0)
 		return result;
+	if (holds) {
+		supervisor_want_held(agent->supervisor, disk.id);
+		return wait_held(agent, &disk, ret_done, problem);
+	}
 	*ret_done = background && !disk.clean;
 	if (*ret_done) {
 		supervisor_want_drained(agent->supervisor, disk.id);

@@ -17,6 +17,8 @@
 #include "data_plane.h"
 #include "disk_hold.h"
 #include "documents.h"
+#include "mode_reason.h"
+#include "pool.h"
 
 #define STATS_TIMEOUT_NS (1 * NS_PER_SECOND)
 
@@ -80,6 +82,26 @@ uint64_t disk_view_dirty_bytes(const json_t *stats)
 		bytes += (uint64_t)json_integer_value(json_object_get(
 			json_object_get(filter, "status"), "dirty_bytes"));
 	return bytes;
+}
+
+/* How long the oldest data waits to be written back. */
+static json_t *view_dirty_age(const json_t *stats)
+{
+	const json_t *filter;
+	json_int_t oldest_ns = 0;
+	size_t index;
+
+	if (!stats)
+		return json_null();
+	json_array_foreach(json_object_get(stats, "filters"), index, filter)
+	{
+		json_int_t age_ns = json_integer_value(json_object_get(
+			json_object_get(filter, "status"), "dirty_age_ns"));
+
+		if (age_ns > oldest_ns)
+			oldest_ns = age_ns;
+	}
+	return json_integer(oldest_ns);
 }
 
 static json_t *view_exports(struct agent *agent, const json_t *disk)
@@ -160,6 +182,15 @@ static json_t *reported_mode(const json_t *stats)
 	return NULL;
 }
 
+/* Of a disk whose cache says nothing. */
+static json_t *mode_without(const char *requested, const char *actual,
+			    enum mode_reason reason)
+{
+	return json_pack("{s:s?, s:s?, s:s, s:s}", "requested", requested,
+			 "actual", actual, "reason", mode_reason_code(reason),
+			 "detail", mode_reason_words(reason));
+}
+
 static json_t *view_mode(struct agent *agent, const struct view *view,
 			 const json_t *stats)
 {
@@ -170,25 +201,27 @@ static json_t *view_mode(struct agent *agent, const struct view *view,
 	const char *requested = "none";
 
 	if (mode)
-		return json_pack("{s:s?, s:s?, s:s?, s:I}", "requested",
-				 text(mode, "requested"), "actual",
-				 text(mode, "actual"), "reason",
-				 text(mode, "reason"), "left_bytes",
-				 json_integer_value(
-					 json_object_get(mode, "left_bytes")));
+		return json_pack(
+			"{s:s?, s:s?, s:s?, s:s?, s:b, s:I}", "requested",
+			text(mode, "requested"), "actual", text(mode, "actual"),
+			"reason", text(mode, "reason"), "detail",
+			text(mode, "detail"), "writes_wait",
+			json_is_true(json_object_get(mode, "writes_wait")),
+			"left_bytes",
+			json_integer_value(
+				json_object_get(mode, "left_bytes")));
 	if (policy_name && documents_get(agent->store, &policy, NULL,
 					 "policies/%s", policy_name) == 0)
 		requested = requested_mode(agent, policy, &owner);
 	if (requested && strcmp(requested, "none") == 0)
-		return json_pack("{s:s, s:s, s:s}", "requested", "none",
-				 "actual", "none", "reason",
-				 policy_name ? "the policy has no cache"
-					     : "the disk has no policy, so no "
-					       "filters");
-	return json_pack("{s:s?, s:n, s:s}", "requested", requested, "actual",
-			 "reason",
-			 view->call ? "its process does not answer"
-				    : "the disk is not open");
+		return mode_without(requested, requested,
+				    policy_name ? MODE_REASON_NO_CACHE
+						: MODE_REASON_NO_POLICY);
+	if (view->call)
+		return mode_without(requested, NULL, MODE_REASON_NO_ANSWER);
+	return mode_without(requested, NULL,
+			    pool_is_any(agent) ? MODE_REASON_NOT_OPEN
+					       : MODE_REASON_POOL_MISSING);
 }
 
 static json_t *view_dirty(const struct view *view, const json_t *stats)
@@ -238,18 +271,37 @@ static void find_stuck(struct view *view, const json_t *stats)
 			 condemned);
 }
 
-static const char *find_reason(const struct view *view)
+/* What keeps a drain from its end, in words, or NULL. */
+static const char *drain_trouble(const json_t *stats)
+{
+	static const enum mode_reason troubles[] = {
+		MODE_REASON_BACKEND_REFUSING, MODE_REASON_BACKEND_SILENT,
+		MODE_REASON_DATA_LOST, MODE_REASON_CACHE_FAILED};
+	const json_t *mode = reported_mode(stats);
+	const char *code = text(mode, "reason");
+
+	for (size_t i = 0; code && i < sizeof(troubles) / sizeof(*troubles);
+	     i++) {
+		if (strcmp(code, mode_reason_code(troubles[i])) == 0)
+			return text(mode, "detail");
+	}
+	return NULL;
+}
+
+static const char *find_reason(const struct view *view, const json_t *stats)
 {
 	const char *desired = text(view->disk, "desired");
 
+	if (view->unit.kept && drain_trouble(stats))
+		return drain_trouble(stats);
 	if (view->unit.reason[0])
 		return view->unit.reason;
 	if (strcmp(desired, "deleted") == 0)
 		return "deleting it was interrupted: delete it again";
 	if (strcmp(desired, "closed") == 0 && view->unit.state == UNIT_DOWN &&
 	    !json_is_true(json_object_get(view->disk, "clean")))
-		return "dirty data is still in its cache: open and close it to "
-		       "write that back";
+		return "dirty data is still in its cache: close it once more "
+		       "to write that back";
 	if (view->call && view->call->status < 0)
 		return view->call->error.message;
 	if (view->call && text(view->call->result, "reason") &&
@@ -268,19 +320,19 @@ static json_t *render(struct agent *agent, struct view *view)
 	find_stuck(view, stats);
 	return json_pack(
 		"{s:O, s:O, s:O, s:O, s:O, s:O, s:s, s:s?, s:o, s:i, s:o, s:o, "
-		"s:o, s:b, s:i, s:i, s:O?, s:o, s:s, s:o}",
+		"s:o, s:o, s:b, s:i, s:i, s:O?, s:o, s:s, s:o}",
 		"id", json_object_get(disk, "id"), "name",
 		json_object_get(disk, "name"), "size_bytes",
 		json_object_get(disk, "size_bytes"), "backend",
 		json_object_get(disk, "backend"), "policy",
 		json_object_get(disk, "policy"), "desired",
 		json_object_get(disk, "desired"), "state",
-		view_state(view, stats), "reason", find_reason(view), "pid",
-		pid, "restarts", (int)view->unit.restarts, "exports",
+		view_state(view, stats), "reason", find_reason(view, stats),
+		"pid", pid, "restarts", (int)view->unit.restarts, "exports",
 		view_exports(agent, disk), "mode",
 		view_mode(agent, view, stats), "dirty_bytes",
-		view_dirty(view, stats), "read_only",
-		json_is_true(json_object_get(disk, "read_only")),
+		view_dirty(view, stats), "dirty_age_ns", view_dirty_age(stats),
+		"read_only", json_is_true(json_object_get(disk, "read_only")),
 		"device_revision", (int)disk_device_revision(disk), "queues",
 		(int)disk_queues(disk), "backend_status",
 		json_object_get(stats, "backend"), "sandbox",

@@ -487,6 +487,7 @@ enum want {
 	WANT_RESTART,
 	WANT_KEPT,
 	WANT_DRAINED,
+	WANT_HELD,
 	WANT_RELEASED,
 };
 
@@ -515,6 +516,9 @@ static int apply(struct unit *unit, enum want want)
 		return 0;
 	case WANT_DRAINED:
 		unit_want_drained(unit, now_ns);
+		return 0;
+	case WANT_HELD:
+		unit_want_held(unit);
 		return 0;
 	case WANT_RELEASED:
 		unit_release(unit);
@@ -562,6 +566,11 @@ int supervisor_keep(struct supervisor *supervisor, const char *name)
 int supervisor_want_drained(struct supervisor *supervisor, const char *name)
 {
 	return want(supervisor, name, WANT_DRAINED);
+}
+
+int supervisor_want_held(struct supervisor *supervisor, const char *name)
+{
+	return want(supervisor, name, WANT_HELD);
 }
 
 int supervisor_release(struct supervisor *supervisor, const char *name)

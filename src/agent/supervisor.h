@@ -65,8 +65,9 @@ int supervisor_remove(struct supervisor *supervisor, const char *name);
 /* As unit_want_up() and unit_want_down(). Returns: 0 or -ENOENT. */
 int supervisor_want_up(struct supervisor *supervisor, const char *name,
 		       bool probation);
-/* As unit_keep(), unit_want_drained() and unit_release(). */
+/* As unit_keep(), unit_want_drained(), unit_want_held() and unit_release(). */
 int supervisor_keep(struct supervisor *supervisor, const char *name);
+int supervisor_want_held(struct supervisor *supervisor, const char *name);
 int supervisor_want_drained(struct supervisor *supervisor, const char *name);
 int supervisor_release(struct supervisor *supervisor, const char *name);
 int supervisor_want_incoming(struct supervisor *supervisor, const char *name);

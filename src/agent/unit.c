@@ -55,6 +55,7 @@ static void stop_keeping(struct unit *unit)
 void unit_want_up(struct unit *unit, bool probation, uint64_t now_ns)
 {
 	unit->wanted = true;
+	unit->held = false;
 	if (unit->kept)
 		stop_keeping(unit);
 	if (unit->state != UNIT_DOWN && unit->state != UNIT_GAVE_UP)
@@ -75,6 +76,7 @@ void unit_keep(struct unit *unit, uint64_t now_ns)
 	if (unit->kept && unit->state != UNIT_GAVE_UP)
 		return;
 	unit->kept = true;
+	unit->held = false;
 	if (unit->state != UNIT_DOWN && unit->state != UNIT_GAVE_UP)
 		return;
 	unit->duty = UNIT_DRAINS;
@@ -94,6 +96,12 @@ void unit_want_drained(struct unit *unit, uint64_t now_ns)
 	if (unit->state == UNIT_WAITING)
 		unit->state = UNIT_DOWN;
 	unit_keep(unit, now_ns);
+}
+
+void unit_want_held(struct unit *unit)
+{
+	unit_want_down(unit);
+	unit->held = unit->duty == UNIT_SERVES && !unit->kept;
 }
 
 void unit_release(struct unit *unit)
@@ -182,7 +190,8 @@ enum unit_action unit_decide(struct unit *unit, uint64_t now_ns,
 	} else if ((unit->drainer || unit->kept) &&
 		   (unit->state == UNIT_STARTING || unit->state == UNIT_UP)) {
 		action = terminate(unit, now_ns);
-	} else if (!unit->wanted && unit->state == UNIT_UP && unit->drains) {
+	} else if (!unit->wanted && unit->state == UNIT_UP && unit->drains &&
+		   !unit->held) {
 		unit->state = UNIT_CLOSING;
 		unit->next_ns = UNIT_NEVER;
 		say(unit, "");

@@ -87,6 +87,7 @@ struct unit {
 	bool kept;
 	bool drainer; /* the process that there is is such a one */
 	bool drains; /* ends by a close; the others by SIGTERM */
+	bool held; /* not wanted, and what is dirty stays where it is */
 	/* Asked for by somebody who waits: the first failure is the answer. */
 	bool probation;
 	bool clean; /* the last process closed without a failure */
@@ -123,6 +124,8 @@ void unit_keep(struct unit *unit, uint64_t now_ns);
  * Down at once, without a drain; if it served, a process for nobody does that.
  */
 void unit_want_drained(struct unit *unit, uint64_t now_ns);
+/* Down at once, and what it holds stays where it is. */
+void unit_want_held(struct unit *unit);
 /* Down as it is. */
 void unit_release(struct unit *unit);
 /* Up, but parked: its disk's VM is yet to come. */

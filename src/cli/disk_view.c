@@ -97,12 +97,16 @@ int disk_view_resized(const json_t *disk)
 
 int disk_view_closed(const json_t *disk)
 {
-	bool whole = strcmp(text_of(disk, "state"), "closed") == 0;
+	const json_t *dirty = json_object_get(disk, "dirty_bytes");
+	const char *words = "what is dirty is brought to";
 
-	(void)printf(whole ? "disk %s: closed; everything is on %s\n"
-			   : "disk %s: closed; what is dirty is brought to "
-			     "%s\n",
-		     text_of(disk, "name"), text_of(disk, "backend"));
+	if (strcmp(text_of(disk, "state"), "closed") == 0)
+		words = json_is_integer(dirty)
+				? "everything is on"
+				: "what is dirty stays in its cache; another "
+				  "close brings it to";
+	(void)printf("disk %s: closed; %s %s\n", text_of(disk, "name"), words,
+		     text_of(disk, "backend"));
 	return 0;
 }
 
@@ -196,6 +200,20 @@ int disk_view_list(const json_t *list)
 		table, "no disks; make one with 'forebay disk create'");
 }
 
+/* The code first: that is what one looks up. */
+static void add_mode_reason(struct table *table, const json_t *mode)
+{
+	json_t *detail = json_object_get(mode, "detail");
+	json_t *words =
+		json_is_string(detail)
+			? json_sprintf("%s: %s", text_of(mode, "reason"),
+				       json_string_value(detail))
+			: json_incref(json_object_get(mode, "reason"));
+
+	table_pair(table, "  because", UNIT_TEXT, words);
+	json_decref(words);
+}
+
 static void add_mode(struct table *table, const json_t *mode)
 {
 	table_pair(table, "Mode requested", UNIT_TEXT,
@@ -203,8 +221,14 @@ static void add_mode(struct table *table, const json_t *mode)
 	table_pair(table, "Mode actual", UNIT_TEXT,
 		   json_object_get(mode, "actual"));
 	if (json_is_string(json_object_get(mode, "reason")))
-		table_pair(table, "  because", UNIT_TEXT,
-			   json_object_get(mode, "reason"));
+		add_mode_reason(table, mode);
+	if (json_is_true(json_object_get(mode, "writes_wait"))) {
+		json_t *words =
+			json_string("wait until the backend takes something");
+
+		table_pair(table, "  writes", UNIT_TEXT, words);
+		json_decref(words);
+	}
 	if (json_integer_value(json_object_get(mode, "left_bytes")) > 0)
 		table_pair(table, "  left to write back", UNIT_SIZE,
 			   json_object_get(mode, "left_bytes"));
@@ -332,6 +356,9 @@ int disk_view_show(const json_t *disk)
 	add_mode(table, json_object_get(disk, "mode"));
 	table_pair(table, "Dirty", UNIT_SIZE,
 		   json_object_get(disk, "dirty_bytes"));
+	if (json_integer_value(json_object_get(disk, "dirty_age_ns")) > 0)
+		table_pair(table, "  oldest", UNIT_DURATION,
+			   json_object_get(disk, "dirty_age_ns"));
 	add_hold(table, json_object_get(disk, "hold"));
 	add_device(table, disk);
 	add_exports(table, json_object_get(disk, "exports"));

@@ -248,7 +248,9 @@ static const struct verb disk_verbs[] = {
 		.name = "close",
 		.summary = "Write everything back and end a disk's process",
 		.details = "With --background its sockets are gone at once, "
-			   "and a process that serves\nnobody writes back.",
+			   "and a process that serves\nnobody writes back. "
+			   "A policy whose cache says on_close: hold leaves "
+			   "it\nin the cache; another close writes it back.",
 		.operands = ONE_DISK,
 		.flags = FLAG_BIT(FLAG_BACKGROUND),
 		.examples = {"forebay disk close web1",

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "bitmap.h"
+#include "pressure.h"
 
 #define SSD_WRITE_ATTEMPTS 3u
 
@@ -93,14 +94,8 @@ bool append_idle(const struct engine *engine)
 
 bool append_admits(struct engine *engine, uint64_t blocks)
 {
-	struct append *append = &engine->append;
-	uint64_t most = engine->data_blocks_max;
-	uint64_t dirty = dirty_data_blocks(engine);
-
-	if (append->free_item_count <= ITEMS_RESERVE + 3)
-		return false;
-	/* A request larger than the limit still has to get through. */
-	return dirty == 0 || dirty + blocks <= most;
+	return engine->append.free_item_count > ITEMS_RESERVE + 3 &&
+	       pressure_admits(engine, blocks);
 }
 
 static void record_written(struct engine *engine, struct engine_io *io,
@@ -418,6 +413,7 @@ static void draft_send(struct engine *engine, struct draft *draft)
 	segment->last_sequence = record->sequence;
 	record->io = (struct engine_io){
 		.type = ENGINE_SSD_WRITE,
+		.timed = true,
 		.iov = record->iov,
 		.iov_count = draft->iov_count,
 		.offset = (uint64_t)(record->location - head) * LOG_BLOCK_BYTES,
@@ -491,10 +487,12 @@ static bool append_record(struct engine *engine)
 static void note_throttling(struct engine *engine)
 {
 	struct append *append = &engine->append;
-	bool waits = !list_is_empty(&append->data) ||
-		     !list_is_empty(&engine->writes.waiting);
+	bool no_segment =
+		engine->segments.free < engine->reserve_segments + 1 &&
+		(!list_is_empty(&append->data) ||
+		 !list_is_empty(&engine->writes.waiting));
 
-	if (waits && engine->segments.free < engine->reserve_segments + 1) {
+	if (no_segment || engine->writes.held_back) {
 		if (append->throttled_since_ns == 0)
 			append->throttled_since_ns = engine->now_ns;
 	} else if (append->throttled_since_ns != 0) {

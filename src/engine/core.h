@@ -14,6 +14,8 @@
  *   flush      SSD flush, flush of below, and who waits for them
  *   destage    dirty blocks go below; the tail moves on
  *   hold       below is brought to a point of the log, and stays there
+ *   pressure   how full the log is: the pace of writers, the width of destage
+ *   trouble    what the layers below don't do, and who waits for it
  *   zero_ahead segments that were never written get zeros first
  *   summary    a full segment's headers once more, at its end
  *   kept       what outlives the process; warm: a start that believes it
@@ -30,6 +32,8 @@
 #ifndef FOREBAY_ENGINE_CORE_H
 #define FOREBAY_ENGINE_CORE_H
 
+#include <assert.h>
+
 #include "engine.h"
 #include "ghost.h"
 #include "hazard.h"
@@ -38,7 +42,10 @@
 #include "inspect.h"
 #include "kept.h"
 #include "log_codec.h"
+#include "pace.h"
+#include "recovery_parts.h"
 #include "segments.h"
+#include "width.h"
 
 /* A position in a request's iovec. */
 struct iov_cursor {
@@ -172,6 +179,7 @@ struct io_pool {
 	uint32_t free_buffer_count;
 	uint16_t free_buffers[BUFFERS_COUNT];
 	uint32_t in_flight;
+	struct timed_ios timed[WIDTH_KINDS];
 };
 
 struct reads {
@@ -188,6 +196,10 @@ struct writes {
 	struct list admitted; /* and not completed, by their active link */
 	uint32_t in_flight; /* admitted and not completed */
 	uint32_t not_back; /* of these: those that go below themselves */
+	uint64_t blocks; /* of data, of those in flight */
+	bool held_back; /* the first that waits does so for room */
+	bool at_limit; /* and for room that others must give up */
+	uint64_t admitted_ns; /* when one was admitted last */
 };
 
 /* Runs written below by the guest's own writes, to be marked clean. */
@@ -248,6 +260,8 @@ struct destage_block {
 #define DESTAGE_IOS_MAX 16u
 #define DESTAGE_IOV_MAX 256u
 
+static_assert(DESTAGE_IOS_MAX == WIDTH_MAX, "none is left out");
+
 struct destage_io {
 	struct engine_io io;
 	struct iovec iov[DESTAGE_IOV_MAX];
@@ -276,100 +290,12 @@ struct destage {
 	bool read_done;
 	bool failed;
 	bool refused; /* the last pass, by the layers below */
+	int error; /* with which words */
+	uint64_t answered_ns; /* when below last ended an I/O, or got one */
+	bool answered; /* it has since the last poll */
 	bool draining;
 	bool quiesced;
 	struct destage_io ios[DESTAGE_IOS_MAX];
-};
-
-enum recovery_state {
-	RECOVERY_OFF,
-	RECOVERY_SUPERBLOCKS,
-	RECOVERY_HEADS,
-	RECOVERY_SURVEY,
-	RECOVERY_RESURVEY,
-	RECOVERY_VERIFY,
-	RECOVERY_TAIL,
-	RECOVERY_APPLY,
-	RECOVERY_FLUSH,
-	RECOVERY_ROW,
-};
-
-/* What stands in one segment. */
-struct survey {
-	uint64_t first_sequence; /* 0: nothing that counts */
-	uint64_t last_sequence;
-	uint64_t row_last; /* of the row that it belongs to */
-	uint64_t epoch;
-	uint64_t incarnation;
-	uint32_t first_previous_crc;
-	uint32_t last_crc;
-	uint32_t segment;
-	uint8_t summary_blocks; /* 0: not known yet */
-	bool row_first; /* it begins its row */
-	bool whole; /* its summary won't do */
-};
-
-/* A block above the durable sequence whose check value is wrong. */
-struct suspect {
-	uint64_t sequence;
-	uint64_t block;
-	uint64_t amended_by; /* 0: by nobody */
-};
-#define SUSPECTS_MAX 256u
-#define RECOVERY_HEADS_IN_FLIGHT 64u
-
-/* Summaries that are read at a time. */
-#define RECOVERY_READS 16u
-/* What is read of one before its length is known. */
-#define RECOVERY_GUESS_BLOCKS 4u
-
-enum summary_read_state { SUMMARY_NOT_READ, SUMMARY_BUSY, SUMMARY_THERE };
-
-struct summary_read {
-	struct engine_io io;
-	struct iovec iov;
-	uint8_t *buffer;
-	uint32_t segment;
-	uint32_t blocks;
-	enum summary_read_state state;
-	bool failed;
-};
-
-struct recovery {
-	enum recovery_state state;
-	bool warm; /* kept memory is believed */
-	uint32_t warm_held; /* segments from the tail to the last applied one */
-	uint32_t head_first; /* which segments' heads are read */
-	uint32_t head_count;
-	struct engine_io io;
-	struct iovec iov;
-	struct survey *surveys; /* by segment, then in order of sequence */
-	uint32_t survey_count;
-	uint32_t at; /* position in the pass */
-	uint32_t heads_busy;
-	uint32_t ahead; /* summaries before it were asked for in this pass */
-	struct summary_read reads[RECOVERY_READS];
-	bool busy; /* a segment is being read */
-	bool there; /* it is in the buffer */
-	uint32_t first; /* of the chain: where the tail is */
-	uint32_t start; /* of the chain's newer half: holds durable */
-	uint32_t end; /* behind the chain's last */
-	uint64_t durable; /* highest known */
-	uint64_t tail_seen; /* highest in any record, accepted or not */
-	uint64_t cut;
-	uint64_t tail;
-	struct suspect suspects[SUSPECTS_MAX];
-	uint32_t suspect_count;
-};
-
-/* Records that must have been there and can't be read. */
-#define SALVAGE_GAPS_MAX 256u
-
-struct salvage {
-	struct inspect_gap gaps[SALVAGE_GAPS_MAX];
-	uint32_t gap_count;
-	uint32_t overlaps; /* segments that say what another one says, too */
-	uint64_t applied; /* highest sequence that was applied */
 };
 
 enum superblock_state {
@@ -471,6 +397,7 @@ struct engine {
 	uint64_t mode_barrier;
 	struct log_identity identity;
 	uint64_t tail_sequence;
+	uint64_t trouble_since_ns; /* 0: there is none */
 	uint64_t tail_guard; /* what must be durable before that tail may be */
 	bool carrying_lost; /* a lost block's re-append is under way */
 	bool progress; /* something changed: look again */
@@ -486,6 +413,8 @@ struct engine {
 	struct flusher flusher;
 	struct destage destage;
 	struct hold hold;
+	struct pace pace;
+	struct width width;
 	struct recovery recovery;
 	struct salvage salvage;
 	struct superblock superblock;
@@ -499,6 +428,8 @@ struct engine {
 /* io.c */
 void io_init(struct engine *engine);
 void io_out(struct engine *engine, struct engine_io *io);
+/* One that a guest waits for has ended; when, the next poll knows. */
+void io_time(struct engine *engine, const struct engine_io *io);
 struct io_slot *io_slot_get(struct engine *engine);
 void io_slot_put(struct engine *engine, struct io_slot *slot);
 /* @reserve: may take what is kept for amendments. Returns: NULL if none. */
@@ -602,6 +533,9 @@ void through_advance(struct engine *engine);
 void through_fail_all(struct engine *engine);
 /* What has not begun below begins again. */
 void through_abort(struct engine *engine);
+/* A write on its way below has @block in the log as well: it is its to clean.
+ */
+bool through_owns(const struct engine *engine, uint64_t block);
 /* Below was flushed up to that count of writes: runs get their CLEAN. */
 void through_flushed(struct engine *engine);
 
@@ -652,6 +586,8 @@ void flush_without_log(struct engine *engine);
 /* destage.c */
 void destage_advance(struct engine *engine);
 void destage_clean_done(struct engine *engine);
+/* A pass is under way that will mark some of these blocks clean. */
+bool destage_has(const struct engine *engine, uint64_t first, uint64_t count);
 /* When it wants to look again without an event; UINT64_MAX = never. */
 uint64_t destage_next_ns(struct engine *engine);
 /* Dirty data of write-back is left although the mode is another now. */
@@ -664,6 +600,11 @@ bool destage_select_zeros(struct engine *engine, uint64_t block,
 			  uint64_t count);
 /* Everything below it is clean. UINT64_MAX: nothing is dirty. */
 uint64_t destage_oldest_sequence(struct engine *engine);
+/*
+ * Segments from the oldest that destage can clean to the newest; 0: there is
+ * none. *ret_since_ns: since when the oldest may be dirty.
+ */
+uint32_t destage_backlog(struct engine *engine, uint64_t *ret_since_ns);
 
 /* segment_read.c */
 /*
@@ -731,53 +672,6 @@ void superblock_write(struct engine *engine, uint64_t tail,
  */
 bool superblock_note_below(struct engine *engine);
 
-/* warm.c */
-/*
- * Whether the kept memory is good to start from. Then recovery looks at the
- * log's end only.
- */
-bool warm_begin(struct engine *engine);
-/* May a segment with that head hold records that weren't applied? */
-bool warm_wants(const struct engine *engine, uint32_t segment,
-		uint64_t first_sequence);
-/* Orders the surveys and finds the cut. Returns: false if they don't fit. */
-bool warm_chain(struct engine *engine);
-/* The circle of segments as it is then. Returns: false if it doesn't fit. */
-bool warm_circle(struct engine *engine);
-
-/* recovery.c */
-void recovery_start(struct engine *engine);
-void recovery_advance(struct engine *engine);
-/* Of segments that have records, in the order of their sequences. */
-void recovery_order(struct recovery *recovery);
-/* Does the log go on from one segment to the other? */
-bool recovery_follows(const struct survey *older, const struct survey *newer);
-
-/* recovery_read.c */
-/*
- * The summary of survey @at, and those up to @end ahead of their turn. Each is
- * given out once a pass, in order, and holds until the next call. Returns: 0;
- * -EAGAIN: it is being read; -ENODATA: there is none that fits.
- */
-int recovery_summary(struct engine *engine, uint32_t at, uint32_t end,
-		     const struct log_summary **ret_summary);
-/* Returns: true if the survey's segment is in the buffer, else reads it. */
-bool recovery_segment(struct engine *engine, uint32_t at);
-/* Which survey is applied next. */
-uint32_t recovery_turn(struct engine *engine);
-
-/* salvage.c */
-static inline bool salvaging(const struct engine *engine)
-{
-	return engine->config.inspection == ENGINE_SALVAGE;
-}
-/* All heads are known: what no row explains gets one, or is left out. */
-void salvage_rows(struct engine *engine);
-/* Chooses the chain among the surveys, which are in order. */
-void salvage_chain(struct engine *engine);
-/* Record @sequence is applied, or will be the next that isn't. */
-void salvage_pass(struct engine *engine, uint64_t sequence);
-
 /* withdrawal.c */
 /*
  * The SSD fails. It is taken out of use if the host can have that, and the
@@ -808,10 +702,6 @@ static inline bool below_alone(const struct engine *engine)
 {
 	return engine->withdrawal.state == WITHDRAWAL_DONE;
 }
-
-/* inspect.c */
-/* Recovery has found what there is, and goes no further. */
-void inspect_finish(struct engine *engine);
 
 /* engine.c */
 void engine_fail(struct engine *engine, int code, const char *format, ...)

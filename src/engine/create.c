@@ -279,6 +279,8 @@ int engine_create(const struct engine_config *config,
 					   : RESERVE_SEGMENTS_SMALL;
 	memcpy(engine->identity.uuid, config->uuid, 16);
 	engine->identity.epoch = config->epoch;
+	width_init(&engine->width);
+	width_set_cap(&engine->width, config->destage_bytes_per_s);
 	init_kept(engine, memory->kept, &layout);
 	init_parts(engine, memory->own, &layout);
 	*ret_engine = engine;

@@ -18,12 +18,11 @@
 #include <assert.h>
 #include <string.h>
 
+#include "pressure.h"
 #include "segment_walk.h"
 #include "sort.h"
 
 #define RETRY_NS 500000000ull
-/* Begin to destage when so much of the dirty limit is used. */
-#define HIGH_PERCENT 75u
 
 /*
  * Finds the oldest segment with dirty blocks that can be read. `oldest` is
@@ -127,16 +126,24 @@ static const struct segment *next_dirty(struct engine *engine,
 								    : NULL;
 }
 
+uint32_t destage_backlog(struct engine *engine, uint64_t *ret_since_ns)
+{
+	const struct segment_table *table = &engine->segments;
+	uint32_t number;
+	const struct segment *oldest = oldest_dirty(engine, &number);
+
+	if (!oldest)
+		return 0;
+	*ret_since_ns = oldest->opened_ns;
+	/* The log may be one whole circle of them. */
+	return (table->next + table->count - 1 - number) % table->count + 1;
+}
+
 static bool due(struct engine *engine, const struct segment *oldest)
 {
 	return engine->destage.draining || evict_wanted(engine) ||
 	       withdrawn(engine) || hold_drains(engine) ||
-	       before_switch(engine, oldest) ||
-	       dirty_data_blocks(engine) * 100 >=
-		       engine->data_blocks_max * HIGH_PERCENT ||
-	       !index_zeros_fit(&engine->index) ||
-	       engine->now_ns - oldest->opened_ns >=
-		       engine->config.max_dirty_age_ns;
+	       before_switch(engine, oldest) || pressure_due(engine, oldest);
 }
 
 uint64_t destage_next_ns(struct engine *engine)
@@ -145,12 +152,12 @@ uint64_t destage_next_ns(struct engine *engine)
 	uint32_t number;
 	uint64_t next;
 
-	if (engine->destage.quiesced || engine->destage.state != DESTAGE_IDLE ||
-	    !(oldest = next_dirty(engine, &number)))
+	if (engine->destage.state != DESTAGE_IDLE)
+		return pressure_capped_until_ns(engine);
+	if (engine->destage.quiesced || !(oldest = next_dirty(engine, &number)))
 		return UINT64_MAX;
-	next = due(engine, oldest)
-		       ? engine->now_ns
-		       : oldest->opened_ns + engine->config.max_dirty_age_ns;
+	next = due(engine, oldest) ? engine->now_ns
+				   : pressure_due_ns(engine, oldest);
 	return next < engine->destage.retry_at_ns ? engine->destage.retry_at_ns
 						  : next;
 }
@@ -178,6 +185,7 @@ static void begin(struct engine *engine)
 	}
 	flush_want(engine, destage->upto);
 	destage->state = DESTAGE_READ;
+	pace_pass_began(&engine->pace, engine->now_ns);
 	segment_read(engine, number, blocks, true);
 }
 
@@ -210,6 +218,7 @@ static void give_up(struct engine *engine)
 	destage->retry_at_ns = engine->now_ns + RETRY_NS;
 	destage->state = DESTAGE_IDLE;
 	destage->refused = true;
+	pace_pass_ended(&engine->pace, engine->now_ns, true);
 	engine->stats.destage_failures++;
 	engine->progress = true;
 }
@@ -364,7 +373,7 @@ static void select_block(struct engine *engine, uint64_t block,
 			apply_lost(engine, block);
 		return;
 	}
-	if (selection_full(engine) ||
+	if (selection_full(engine) || through_owns(engine, block) ||
 	    !hazard_destage_take(engine->hazards, block))
 		return;
 	destage->blocks[destage->block_count++] = (struct destage_block){
@@ -469,6 +478,29 @@ static void select_swept(struct engine *engine, uint32_t from)
 	}
 }
 
+bool destage_has(const struct engine *engine, uint64_t first, uint64_t count)
+{
+	const struct destage *destage = &engine->destage;
+
+	for (uint32_t i = 0; i < destage->block_count; i++) {
+		const struct destage_block *run = &destage->blocks[i];
+
+		if (run->block < first + count &&
+		    first < run->block + run->count)
+			return true;
+	}
+	return false;
+}
+
+static uint32_t selected_data_blocks(const struct destage *destage)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < destage->block_count; i++)
+		count += !destage->blocks[i].zero;
+	return count;
+}
+
 static void read_advance_destage(struct engine *engine)
 {
 	struct destage *destage = &engine->destage;
@@ -493,11 +525,14 @@ static void read_advance_destage(struct engine *engine)
 		/* Somebody else is at them, or they can't be read. */
 		destage->retry_at_ns = engine->now_ns + RETRY_NS / 100;
 		destage->state = DESTAGE_IDLE;
+		pace_pass_ended(&engine->pace, engine->now_ns,
+				destage->refused);
 		engine->progress = true;
 		return;
 	}
 	destage->next_block = 0;
 	destage->state = DESTAGE_WRITE;
+	pace_pass_selected(&engine->pace, selected_data_blocks(destage));
 	engine->progress = true;
 }
 
@@ -508,7 +543,11 @@ static void below_written(struct engine *engine, struct engine_io *io,
 
 	own->busy = false;
 	engine->destage.ios_busy--;
-	engine->destage.failed |= status < 0;
+	engine->destage.answered = true;
+	if (status < 0) {
+		engine->destage.failed = true;
+		engine->destage.error = status;
+	}
 	engine->progress = true;
 }
 
@@ -605,11 +644,14 @@ static void write_one(struct engine *engine, struct destage_io *own)
 	else
 		gather_part(engine, own);
 	own->busy = true;
-	destage->ios_busy++;
-	if (own->io.type == ENGINE_BELOW_ZERO)
+	if (destage->ios_busy++ == 0)
+		destage->answered_ns = engine->now_ns;
+	if (own->io.type == ENGINE_BELOW_ZERO) {
 		engine->stats.zeroed_below_bytes += own->io.length;
-	else
+	} else {
 		engine->stats.destaged_bytes += own->io.length;
+		width_charge(&engine->width, own->io.length);
+	}
 	io_out(engine, &own->io);
 }
 
@@ -619,7 +661,8 @@ static void write_advance_destage(struct engine *engine)
 
 	for (uint32_t i = 0; i < DESTAGE_IOS_MAX && !destage->failed; i++) {
 		if (destage->next_block < destage->block_count &&
-		    !destage->ios[i].busy)
+		    !destage->ios[i].busy &&
+		    width_admits(&engine->width, destage->ios_busy))
 			write_one(engine, &destage->ios[i]);
 	}
 	if (destage->ios_busy > 0)
@@ -691,11 +734,15 @@ static void clean_advance_destage(struct engine *engine)
 		return;
 	destage->block_count = 0;
 	destage->state = DESTAGE_IDLE;
+	pace_pass_ended(&engine->pace, engine->now_ns, false);
 	engine->progress = true;
 }
 
 void destage_advance(struct engine *engine)
 {
+	if (engine->destage.answered)
+		engine->destage.answered_ns = engine->now_ns;
+	engine->destage.answered = false;
 	switch (engine->destage.state) {
 	case DESTAGE_IDLE:
 		begin(engine);

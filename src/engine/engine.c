@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pressure.h"
+#include "recovery.h"
+
 void engine_start(struct engine *engine)
 {
 	assert(engine->state == ENGINE_STARTING &&
@@ -111,11 +114,14 @@ void engine_io_done(struct engine *engine, struct engine_io *io, int status)
 {
 	assert(engine->io.in_flight > 0);
 	engine->io.in_flight--;
+	if (io->timed)
+		io_time(engine, io);
 	io->done(engine, io, status);
 }
 
 static void advance(struct engine *engine)
 {
+	pressure_look(engine);
 	retire_advance(engine);
 	flush_advance(engine);
 	through_advance(engine);
@@ -162,6 +168,7 @@ void engine_poll(struct engine *engine, uint64_t now_ns)
 			break;
 		}
 	} while (engine->progress);
+	trouble_look(engine);
 }
 
 struct engine_io *engine_next_io(struct engine *engine)
@@ -188,21 +195,23 @@ struct engine_request *engine_next_completed(struct engine *engine)
 	return list_entry(node, struct engine_request, link);
 }
 
+static uint64_t earlier(uint64_t left, uint64_t right)
+{
+	return left < right ? left : right;
+}
+
 uint64_t engine_next_poll_ns(struct engine *engine)
 {
 	uint64_t next = UINT64_MAX;
-	uint64_t flush;
 
 	if (engine->state != ENGINE_RUNNING)
 		return 0;
-	next = destage_next_ns(engine);
-	flush = flush_next_ns(engine);
-	if (flush < next)
-		next = flush;
-	if (withdrawal_next_ns(engine) < next)
-		next = withdrawal_next_ns(engine);
-	if (hold_next_ns(engine) < next)
-		next = hold_next_ns(engine);
+	next = earlier(next, destage_next_ns(engine));
+	next = earlier(next, flush_next_ns(engine));
+	next = earlier(next, pressure_next_ns(engine));
+	next = earlier(next, trouble_next_ns(engine));
+	next = earlier(next, withdrawal_next_ns(engine));
+	next = earlier(next, hold_next_ns(engine));
 	return next == UINT64_MAX ? 0 : next;
 }
 
@@ -225,6 +234,18 @@ void engine_set_durable_writes(struct engine *engine, bool durable_writes)
 void engine_set_max_dirty_age(struct engine *engine, uint64_t max_dirty_age_ns)
 {
 	engine->config.max_dirty_age_ns = max_dirty_age_ns;
+}
+
+void engine_set_max_dirty_bytes(struct engine *engine, uint64_t max_bytes)
+{
+	engine->config.max_dirty_bytes = max_bytes;
+	engine->progress = true;
+}
+
+void engine_set_destage_rate(struct engine *engine, uint64_t bytes_per_s)
+{
+	width_set_cap(&engine->width, bytes_per_s);
+	engine->progress = true;
 }
 
 void engine_set_draining(struct engine *engine, bool draining)
@@ -313,9 +334,23 @@ static enum engine_mode mode_actual(const struct engine *engine,
 						  : ENGINE_WRITE_BACK;
 }
 
+static void destage_stats(struct engine *engine, struct engine_stats *stats)
+{
+	uint64_t since_ns;
+
+	stats->dirty_limit_bytes =
+		pressure_limit_blocks(engine) * LOG_BLOCK_BYTES;
+	stats->dirty_age_ns = destage_backlog(engine, &since_ns) > 0
+				      ? engine->now_ns - since_ns
+				      : 0;
+	stats->destage_rate = pace_below_rate(&engine->pace) * LOG_BLOCK_BYTES;
+	stats->destage_ios = engine->width.ios;
+}
+
 void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
 {
 	*ret_stats = engine->stats;
+	destage_stats(engine, ret_stats);
 	ret_stats->mode_requested = engine->config.mode;
 	ret_stats->mode_reason = destage_mode_reason(engine);
 	ret_stats->mode_actual = mode_actual(engine, ret_stats->mode_reason);

@@ -88,6 +88,8 @@ struct engine_config {
 	uint64_t file_bytes; /* of the cache file */
 	uint64_t epoch; /* 1 for a host without a cluster */
 	uint64_t max_dirty_age_ns;
+	uint64_t max_dirty_bytes; /* 0: as dirty_limit_percent says */
+	uint64_t destage_bytes_per_s; /* at most; 0: as fast as it goes */
 	enum engine_mode mode;
 	enum engine_inspection inspection;
 	uint32_t segment_blocks; /* LOG_SEGMENT_BLOCKS_DEFAULT; tests: fewer */
@@ -96,6 +98,8 @@ struct engine_config {
 	/* Of a part of a ZERO or DISCARD; 0: ENGINE_ZEROING_BLOCKS_MAX. */
 	uint32_t zeroing_blocks_max;
 	bool durable_writes; /* as if each write, ZERO and DISCARD had FUA */
+	/* Writers are slowed before the limit; else they only wait at it. */
+	bool paced;
 	bool summaries; /* write them; they are read in any case */
 	/*
 	 * What kept memory says may be believed: whoever wrote it was killed or
@@ -233,6 +237,7 @@ struct engine_io {
 	uint32_t iov_count;
 	bool may_unmap;
 	bool lost;
+	bool timed; /* the engine's: a guest waits for it */
 	const struct iovec *iov;
 	uint64_t offset; /* bytes, in the cache file or in the disk */
 	uint64_t length; /* bytes; 0 for a flush */
@@ -241,6 +246,7 @@ struct engine_io {
 	struct list link;
 	void (*done)(struct engine *engine, struct engine_io *io, int status);
 	void *owner;
+	uint64_t began_ns;
 };
 
 /*
@@ -311,6 +317,9 @@ void engine_set_mode(struct engine *engine, enum engine_mode mode);
 /* For writes that aren't acknowledged yet, too. */
 void engine_set_durable_writes(struct engine *engine, bool durable_writes);
 void engine_set_max_dirty_age(struct engine *engine, uint64_t max_dirty_age_ns);
+/* As in the configuration. */
+void engine_set_max_dirty_bytes(struct engine *engine, uint64_t max_bytes);
+void engine_set_destage_rate(struct engine *engine, uint64_t bytes_per_s);
 /*
  * While draining, dirty blocks are destaged without waiting for their age, and
  * below is flushed.
@@ -406,6 +415,25 @@ enum engine_mode_reason {
 	ENGINE_MODE_SSD_FAILED, /* it is out of use: nothing is cached */
 };
 
+/* What the layers below don't do. */
+enum engine_trouble {
+	ENGINE_TROUBLE_NONE,
+	/* The last try to write something back failed. It is tried again. */
+	ENGINE_TROUBLE_REFUSING,
+	/* Nothing that is being written back has ended for a second. */
+	ENGINE_TROUBLE_SILENT,
+};
+
+struct engine_troubles {
+	enum engine_trouble below;
+	int code; /* REFUSING: a negative errno */
+	/* Writes wait, and have for half a second, since there is no room. */
+	bool writes_wait;
+	uint64_t since_ns; /* below took nothing in between; 0: no trouble */
+};
+/* As of the last engine_poll(), which comes in time for each change. */
+struct engine_troubles engine_troubles(const struct engine *engine);
+
 struct engine_stats {
 	enum engine_mode mode_requested;
 	enum engine_mode mode_actual; /* write-back while its data is left */
@@ -418,6 +446,10 @@ struct engine_stats {
 	uint64_t zeroed_below_bytes;
 	uint64_t fill_bytes;
 	uint64_t dirty_bytes;
+	uint64_t dirty_limit_bytes; /* of those with data; then writes wait */
+	uint64_t dirty_age_ns; /* of the oldest, at most; 0: none */
+	uint64_t destage_rate; /* bytes a second, while it works; 0: unknown */
+	uint32_t destage_ios; /* at a time, at most */
 	uint64_t dirty_zero_bytes; /* of these: zeros, that take no space */
 	uint64_t cached_bytes;
 	uint64_t capacity_bytes; /* data and headers */

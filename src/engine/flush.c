@@ -211,6 +211,7 @@ static void below_flush_failed(struct engine *engine, int status)
 	flusher->run_count = 0;
 	destage->failed |= destage->state == DESTAGE_FLUSH ||
 			   destage->state == DESTAGE_WRITE;
+	destage->error = status;
 	flusher->below_destage_done = flusher->below_destage_covers;
 	hold_flush_failed(engine);
 }
@@ -222,6 +223,7 @@ static void below_flushed(struct engine *engine, struct engine_io *io,
 
 	(void)io;
 	flusher->below_busy = false;
+	engine->destage.answered = true;
 	engine->progress = true;
 	if (status < 0) {
 		if (!engine_bug(engine, ENGINE_BUG_FLUSH_RETRIED))
@@ -249,6 +251,7 @@ static void start_below_flush(struct engine *engine)
 	struct flusher *flusher = &engine->flusher;
 
 	flusher->below_busy = true;
+	engine->destage.answered_ns = engine->now_ns;
 	flusher->below_covers = flusher->below_writes;
 	flusher->below_destage_covers = flusher->below_destage_wanted;
 	flusher->below_io = (struct engine_io){

@@ -6,6 +6,8 @@
 
 #include <assert.h>
 
+#include "recovery.h"
+
 void inspect_finish(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;

@@ -29,7 +29,23 @@ void io_init(struct engine *engine)
 void io_out(struct engine *engine, struct engine_io *io)
 {
 	engine->io.in_flight++;
+	io->began_ns = engine->now_ns;
 	list_append(&engine->io.out, &io->link);
+}
+
+static enum width_kind kind_of(enum engine_io_type type)
+{
+	return type == ENGINE_SSD_READ	  ? WIDTH_SSD_READ
+	       : type == ENGINE_SSD_WRITE ? WIDTH_SSD_WRITE
+					  : WIDTH_BELOW_READ;
+}
+
+void io_time(struct engine *engine, const struct engine_io *io)
+{
+	struct timed_ios *timed = &engine->io.timed[kind_of(io->type)];
+
+	timed->count++;
+	timed->began_sum_ns += io->began_ns;
 }
 
 struct io_slot *io_slot_get(struct engine *engine)

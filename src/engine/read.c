@@ -200,6 +200,7 @@ static void issue_hits(struct engine *engine, struct engine_request *request,
 {
 	slot->io = (struct engine_io){
 		.type = ENGINE_SSD_READ,
+		.timed = true,
 		.offset = (uint64_t)copy->location * LOG_BLOCK_BYTES,
 		.done = hit_read,
 		.owner = slot,
@@ -216,6 +217,7 @@ static void issue_misses(struct engine *engine, struct engine_request *request,
 {
 	slot->io = (struct engine_io){
 		.type = ENGINE_BELOW_READ,
+		.timed = true,
 		.offset = slot->sector * LOG_SECTOR_BYTES,
 		.done = miss_read,
 		.owner = slot,

@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "bitmap.h"
+#include "recovery.h"
 #include "segment_walk.h"
 #include "sort.h"
 

@@ -12,6 +12,8 @@
 
 #include <errno.h>
 
+#include "recovery.h"
+
 static uint64_t segment_end(const struct engine *engine, uint32_t segment)
 {
 	return (uint64_t)(segments_block(&engine->segments, segment) +

@@ -16,6 +16,7 @@
  */
 #include "core.h"
 
+#include "recovery.h"
 #include "sort.h"
 
 static int by_incarnation(const void *left, const void *right)

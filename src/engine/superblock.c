@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "recovery.h"
+
 #define COPY_BYTES ((uint64_t)LOG_SUPERBLOCK_BLOCKS * LOG_BLOCK_BYTES)
 
 static void copy_read(struct engine *engine, struct engine_io *io, int status)

@@ -8,6 +8,12 @@
  * copies. `below` in the hazards keeps two writers of one place apart, so no
  * older version lands after a newer one (I6).
  *
+ * What goes below is what the guest's memory has then, and the guest may have
+ * changed it since it was logged. As long as the log's version is dirty that is
+ * mended by destaging it. So destage keeps away from such a write once it is in
+ * the log as a whole; and what became clean before that is dropped from the log
+ * first: then what is below is all there is.
+ *
  * What a write-through has written below is dirty until below has been flushed;
  * its runs are remembered and get a CLEAN then. A run that is forgotten for
  * lack of room is only destaged once more.
@@ -114,6 +120,76 @@ static void below_written(struct engine *engine, struct engine_io *io,
 		write_finish(engine, request, 0);
 }
 
+bool through_owns(const struct engine *engine, uint64_t block)
+{
+	if (engine->writes.not_back == 0)
+		return false;
+	list_for_each (node, &engine->writes.admitted) {
+		const struct engine_request *request =
+			list_entry(node, struct engine_request, active);
+
+		if (request->path == PATH_THROUGH && request->parts == 0 &&
+		    !request_zeroes(request) &&
+		    block - request_block(request) < request_blocks(request))
+			return true;
+	}
+	return false;
+}
+
+static bool cleaned(const struct engine *engine, uint64_t block)
+{
+	struct index_copy copy = index_get(&engine->index, block);
+
+	return copy.location != 0 && !copy.dirty;
+}
+
+/* Returns: false if there is nothing to drop. */
+static bool drop_cleaned(struct engine *engine, struct engine_request *request)
+{
+	uint64_t end = request_block(request) + request_blocks(request);
+	uint64_t block = request_block(request);
+
+	while (block < end) {
+		struct append_item *item;
+
+		if (!cleaned(engine, block)) {
+			block++;
+			continue;
+		}
+		item = append_item_get(engine, false);
+		if (!item)
+			break;
+		item->request = request;
+		item->type = LOG_DROP;
+		item->block = block;
+		while (block < end && cleaned(engine, block))
+			block++;
+		item->block_count = block - item->block;
+		request->parts++;
+		append_queue(engine, item);
+	}
+	/* It comes back when these are in the log, and looks again. */
+	return request->parts > 0;
+}
+
+/* Is what the guest's memory has now safe to go below? */
+static bool settled(struct engine *engine, struct engine_request *request)
+{
+	if (request->path != PATH_THROUGH || request_zeroes(request) ||
+	    withdrawn(engine))
+		return true;
+	/* A pass that began before all was in the log marks it clean. */
+	if (destage_has(engine, request_block(request),
+			request_blocks(request)))
+		return false;
+	if (!drop_cleaned(engine, request))
+		return true;
+	list_remove(&request->link);
+	list_init(&request->link);
+	engine->progress = true;
+	return false;
+}
+
 static bool start(struct engine *engine, struct engine_request *request)
 {
 	struct io_slot *slot;
@@ -122,7 +198,7 @@ static bool start(struct engine *engine, struct engine_request *request)
 		flush_want(engine, request->target_sequence);
 		return false;
 	}
-	if (list_is_empty(&engine->io.free_slots))
+	if (list_is_empty(&engine->io.free_slots) || !settled(engine, request))
 		return false;
 	if (!hazard_below_take(engine->hazards, request_block(request),
 			       request_blocks(request)))

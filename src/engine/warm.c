@@ -16,6 +16,8 @@
  */
 #include "core.h"
 
+#include "recovery.h"
+
 static struct segment *segment_at(struct engine *engine, uint32_t number)
 {
 	return &engine->segments.segments[number];

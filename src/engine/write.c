@@ -17,10 +17,18 @@
 #include <errno.h>
 #include <string.h>
 
+#include "pressure.h"
+
 void write_submit(struct engine *engine, struct engine_request *request)
 {
 	list_append(&engine->writes.waiting, &request->link);
 	engine->progress = true;
+}
+
+/* What it may need of the log: zeros have no data but at their ends. */
+static uint64_t data_blocks(const struct engine_request *request)
+{
+	return request_zeroes(request) ? 2 : request_blocks(request);
 }
 
 static void leave(struct engine *engine, struct engine_request *request)
@@ -29,6 +37,7 @@ static void leave(struct engine *engine, struct engine_request *request)
 			 request_blocks(request));
 	list_remove(&request->active);
 	engine->writes.in_flight--;
+	pressure_arrived(engine, data_blocks(request));
 	if (request->path != PATH_BACK)
 		engine->writes.not_back--;
 }
@@ -418,9 +427,12 @@ static bool must_drop(const struct engine *engine,
 /* Is there room in the log and the index for what it may need? */
 static bool fits(struct engine *engine, const struct engine_request *request)
 {
-	if (!request_zeroes(request))
-		return append_admits(engine, request_blocks(request));
-	return append_admits(engine, 2) && index_zeros_fit(&engine->index);
+	struct writes *writes = &engine->writes;
+	bool zeroes = request_zeroes(request);
+
+	writes->held_back = !append_admits(engine, data_blocks(request)) ||
+			    (zeroes && !index_zeros_fit(&engine->index));
+	return !writes->held_back;
 }
 
 static void enter(struct engine *engine, struct engine_request *request,
@@ -431,6 +443,7 @@ static void enter(struct engine *engine, struct engine_request *request,
 	hazard_write_begin(engine->hazards, request_block(request),
 			   request_blocks(request));
 	list_append(&engine->writes.admitted, &request->active);
+	pressure_charge(engine, data_blocks(request));
 	engine->writes.in_flight++;
 	if (path != PATH_BACK)
 		engine->writes.not_back++;
@@ -487,6 +500,8 @@ void write_advance(struct engine *engine)
 {
 	struct list *waiting = &engine->writes.waiting;
 
+	engine->writes.held_back = false;
+	engine->writes.at_limit = false;
 	while (!list_is_empty(waiting) &&
 	       admit(engine,
 		     list_entry(waiting->next, struct engine_request, link)))
@@ -495,16 +510,7 @@ void write_advance(struct engine *engine)
 
 bool write_waits_for_space(const struct engine *engine)
 {
-	const struct list *waiting = &engine->writes.waiting;
-	uint64_t dirty = dirty_data_blocks(engine);
-	const struct engine_request *request;
-
-	if (list_is_empty(waiting))
-		return false;
-	request = list_entry(waiting->next, struct engine_request, link);
-	return dirty > 0 &&
-	       dirty + (request_zeroes(request) ? 2 : request_blocks(request)) >
-		       engine->data_blocks_max;
+	return engine->writes.at_limit;
 }
 
 void write_fail_all(struct engine *engine)

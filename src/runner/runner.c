@@ -42,6 +42,9 @@ struct runner {
 	void (*state_changed)(void *owner, enum engine_state state,
 			      const struct error *failure);
 	void (*completed)(void *owner, struct engine_request *request);
+	void (*troubles_changed)(void *owner,
+				 const struct engine_troubles *troubles);
+	struct engine_troubles troubles_told;
 	void *owner;
 
 	struct forebay_deferred pump;
@@ -240,22 +243,59 @@ static void hold_tell(struct runner *runner)
 		runner->hold_changed(runner->owner, &hold);
 }
 
-/* A later drain never ends before an earlier one, so the first decides. */
-static void drains_end(struct runner *runner)
+static void troubles_tell(struct runner *runner)
 {
-	bool failed = engine_state(runner->engine) == ENGINE_FAILED ||
-		      engine_drain_failed(runner->engine);
+	struct engine_troubles now = engine_troubles(runner->engine);
+	struct engine_troubles *told = &runner->troubles_told;
+	bool same = now.below == told->below && now.code == told->code &&
+		    now.writes_wait == told->writes_wait;
 
+	*told = now;
+	if (!same && runner->troubles_changed)
+		runner->troubles_changed(runner->owner, told);
+}
+
+/* When the layers below have had their time; UINT64_MAX: no trouble. */
+static uint64_t stalled_at_ns(const struct runner *runner,
+			      const struct runner_drain *drain)
+{
+	uint64_t since_ns = runner->troubles_told.since_ns;
+
+	if (since_ns == 0)
+		return UINT64_MAX;
+	return (since_ns > drain->began_ns ? since_ns : drain->began_ns) +
+	       RUNNER_DRAIN_STALL_NS;
+}
+
+static int drain_failure(const struct runner *runner,
+			 const struct runner_drain *drain, uint64_t now_ns)
+{
+	const struct engine_troubles *troubles = &runner->troubles_told;
+
+	if (engine_drain_failed(runner->engine))
+		return -EIO;
+	if (now_ns < stalled_at_ns(runner, drain))
+		return 0;
+	return troubles->below == ENGINE_TROUBLE_REFUSING ? troubles->code
+							  : -ETIMEDOUT;
+}
+
+/* A later drain never ends before an earlier one, so the first decides. */
+static void drains_end(struct runner *runner, uint64_t now_ns)
+{
 	while (!list_is_empty(&runner->drains)) {
 		struct runner_drain *drain = list_entry(
 			runner->drains.next, struct runner_drain, node);
 
-		if (!failed && !engine_drained(runner->engine, &drain->point))
+		int status = drain_failure(runner, drain, now_ns);
+
+		if (status == 0 &&
+		    !engine_drained(runner->engine, &drain->point))
 			return;
 		list_remove(&drain->node);
 		if (list_is_empty(&runner->drains))
 			engine_set_draining(runner->engine, false);
-		drain->done(drain, failed ? -EIO : 0);
+		drain->done(drain, status);
 	}
 }
 
@@ -263,6 +303,15 @@ static void timer_set(struct runner *runner, uint64_t now_ns)
 {
 	uint64_t poll_ns = engine_next_poll_ns(runner->engine);
 
+	if (!list_is_empty(&runner->drains)) {
+		uint64_t stalled_ns = stalled_at_ns(
+			runner, list_entry(runner->drains.next,
+					   struct runner_drain, node));
+
+		if (stalled_ns != UINT64_MAX &&
+		    (poll_ns == 0 || stalled_ns < poll_ns))
+			poll_ns = stalled_ns;
+	}
 	if (poll_ns == runner->timer_ns)
 		return;
 	runner->timer_ns = poll_ns;
@@ -306,7 +355,8 @@ static void pump_run(struct forebay_deferred *deferred)
 	}
 	state_tell(runner);
 	hold_tell(runner);
-	drains_end(runner);
+	troubles_tell(runner);
+	drains_end(runner, now_ns);
 	timer_set(runner, now_ns);
 	/* Last: it may free the runner. */
 	close_finish(runner);
@@ -393,6 +443,7 @@ int runner_create(const struct runner_setup *setup, struct runner **ret_runner,
 	runner->state_changed = setup->state_changed;
 	runner->completed = setup->completed;
 	runner->hold_changed = setup->hold_changed;
+	runner->troubles_changed = setup->troubles_changed;
 	runner->owner = setup->owner;
 	runner->pump.run = pump_run;
 	runner->pump.owner = runner;
@@ -445,6 +496,7 @@ void runner_submit(struct runner *runner, struct engine_request *request)
 void runner_drain(struct runner *runner, struct runner_drain *drain)
 {
 	drain->point = engine_now(runner->engine);
+	drain->began_ns = runner->host->now_ns(runner->context);
 	list_append(&runner->drains, &drain->node);
 	engine_set_draining(runner->engine, true);
 	pump_soon(runner);
@@ -493,6 +545,18 @@ struct engine_hold runner_hold_now(const struct runner *runner)
 	return engine_hold_now(runner->engine);
 }
 
+void runner_set_max_dirty_bytes(struct runner *runner, uint64_t max_bytes)
+{
+	engine_set_max_dirty_bytes(runner->engine, max_bytes);
+	pump_soon(runner);
+}
+
+void runner_set_destage_rate(struct runner *runner, uint64_t bytes_per_s)
+{
+	engine_set_destage_rate(runner->engine, bytes_per_s);
+	pump_soon(runner);
+}
+
 int runner_dirty_run(const struct runner *runner, uint64_t offset,
 		     uint64_t length, uint64_t *ret_length, bool *ret_dirty)
 {
@@ -514,6 +578,11 @@ void runner_stats(struct runner *runner, struct engine_stats *ret_stats)
 {
 	engine_stats(runner->engine, ret_stats);
 	copied_tell(runner, ret_stats);
+}
+
+struct engine_troubles runner_troubles(const struct runner *runner)
+{
+	return runner->troubles_told;
 }
 
 bool runner_draining(const struct runner *runner)

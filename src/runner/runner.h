@@ -68,6 +68,9 @@ struct runner_setup {
 	void (*completed)(void *owner, struct engine_request *request);
 	/* Of a hold: its state is another one. NULL is fine. */
 	void (*hold_changed)(void *owner, const struct engine_hold *hold);
+	/* What engine_troubles() says is another. NULL: nobody asks. */
+	void (*troubles_changed)(void *owner,
+				 const struct engine_troubles *troubles);
 	void *owner; /* of the callbacks */
 };
 
@@ -96,14 +99,18 @@ void runner_submit(struct runner *runner, struct engine_request *request);
  * A wish to have all that is acknowledged now destaged. Owns: the caller owns
  * it until done(), which comes with 0 as soon as that is below and below has
  * been flushed, or with -EIO when the engine has failed or can't read what it
- * should bring down. Writes that come later don't delay it.
+ * should bring down. If below has taken nothing for RUNNER_DRAIN_STALL_NS, it
+ * comes with why it refuses, or -ETIMEDOUT: it doesn't answer. Writes that come
+ * later don't delay it.
  */
+#define RUNNER_DRAIN_STALL_NS 30000000000ull
 struct runner_drain {
 	void (*done)(struct runner_drain *drain, int status);
 	void *owner;
 	/* The runner's: */
 	struct list node;
 	struct engine_point point;
+	uint64_t began_ns;
 };
 void runner_drain(struct runner *runner, struct runner_drain *drain);
 
@@ -123,7 +130,11 @@ bool runner_may_fill(const struct runner *runner);
 void runner_set_mode(struct runner *runner, enum engine_mode mode);
 void runner_set_durable_writes(struct runner *runner, bool durable_writes);
 void runner_set_max_dirty_age(struct runner *runner, uint64_t age_ns);
+void runner_set_max_dirty_bytes(struct runner *runner, uint64_t max_bytes);
+void runner_set_destage_rate(struct runner *runner, uint64_t bytes_per_s);
 void runner_stats(struct runner *runner, struct engine_stats *ret_stats);
+/* As of the last turn. */
+struct engine_troubles runner_troubles(const struct runner *runner);
 bool runner_draining(const struct runner *runner);
 /* As engine_clean(). */
 bool runner_clean(const struct runner *runner);

@@ -110,18 +110,10 @@ static bool lenient(const struct world *world)
 	return world->options.kind == WORLD_LYING;
 }
 
-/*
- * Does one state read the same however it is recovered? A write that goes below
- * itself, of a buffer that changes meanwhile, may leave one version in the log,
- * clean, and the other below: docs/reliability.md.
- */
+/* Does one state read the same however it is recovered? */
 static bool steady(const struct world *world)
 {
-	const struct world_options *options = &world->options;
-	bool through =
-		options->mode != ENGINE_WRITE_BACK || options->mode_percent > 0;
-
-	return !lenient(world) && (options->mutate_percent == 0 || !through);
+	return !lenient(world);
 }
 
 bool look_comparable(const struct world *world)

@@ -16,6 +16,7 @@
 #include "log_format.h"
 #include "storage.h"
 
+#define SECOND_NS 1000000000u
 #define STEPS_MAX WORLD_LIVENESS_EVENTS
 
 static const uint8_t UUID[16] = {'s', 'i', 'm', 'u', 'l', 'a', 't', 'e'};
@@ -154,6 +155,17 @@ static void draw_holds(struct world_options *options, struct random random)
 		options->hold_percent = 1 + (uint32_t)random_below(&random, 8);
 }
 
+/* From a number that was drawn: one more would change all other lives. */
+static void take_pace(struct world_options *options)
+{
+	options->paced = options->warm_events % 2 != 0;
+	if (options->warm_events / 2 % 4 == 0)
+		options->max_dirty_bytes = options->file_bytes / 8;
+	if (options->warm_events / 8 % 4 == 0)
+		options->destage_bytes_per_s =
+			LOG_BLOCK_BYTES * (SECOND_NS / WORLD_STEP_NS) / 10;
+}
+
 /* A statement a draw: compilers choose the order within one. */
 void world_options_draw(struct world_options *options, struct random *random,
 			enum world_kind kind)
@@ -187,6 +199,7 @@ void world_options_draw(struct world_options *options, struct random *random,
 		draw_lies(options, random);
 	draw_looks(options, random);
 	draw_holds(options, *random);
+	take_pace(options);
 }
 
 static struct engine_config config_of(const struct world *world,
@@ -197,6 +210,9 @@ static struct engine_config config_of(const struct world *world,
 		.file_bytes = world->options.file_bytes,
 		.epoch = 1,
 		.max_dirty_age_ns = WORLD_STEP_NS * 200ull,
+		.max_dirty_bytes = world->options.max_dirty_bytes,
+		.destage_bytes_per_s = world->options.destage_bytes_per_s,
+		.paced = world->options.paced,
 		.mode = world->options.mode,
 		.segment_blocks = world->options.segment_blocks,
 		.records_in_flight_max = world->options.records_in_flight,

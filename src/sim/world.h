@@ -63,6 +63,9 @@ struct world_options {
 	uint32_t hold_percent; /* have below held, or release it */
 	uint32_t complete_percent; /* end an I/O rather than submit */
 	uint64_t hot_blocks; /* most writes go here */
+	uint64_t max_dirty_bytes;
+	uint64_t destage_bytes_per_s;
+	bool paced;
 	bool summaries;
 	bool durable_writes;
 	bool withdraws; /* an SSD that fails is taken out of use */

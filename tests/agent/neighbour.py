@@ -166,7 +166,9 @@ class Neighbour:
         status = {'dirty_bytes': behaviour().get('dirty', 0),
                   'mode': {'requested': 'write-back',
                            'actual': 'write-through',
-                           'reason': 'the SSD is full',
+                           'reason': 'backend-refusing',
+                           'detail': 'the backend is full',
+                           'writes_wait': True,
                            'left_bytes': 8192}}
         stuck = {'requests': behaviour().get('stuck', 0), 'waiting': 1,
                  'oldest_ns': 31 * 10 ** 9}

@@ -95,11 +95,12 @@ class OpenAndClose(WithDisk):
         self.host.behave(DISK, dirty=4096)
         self.assertEqual(self.host.disk()['mode'], {
             'requested': 'write-back', 'actual': None,
-            'reason': 'the disk is not open'})
+            'reason': 'not-open', 'detail': 'the disk is not open'})
         disk = self.open()
         self.assertEqual(disk['mode'], {
             'requested': 'write-back', 'actual': 'write-through',
-            'reason': 'the SSD is full', 'left_bytes': 8192})
+            'reason': 'backend-refusing', 'detail': 'the backend is full',
+            'writes_wait': True, 'left_bytes': 8192})
         self.assertEqual(disk['dirty_bytes'], 4096)
 
     def test_opening_an_open_disk_changes_nothing(self):

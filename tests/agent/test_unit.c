@@ -571,6 +571,41 @@ static void who_is_to_be_drained_ends_and_a_drainer_follows(void **state)
 	assert_false(unit_is_settled(&unit));
 }
 
+static void who_is_held_ends_at_once_and_nobody_drains(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit_want_held(&unit);
+	assert_int_equal(decide(&unit), UNIT_TERMINATE);
+	unit_exited(&unit, with_zero, NULL, now);
+	assert_int_equal(decide(&unit), UNIT_NOTHING);
+	assert_int_equal(unit.state, UNIT_DOWN);
+	assert_true(unit_is_settled(&unit));
+	/* Until somebody asks for it. */
+	unit_keep(&unit, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	assert_int_equal(unit.duty, UNIT_DRAINS);
+}
+
+static void who_was_held_once_closes_in_order_the_next_time(void **state)
+{
+	struct unit unit;
+
+	(void)state;
+	bring_up(&unit, true);
+	unit_want_held(&unit);
+	assert_int_equal(decide(&unit), UNIT_TERMINATE);
+	unit_exited(&unit, with_zero, NULL, now);
+	unit_want_up(&unit, true, now);
+	assert_int_equal(decide(&unit), UNIT_START);
+	unit_started(&unit, 8);
+	unit_ready(&unit, now);
+	unit_want_down(&unit);
+	assert_int_equal(decide(&unit), UNIT_CLOSE);
+}
+
 static void who_is_parked_is_closed_and_not_drained(void **state)
 {
 	struct unit unit;
@@ -735,6 +770,9 @@ int main(void)
 		cmocka_unit_test(who_is_let_go_is_down_without_being_drained),
 		cmocka_unit_test(
 			who_is_to_be_drained_ends_and_a_drainer_follows),
+		cmocka_unit_test(who_is_held_ends_at_once_and_nobody_drains),
+		cmocka_unit_test(
+			who_was_held_once_closes_in_order_the_next_time),
 		cmocka_unit_test(who_is_parked_is_closed_and_not_drained),
 		cmocka_unit_test(
 			what_crashes_twice_makes_its_requests_suspicious),

@@ -46,7 +46,7 @@ DISK = {
     },
     'mode': {'requested': 'write-back', 'actual': 'write-back',
              'reason': None},
-    'dirty_bytes': 5 << 20,
+    'dirty_bytes': 5 << 20, 'dirty_age_ns': 3 * 10 ** 9,
     'read_only': False, 'device_revision': 2, 'queues': 16,
     'sandbox': ['own-user', 'no-capabilities', 'ring-limits'],
     'sidecar': '/srv/d1.img.forebay', 'hold': None,
@@ -57,7 +57,7 @@ HELD = {**DISK, 'hold': {'state': 'held', 'left_bytes': 0, 'held_for_s': 3,
 
 CLOSED = {**DISK, 'desired': 'closed', 'state': 'closed', 'pid': None,
           'mode': {'requested': None, 'actual': None, 'reason': None},
-          'policy': None, 'dirty_bytes': 0, 'name': 'd2', 'sandbox': None}
+          'policy': None, 'dirty_bytes': 0, 'dirty_age_ns': None, 'name': 'd2', 'sandbox': None}
 
 STATS = {
     'requests': {

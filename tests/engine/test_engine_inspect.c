@@ -15,6 +15,7 @@
 
 #include "core.h"
 #include "inspect.h"
+#include "recovery.h"
 #include "scene.h"
 
 static struct inspect_log look(struct scene *scene, enum engine_inspection how)

@@ -41,7 +41,7 @@ class Withdrawal(unittest.TestCase):
 
     def await_out_of_use(self):
         self.plane.reach('ssd.flush.done', 'load')
-        wait_until(lambda: self.mode()['reason'] == 'SSD out of use',
+        wait_until(lambda: self.mode()['reason'] == 'ssd-out-of-use',
                    WAIT_SECONDS, 'the SSD is out of use')
         self.assertEqual(self.mode()['actual'], 'write-around')
         self.assertEqual(self.mode()['requested'], 'write-back')
@@ -62,7 +62,7 @@ class Withdrawal(unittest.TestCase):
             if points.fired(name):
                 return True
             try:
-                return self.mode()['reason'] == 'SSD out of use'
+                return self.mode()['reason'] == 'ssd-out-of-use'
             except (OSError, ValueError):
                 return False  # it is dying
         wait_until(fired_or_done, WAIT_SECONDS, name)

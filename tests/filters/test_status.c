@@ -13,10 +13,10 @@
 
 #include "status.h"
 
-static json_t *document_of(const struct engine_stats *stats, bool gives_way)
+static json_t *document_of(const struct status *status)
 {
 	char buffer[4096];
-	int length = status_format(stats, gives_way, buffer, sizeof(buffer));
+	int length = status_format(status, buffer, sizeof(buffer));
 	json_t *root;
 
 	assert_true(length > 0);
@@ -28,7 +28,9 @@ static json_t *document_of(const struct engine_stats *stats, bool gives_way)
 
 static json_t *document(const struct engine_stats *stats)
 {
-	return document_of(stats, false);
+	const struct status status = {.stats = *stats};
+
+	return document_of(&status);
 }
 
 static const char *mode_text(json_t *root, const char *key)
@@ -59,16 +61,86 @@ static void a_draining_disk_says_why_its_mode_differs(void **state)
 
 static void a_disk_that_gives_way_still_wants_what_it_wants(void **state)
 {
-	const struct engine_stats stats = {
-		.mode_requested = ENGINE_WRITE_THROUGH,
-		.mode_actual = ENGINE_WRITE_THROUGH,
+	const struct status status = {
+		.stats.mode_requested = ENGINE_WRITE_THROUGH,
+		.stats.mode_actual = ENGINE_WRITE_THROUGH,
+		.gives_way = true,
 	};
-	json_t *root = document_of(&stats, true);
+	json_t *root = document_of(&status);
 
 	(void)state;
 	assert_string_equal(mode_text(root, "requested"), "write-back");
 	assert_string_equal(mode_text(root, "actual"), "write-through");
 	assert_string_equal(mode_text(root, "reason"), "migrating");
+	json_decref(root);
+}
+
+static void a_refusal_has_the_words_of_its_error(void **state)
+{
+	const struct status status = {
+		.stats.mode_requested = ENGINE_WRITE_BACK,
+		.stats.mode_actual = ENGINE_WRITE_BACK,
+		.troubles = {.below = ENGINE_TROUBLE_REFUSING,
+			     .code = -ENOSPC,
+			     .writes_wait = true},
+	};
+	json_t *root = document_of(&status);
+
+	(void)state;
+	assert_string_equal(mode_text(root, "actual"), "write-back");
+	assert_string_equal(mode_text(root, "reason"), "backend-refusing");
+	assert_non_null(strstr(mode_text(root, "detail"), strerror(ENOSPC)));
+	assert_true(json_is_true(
+		json_object_get(json_object_get(root, "mode"), "writes_wait")));
+	json_decref(root);
+}
+
+static void silence_is_told_before_that_it_drains(void **state)
+{
+	const struct status status = {
+		.stats.mode_requested = ENGINE_WRITE_THROUGH,
+		.stats.mode_actual = ENGINE_WRITE_BACK,
+		.stats.mode_reason = ENGINE_MODE_DRAINING,
+		.troubles.below = ENGINE_TROUBLE_SILENT,
+	};
+	json_t *root = document_of(&status);
+
+	(void)state;
+	assert_string_equal(mode_text(root, "reason"), "backend-silent");
+	json_decref(root);
+}
+
+static void a_claim_that_is_refused_leaves_the_wish_as_it_was(void **state)
+{
+	const struct status status = {
+		.stats.mode_requested = ENGINE_WRITE_THROUGH,
+		.stats.mode_actual = ENGINE_WRITE_THROUGH,
+		.hold_error = -EROFS,
+	};
+	json_t *root = document_of(&status);
+
+	(void)state;
+	assert_string_equal(mode_text(root, "requested"), "write-back");
+	assert_string_equal(mode_text(root, "actual"), "write-through");
+	assert_string_equal(mode_text(root, "reason"), "no-sidecar");
+	assert_non_null(strstr(mode_text(root, "detail"), strerror(EROFS)));
+	json_decref(root);
+}
+
+static void a_failed_cache_says_of_what(void **state)
+{
+	const struct status status = {
+		.stats.mode_requested = ENGINE_WRITE_BACK,
+		.stats.mode_actual = ENGINE_WRITE_BACK,
+		.failure = "writing record 7 to \"the\" SSD failed",
+	};
+	json_t *root = document_of(&status);
+
+	(void)state;
+	assert_string_equal(mode_text(root, "actual"), "none");
+	assert_string_equal(mode_text(root, "reason"), "cache-failed");
+	assert_non_null(strstr(mode_text(root, "detail"),
+			       "writing record 7 to 'the' SSD failed"));
 	json_decref(root);
 }
 
@@ -96,21 +168,20 @@ static void hits_are_a_part_of_all_that_was_read(void **state)
 
 static void a_buffer_too_small_is_never_overrun(void **state)
 {
-	const struct engine_stats stats = {0};
-	char buffer[2048];
-	int length = status_format(&stats, false, buffer, sizeof(buffer));
+	const struct status status = {.failure = "the SSD is gone"};
+	char buffer[4096];
+	int length = status_format(&status, buffer, sizeof(buffer));
 
 	(void)state;
 	assert_true(length > 0);
 	for (size_t bytes = 1; bytes <= (size_t)length; bytes++) {
 		memset(buffer, 'x', sizeof(buffer));
-		assert_int_equal(status_format(&stats, false, buffer, bytes),
+		assert_int_equal(status_format(&status, buffer, bytes),
 				 -ENOSPC);
 		assert_int_equal(buffer[bytes], 'x');
 	}
-	assert_int_equal(
-		status_format(&stats, false, buffer, (size_t)length + 1),
-		length);
+	assert_int_equal(status_format(&status, buffer, (size_t)length + 1),
+			 length);
 }
 
 int main(void)
@@ -119,6 +190,11 @@ int main(void)
 		cmocka_unit_test(a_draining_disk_says_why_its_mode_differs),
 		cmocka_unit_test(
 			a_disk_that_gives_way_still_wants_what_it_wants),
+		cmocka_unit_test(a_refusal_has_the_words_of_its_error),
+		cmocka_unit_test(silence_is_told_before_that_it_drains),
+		cmocka_unit_test(
+			a_claim_that_is_refused_leaves_the_wish_as_it_was),
+		cmocka_unit_test(a_failed_cache_says_of_what),
 		cmocka_unit_test(hits_are_a_part_of_all_that_was_read),
 		cmocka_unit_test(a_buffer_too_small_is_never_overrun),
 	};

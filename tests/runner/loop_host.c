@@ -157,7 +157,9 @@ static void io_submit(void *context, struct forebay_io *io)
 
 static uint64_t now_ns(void *context)
 {
-	return loop_now_ns(((struct loop_host *)context)->loop);
+	const struct loop_host *host = context;
+
+	return loop_now_ns(host->loop) + host->ahead_ns;
 }
 
 static void on_timer(struct loop_timer *loop_timer)

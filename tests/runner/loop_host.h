@@ -24,6 +24,7 @@ struct loop_host {
 	uint64_t below_writes;
 	uint64_t below_flushes;
 	uint64_t copied_bytes;
+	uint64_t ahead_ns; /* so far the runner's clock is ahead */
 	unsigned int in_flight;
 	/* The process is dead: the kernel ends its I/O, nobody hears of it. */
 	bool dead;

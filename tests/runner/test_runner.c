@@ -349,6 +349,50 @@ static void a_drain_brings_everything_below_and_flushes_it(void **state)
 	assert_false(runner_draining(scene->runner));
 }
 
+static void on_drain_failed(struct runner_drain *drain, int status)
+{
+	int *ret_status = drain->owner;
+
+	*ret_status = status;
+}
+
+static void turn_until_refused(struct scene *scene)
+{
+	while (runner_troubles(scene->runner).below != ENGINE_TROUBLE_REFUSING)
+		turn(scene);
+}
+
+static void a_drain_that_below_refuses_for_long_ends_with_its_error(
+	void **state)
+{
+	struct scene *scene = *state;
+	int status = 1;
+	struct runner_drain wish = {.done = on_drain_failed, .owner = &status};
+
+	open_cache(scene);
+	assert_int_equal(write_bytes(scene, 0, 8, 1), 0);
+	scene->host.below_error = -ENOSPC;
+	runner_drain(scene->runner, &wish);
+	turn_until_refused(scene);
+	assert_int_equal(status, 1);
+	scene->host.ahead_ns = RUNNER_DRAIN_STALL_NS;
+	while (status == 1)
+		turn(scene);
+	assert_int_equal(status, -ENOSPC);
+	assert_false(runner_draining(scene->runner));
+	/* The data are where they were, and the next drain has its own time. */
+	status = 1;
+	wish = (struct runner_drain){.done = on_drain_failed, .owner = &status};
+	runner_drain(scene->runner, &wish);
+	turn(scene);
+	assert_int_equal(status, 1);
+	scene->host.below_error = 0;
+	while (status == 1)
+		turn(scene);
+	assert_int_equal(status, 0);
+	assert_int_equal(scene->host.below[0], 1);
+}
+
 static void a_close_keeps_dirty_data_in_the_log(void **state)
 {
 	struct scene *scene = *state;
@@ -528,6 +572,7 @@ int main(void)
 		TEST(what_was_acknowledged_survives_a_kill),
 		TEST(a_kill_in_the_middle_of_writes_loses_no_older_ones),
 		TEST(a_drain_brings_everything_below_and_flushes_it),
+		TEST(a_drain_that_below_refuses_for_long_ends_with_its_error),
 		TEST(a_close_keeps_dirty_data_in_the_log),
 		TEST(aligned_requests_are_never_copied),
 		TEST(parts_of_blocks_are_merged_and_their_copies_counted),

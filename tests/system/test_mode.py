@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cache's mode and durability change while somebody writes."""
 
+import json
 import os
 import random
+import signal
 import unittest
 
 import nbd
@@ -31,17 +33,17 @@ class Mode(unittest.TestCase):
         self.host.policy('gold', ('cache', self.properties('write-back')))
 
     @staticmethod
-    def properties(mode, durability='flush', limit='64MiB'):
-        return {'mode': mode, 'limit': limit, 'max_dirty_age': '1h',
-                'durability': durability}
+    def properties(mode, durability='flush', **more):
+        return {'mode': mode, 'limit': '64MiB', 'max_dirty_age': '1h',
+                'durability': durability, **more}
 
     def update(self, *words, **more):
         path = os.path.join(self.work, 'update.json')
         with open(path, 'w', encoding='utf-8') as file:
             # JSON is YAML.
-            file.write('{"name": "gold", "filters": [{"filter": "cache", '
-                       f'"properties": {self.properties(*words, **more)}}}]}}'
-                       .replace("'", '"'))
+            json.dump({'name': 'gold', 'filters': [
+                {'filter': 'cache',
+                 'properties': self.properties(*words, **more)}]}, file)
         return self.host.cli('policy', 'update', '-f', path)
 
     def open(self, backend, *words):
@@ -94,7 +96,7 @@ class Mode(unittest.TestCase):
         client.pwrite(b'w' * 8 * MIB, 0)
         open(trouble, 'w', encoding='utf-8').close()
         self.update('write-through')
-        wait_until(lambda: self.mode()['reason'] == 'backend refusing', 30,
+        wait_until(lambda: self.mode()['reason'] == 'backend-refusing', 30,
                    'the reason is told')
         mode = self.mode()
         self.assertEqual((mode['requested'], mode['actual']),
@@ -106,7 +108,8 @@ class Mode(unittest.TestCase):
         self.wait_for_mode('write-through')
         self.assertEqual(self.mode(), {
             'requested': 'write-through', 'actual': 'write-through',
-            'reason': None, 'left_bytes': 0})
+            'reason': None, 'detail': None, 'writes_wait': False,
+            'left_bytes': 0})
         below = nbd.NBD()
         below.connect_uri(server)
         self.assertEqual(below.pread(8 * MIB, 0), b'w' * 8 * MIB)
@@ -122,17 +125,125 @@ class Mode(unittest.TestCase):
         self.host.cli('disk', 'flush', 'd1')
         self.assertEqual(below.pread(4096, 0), b'b' * 4096)
 
-    def serve_with_trouble(self):
+    def test_writes_wait_at_the_limit_and_the_reason_is_told(self):
+        server, trouble = self.serve_with_trouble('ENOSPC')
+        self.open(server, '--export', 'nbd')
+        self.update('write-back', max_dirty_bytes='4MiB')
+        client = nbd.NBD()
+        client.connect_uri(self.uri())
+        open(trouble, 'w', encoding='utf-8').close()
+        ends = []
+
+        def ended(error):
+            ends.append(error.value)
+            return 1
+        for at in range(8):
+            client.aio_pwrite(nbd.Buffer.from_bytearray(
+                bytearray(bytes([at + 1]) * MIB)), at * MIB, ended)
+        wait_until(lambda: client.poll(100) is not None
+                   and self.mode().get('writes_wait'), 60, 'writes wait')
+        mode = self.mode()
+        self.assertEqual((mode['actual'], mode['reason']),
+                         ('write-back', 'backend-refusing'))
+        self.assertIn('No space left on device', mode['detail'])
+        self.assertIn('backend-refusing', self.host.cli('disk', 'show', 'd1'))
+        self.assertGreater(self.host.disk('d1')['dirty_age_ns'], 0)
+        self.assertLess(len(ends), 8)
+        self.assertIn('writes wait', self.disk_log())
+        os.unlink(trouble)
+        wait_until(lambda: client.poll(100) is not None and len(ends) == 8,
+                   60, 'the writes end')
+        self.assertEqual(ends, [0] * 8)
+        wait_until(lambda: self.mode()['reason'] is None, 60,
+                   'the reason is gone')
+        self.host.cli('disk', 'flush', 'd1')
+        below = nbd.NBD()
+        below.connect_uri(server)
+        for at in range(8):
+            self.assertEqual(below.pread(MIB, at * MIB),
+                             bytes([at + 1]) * MIB)
+
+    def disk_log(self):
+        path = os.path.join(self.host.root, 'log', 'disk-d1.log')
+        with open(path, encoding='utf-8') as file:
+            return file.read()
+
+    def write_something(self):
+        client = nbd.NBD()
+        client.connect_uri(self.uri())
+        client.pwrite(b'h' * MIB, 0)
+        client.shutdown()
+
+    def test_a_drain_for_nobody_tells_the_error_until_it_ends(self):
+        server, trouble = self.serve_with_trouble('ENOSPC')
+        self.open(server, '--export', 'nbd')
+        self.write_something()
+        open(trouble, 'w', encoding='utf-8').close()
+        self.host.cli('disk', 'close', 'd1', '--background')
+        wait_until(lambda: 'No space left on device'
+                   in (self.host.disk('d1')['reason'] or ''), 60,
+                   'the error is told')
+        self.assertEqual(self.host.disk('d1')['state'], 'draining')
+        os.unlink(trouble)
+        wait_until(lambda: self.host.disk('d1')['state'] == 'closed', 60,
+                   'it is drained')
+        self.assertEqual(self.host.disk('d1')['dirty_bytes'], 0)
+
+    def test_a_close_over_a_backend_that_hangs_fails_and_says_why(self):
+        server, _ = self.serve_with_trouble()
+        self.open(server, '--export', 'nbd')
+        self.write_something()
+        os.kill(self.server.pid, signal.SIGSTOP)
+        try:
+            with self.assertRaisesRegex(CommandFailed, 'stays open'):
+                self.host.cli('disk', 'close', 'd1')
+            disk = self.host.disk('d1')
+            self.assertEqual(disk['state'], 'open')
+            self.assertEqual(disk['mode']['reason'], 'backend-silent')
+        finally:
+            os.kill(self.server.pid, signal.SIGCONT)
+        self.host.cli('disk', 'close', 'd1')
+        self.assertEqual(self.host.disk('d1')['dirty_bytes'], 0)
+
+    def test_a_policy_that_holds_leaves_it_for_the_next_open(self):
+        server, _ = self.serve_with_trouble()
+        self.open(server, '--export', 'nbd')
+        self.update('write-back', on_close='hold')
+        self.write_something()
+        self.assertIn('stays in its cache',
+                      self.host.cli('disk', 'close', 'd1'))
+        self.host.kill_daemon()
+        self.host.start()
+        disk = self.host.disk('d1')
+        self.assertEqual((disk['state'], disk['pid']), ('closed', None))
+        self.assertIn('still in its cache', disk['reason'])
+        below = nbd.NBD()
+        below.connect_uri(server)
+        self.assertEqual(below.pread(MIB, 0), bytes(MIB))
+        self.host.cli('disk', 'open', 'd1')
+        self.assertEqual(self.host.disk('d1')['dirty_bytes'], MIB)
+        client = nbd.NBD()
+        client.connect_uri(self.uri())
+        self.assertEqual(client.pread(MIB, 0), b'h' * MIB)
+        client.shutdown()
+        self.host.cli('disk', 'close', 'd1')
+        # And once more, to have it on the backend.
+        self.assertIn('everything is on',
+                      self.host.cli('disk', 'close', 'd1'))
+        self.assertEqual(below.pread(MIB, 0), b'h' * MIB)
+
+    def serve_with_trouble(self, error='EIO'):
         """A backend that refuses writes while a file exists."""
         socket = os.path.join(self.work, 'below.sock')
         trouble = os.path.join(self.work, 'trouble')
         server = Process(
             ['nbdkit', '--foreground', '--unix', socket, '--filter=error',
-             'memory', f'{SIZE_MIB}M', 'error-pwrite=EIO',
+             'memory', f'{SIZE_MIB}M', f'error-pwrite={error}',
              'error-pwrite-rate=100%', f'error-pwrite-file={trouble}'],
             os.path.join(self.work, 'nbdkit.out'))
         # It would wait for its clients to leave.
         self.addCleanup(server.kill)
+        self.server = server
         server.wait_for_file(socket)
         os.chmod(socket, 0o777)
         os.chmod(self.work, 0o755)
