@@ -339,7 +339,7 @@ static bool make_room(struct engine *engine, uint32_t blocks, bool meta)
 		      &append->active);
 	append->has_active = true;
 	summary_begin(engine);
-	if (segments_held(table) == 1)
+	if (table->held == 1)
 		engine_set_tail(engine, append->next_sequence);
 	engine->progress = true;
 	return true;

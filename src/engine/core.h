@@ -281,7 +281,7 @@ struct destage {
 	uint32_t next_block; /* to write, or to mark clean */
 	uint32_t ios_busy;
 	uint32_t clean_items; /* in the log's queue */
-	uint32_t oldest; /* no segment before it is dirty */
+	uint32_t oldest; /* no segment before it is dirty; or SEGMENT_NONE */
 	struct engine_io read_io;
 	struct iovec read_iov;
 	uint32_t read_block; /* when it reads block by block */

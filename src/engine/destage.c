@@ -27,22 +27,18 @@
 /*
  * Finds the oldest segment with dirty blocks that can be read. `oldest` is
  * where to begin: every segment before it has retired all its records and is
- * clean, and stays so.
+ * clean, and stays so. It holds records, or is SEGMENT_NONE: the tail.
  */
 static const struct segment *oldest_dirty(struct engine *engine,
 					  uint32_t *ret_number)
 {
 	struct segment_table *table = &engine->segments;
 	struct destage *destage = &engine->destage;
-	uint32_t held = segments_held(table);
-	uint32_t behind =
-		(destage->oldest + table->count - table->tail) % table->count;
+	uint32_t at =
+		destage->oldest == SEGMENT_NONE ? table->tail : destage->oldest;
 	bool retired = true;
 
-	if (behind >= held)
-		behind = 0;
-	for (uint32_t i = behind; i < held; i++) {
-		uint32_t at = (table->tail + i) % table->count;
+	for (; at != SEGMENT_NONE; at = segments_after(table, at)) {
 		const struct segment *segment = &table->segments[at];
 
 		if (retired)
@@ -93,9 +89,9 @@ uint64_t destage_mode_left_blocks(const struct engine *engine)
 	const struct segment_table *table = &engine->segments;
 	uint64_t blocks = 0;
 
-	for (uint32_t i = 0; i < segments_held(table); i++) {
-		const struct segment *segment =
-			&table->segments[(table->tail + i) % table->count];
+	for (uint32_t at = table->tail; at != SEGMENT_NONE;
+	     at = segments_after(table, at)) {
+		const struct segment *segment = &table->segments[at];
 
 		if (before_switch(engine, segment))
 			blocks += segment->dirty;

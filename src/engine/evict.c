@@ -33,10 +33,13 @@ bool evict_wanted(const struct engine *engine)
 bool evict_is_barred(const struct engine *engine)
 {
 	const struct segment_table *table = &engine->segments;
-	const struct segment *tail = &table->segments[table->tail];
+	const struct segment *tail;
 
-	return table->free + table->limbo < target_free(engine) &&
-	       segments_held(table) > 0 && tail->dirty > tail->lost;
+	if (table->held == 0 ||
+	    table->free + table->limbo >= target_free(engine))
+		return false;
+	tail = &table->segments[table->tail];
+	return tail->dirty > tail->lost;
 }
 
 /* Forgets the blocks of an entry whose newest copies begin at @location. */
@@ -98,7 +101,7 @@ static uint64_t next_tail(const struct engine *engine)
 {
 	const struct segment_table *table = &engine->segments;
 
-	return segments_held(table) > 1
+	return table->held > 1
 		       ? table->segments[segments_after(table, table->tail)]
 				 .first_sequence
 		       : engine->append.next_sequence;
@@ -141,9 +144,12 @@ void evict_segment_there(struct engine *engine)
 static bool tail_evictable(const struct engine *engine)
 {
 	const struct segment_table *table = &engine->segments;
-	const struct segment *segment = &table->segments[table->tail];
+	const struct segment *segment;
 
-	return segments_held(table) > 0 && segment->state == SEGMENT_SEALED &&
+	if (table->held == 0)
+		return false;
+	segment = &table->segments[table->tail];
+	return segment->state == SEGMENT_SEALED &&
 	       (segment->dirty == 0 ||
 		engine_bug(engine, ENGINE_BUG_EVICT_DIRTY)) &&
 	       !hold_keeps(engine, table->tail) &&
@@ -154,10 +160,13 @@ static bool tail_evictable(const struct engine *engine)
 static bool tail_holds_lost(const struct engine *engine)
 {
 	const struct segment_table *table = &engine->segments;
-	const struct segment *segment = &table->segments[table->tail];
+	const struct segment *segment;
 
-	return segments_held(table) > 0 && segment->state == SEGMENT_SEALED &&
-	       segment->lost > 0 && segment->dirty == segment->lost &&
+	if (table->held == 0)
+		return false;
+	segment = &table->segments[table->tail];
+	return segment->state == SEGMENT_SEALED && segment->lost > 0 &&
+	       segment->dirty == segment->lost &&
 	       segment->last_sequence < engine->append.first_in_flight;
 }
 

@@ -10,7 +10,7 @@
 #include "core.h"
 #include "crc32c.h"
 
-#define KEPT_VERSION 2u
+#define KEPT_VERSION 3u
 
 #ifdef FOREBAY_PLANTED_BUGS
 void (*undo_stored_hook)(void);

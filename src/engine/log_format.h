@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * log_format.h - the bytes of a cache file, version 2.
+ * log_format.h - the bytes of a cache file, version 3.
  *
  *   block 0              16              32, aligned up to a segment
  *   | superblock A | superblock B | ... | segment 0 | segment 1 | ... |
@@ -24,8 +24,11 @@
 #define LOG_SECTORS_PER_BLOCK 8u
 #define LOG_MASK_WHOLE 0xffu
 
-/* 2 has ZERO and DISCARD; a file of version 1 is one without them. */
-#define LOG_FORMAT_VERSION 2u
+/*
+ * 2 has ZERO and DISCARD, a file of version 1 is one without them; in one of 3
+ * the segments stand in any order.
+ */
+#define LOG_FORMAT_VERSION 3u
 #define LOG_FORMAT_VERSION_OLDEST 1u
 #define LOG_SUPERBLOCK_BLOCKS 16u
 #define LOG_SUPERBLOCK_COPIES 2u

@@ -315,8 +315,6 @@ static void start_cold(struct engine *engine)
 	recovery->suspect_count = 0;
 	recovery->durable = 0;
 	recovery->tail_seen = 0;
-	recovery->head_first = 0;
-	recovery->head_count = engine->segments.count;
 	recovery->at = 0;
 	recovery->state = RECOVERY_HEADS;
 }
@@ -556,48 +554,23 @@ static void apply_segment(struct engine *engine, const struct survey *survey,
 							: recovery->cut);
 }
 
-/* The circle as the log left it: what isn't in the chain is free. */
-static void place_circle(struct engine *engine)
-{
-	struct recovery *recovery = &engine->recovery;
-	struct segment_table *table = &engine->segments;
-
-	table->free = table->count - (recovery->end - recovery->first);
-	table->limbo = 0;
-	if (recovery->first < recovery->end) {
-		table->tail = recovery->surveys[recovery->first].segment;
-		engine->destage.oldest = table->tail;
-		table->next = segments_after(
-			table, recovery->surveys[recovery->end - 1].segment);
-	}
-}
-
-static bool circle_closed(const struct engine *engine)
+/* The segments as the log left them: what isn't in the chain is free. */
+static bool list_segments(struct engine *engine)
 {
 	const struct recovery *recovery = &engine->recovery;
+	struct segment_table *table = &engine->segments;
 
-	for (uint32_t i = recovery->first; i + 1 < recovery->end; i++) {
-		if (segments_after(&engine->segments,
-				   recovery->surveys[i].segment) !=
-		    recovery->surveys[i + 1].segment)
-			return false;
-	}
-	return true;
-}
-
-static bool begin_circle(struct engine *engine)
-{
-	if (!engine->recovery.warm &&
-	    (circle_closed(engine) || salvaging(engine))) {
-		place_circle(engine);
-	} else if (!engine->recovery.warm) {
-		engine_fail(engine, -EUCLEAN,
-			    "the segments of its log are out of order");
-		return false;
-	} else if (!circle_closed(engine) || !warm_circle(engine)) {
+	if (recovery->warm) {
+		if (warm_segments(engine))
+			return true;
 		start_cold(engine);
 		return false;
 	}
+	segments_list_none(table);
+	for (uint32_t i = recovery->first; i < recovery->end; i++)
+		segments_list_held(table, recovery->surveys[i].segment);
+	segments_list_spare(table);
+	engine->destage.oldest = table->tail;
 	return true;
 }
 
@@ -606,7 +579,7 @@ static void apply_advance(struct engine *engine)
 	struct recovery *recovery = &engine->recovery;
 	struct segment_walk walk;
 
-	if (recovery->at == recovery->first && !begin_circle(engine))
+	if (recovery->at == recovery->first && !list_segments(engine))
 		return;
 	while (recovery->at < recovery->end) {
 		uint32_t at = recovery_turn(engine);
@@ -706,11 +679,14 @@ static void heads_advance(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
 
-	while (recovery->at < recovery->head_count &&
-	       recovery->heads_busy < RECOVERY_HEADS_IN_FLIGHT)
-		read_head(engine, (recovery->head_first + recovery->at++) %
-					  engine->segments.count);
-	if (recovery->at < recovery->head_count || recovery->heads_busy > 0)
+	while (recovery->at < engine->segments.count &&
+	       recovery->heads_busy < RECOVERY_HEADS_IN_FLIGHT) {
+		uint32_t segment = recovery->at++;
+
+		if (!recovery->warm || warm_asks(engine, segment))
+			read_head(engine, segment);
+	}
+	if (recovery->at < engine->segments.count || recovery->heads_busy > 0)
 		return;
 	if (salvaging(engine))
 		salvage_rows(engine);

@@ -15,13 +15,15 @@
  * log's end only.
  */
 bool warm_begin(struct engine *engine);
-/* May a segment with that head hold records that weren't applied? */
+/* May it hold records that weren't applied, as far as kept memory knows? */
+bool warm_asks(const struct engine *engine, uint32_t segment);
+/* And with that head? */
 bool warm_wants(const struct engine *engine, uint32_t segment,
 		uint64_t first_sequence);
 /* Orders the surveys and finds the cut. Returns: false if they don't fit. */
 bool warm_chain(struct engine *engine);
-/* The circle of segments as it is then. Returns: false if it doesn't fit. */
-bool warm_circle(struct engine *engine);
+/* The chain of segments as it is then. Returns: false if it doesn't fit. */
+bool warm_segments(struct engine *engine);
 
 /* recovery.c */
 void recovery_start(struct engine *engine);

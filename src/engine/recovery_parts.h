@@ -68,8 +68,8 @@ struct recovery {
 	enum recovery_state state;
 	bool warm; /* kept memory is believed */
 	uint32_t warm_held; /* segments from the tail to the last applied one */
-	uint32_t head_first; /* which segments' heads are read */
-	uint32_t head_count;
+	uint32_t warm_last; /* the segment that holds the last applied one */
+	bool no_heads; /* nothing is behind it */
 	struct engine_io io;
 	struct iovec iov;
 	struct survey *surveys; /* by segment, then in order of sequence */

@@ -17,17 +17,72 @@ void segments_init(struct segment_table *table, uint32_t count,
 		.count = count,
 		.segment_blocks = segment_blocks,
 		.first_block = log_first_segment_block(segment_blocks),
-		.free = count,
+		.chain = SEGMENT_NONE,
+		.tail = SEGMENT_NONE,
+		.newest = SEGMENT_NONE,
+		.next = SEGMENT_NONE,
+		.last_spare = SEGMENT_NONE,
 	};
 }
 
 void segments_clear(struct segment_table *table)
 {
 	memset(table->segments, 0, table->count * sizeof(*table->segments));
-	table->free = table->count;
-	table->limbo = 0;
-	table->tail = 0;
-	table->next = 0;
+	segments_list_none(table);
+	segments_list_spare(table);
+}
+
+void segments_list_none(struct segment_table *table)
+{
+	segments_init(table, table->count, table->segment_blocks,
+		      table->segments);
+	for (uint32_t i = 0; i < table->count; i++)
+		table->segments[i].state = SEGMENT_FREE;
+}
+
+static void append_to_chain(struct segment_table *table, uint32_t number)
+{
+	table->segments[number].after = SEGMENT_NONE;
+	if (table->chain == SEGMENT_NONE)
+		table->chain = number;
+	else
+		table->segments[table->newest].after = number;
+	table->newest = number;
+	if (table->tail == SEGMENT_NONE)
+		table->tail = number;
+}
+
+void segments_list_held(struct segment_table *table, uint32_t segment)
+{
+	assert(table->free == 0);
+	table->segments[segment].state = SEGMENT_SEALED;
+	table->held++;
+	append_to_chain(table, segment);
+}
+
+static void append_spare(struct segment_table *table, uint32_t number)
+{
+	table->segments[number].state = SEGMENT_FREE;
+	table->segments[number].after = SEGMENT_NONE;
+	if (table->next == SEGMENT_NONE)
+		table->next = number;
+	else
+		table->segments[table->last_spare].after = number;
+	table->last_spare = number;
+	table->free++;
+}
+
+void segments_list_spare(struct segment_table *table)
+{
+	uint32_t at = table->newest == SEGMENT_NONE ? 0 : table->newest + 1;
+
+	/* From where the log ends: it goes round, if nothing else is so. */
+	for (uint32_t i = 0; i < table->count; i++) {
+		uint32_t number = (at + i) % table->count;
+
+		if (table->segments[number].state == SEGMENT_FREE)
+			append_spare(table, number);
+	}
 }
 
 uint64_t segments_sequence(const struct segment_table *table, uint32_t location)
@@ -58,11 +113,21 @@ uint32_t segments_blocks_up_to(const struct segment_table *table,
 	return (uint32_t)at - 1;
 }
 
+static uint32_t take_spare(struct segment_table *table)
+{
+	uint32_t number = table->next;
+
+	table->next = table->segments[number].after;
+	table->free--;
+	return number;
+}
+
 struct segment *segments_open(struct segment_table *table,
 			      uint64_t first_sequence, uint64_t now_ns,
 			      uint32_t *ret_segment)
 {
-	struct segment *segment = &table->segments[table->next];
+	uint32_t number = take_spare(table);
+	struct segment *segment = &table->segments[number];
 
 	assert(segment->state == SEGMENT_FREE && segment->live == 0 &&
 	       segment->dirty == 0 && segment->readers == 0);
@@ -74,11 +139,9 @@ struct segment *segments_open(struct segment_table *table,
 	segment->opened_ns = now_ns;
 	segment->used_blocks = 1;
 	segment->retired_blocks = 1;
-	if (segments_held(table) == 0)
-		table->tail = table->next;
-	*ret_segment = table->next;
-	table->next = segments_after(table, table->next);
-	table->free--;
+	table->held++;
+	append_to_chain(table, number);
+	*ret_segment = number;
 	return segment;
 }
 
@@ -89,28 +152,29 @@ void segments_pass_tail(struct segment_table *table)
 	assert(segment->state == SEGMENT_SEALED && segment->live == 0 &&
 	       segment->dirty == 0);
 	segment->state = SEGMENT_LIMBO;
+	table->held--;
 	table->limbo++;
-	table->tail = segments_after(table, table->tail);
+	table->tail = segment->after;
 }
 
 uint32_t segments_reclaim(struct segment_table *table, uint64_t durable_tail)
 {
 	uint32_t reclaimed = 0;
-	uint32_t at = (table->next + table->free) % table->count;
 
-	/* Limbo begins where the free ones end. */
 	while (table->limbo > 0) {
-		struct segment *segment = &table->segments[at];
+		uint32_t number = table->chain;
+		struct segment *segment = &table->segments[number];
 
 		assert(segment->state == SEGMENT_LIMBO);
 		if (segment->readers > 0 ||
 		    segment->last_sequence >= durable_tail)
 			break;
-		segment->state = SEGMENT_FREE;
+		table->chain = segment->after;
+		if (table->chain == SEGMENT_NONE)
+			table->newest = SEGMENT_NONE;
 		table->limbo--;
-		table->free++;
+		append_spare(table, number);
 		reclaimed++;
-		at = segments_after(table, at);
 	}
 	return reclaimed;
 }

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * segments.h - the circle of segments that makes the log.
+ * segments.h - the segments of a cache file, and those that make the log.
  *
- *       tail                                   head
- *   FREE | SEALED SEALED SEALED ... SEALED ACTIVE | FREE FREE
- *   LIMBO: behind the tail, but the tail isn't durable yet or it is being read
+ *   chain   LIMBO LIMBO -> SEALED SEALED ... SEALED ACTIVE
+ *                          tail                     newest
+ *   spare   FREE FREE FREE      the next one is opened first
  *
- * Segments are used strictly in the order of their position, and given back in
- * the same order. `starts` has a bit for the header of each record, so that the
- * sequence of any location is a count of bits: the index need not store it.
+ * LIMBO: behind the tail, but the tail isn't durable yet or it is being read.
+ * Where a segment stands in the file means nothing: the chain is in the order
+ * of the records' sequences, the spare ones in that in which they came free.
+ * `starts` has a bit for the header of each record, so that the sequence of any
+ * location is a count of bits: the index need not store it.
  *
  * The segments' memory outlives the process (kept.h). What is written of one
  * while records are placed in it is final when the last of them is applied, and
- * made anew until then; `live`, `dirty`, `lost` and `zeros` can be undone; the
- * rest is this process's own.
+ * made anew until then; so is `after`, once a record in the segment that it
+ * names is applied; `live`, `dirty`, `lost` and `zeros` can be undone; the rest
+ * is this process's own. So the lists are made when a start knows the log, and
+ * not before.
  */
 #ifndef FOREBAY_ENGINE_SEGMENTS_H
 #define FOREBAY_ENGINE_SEGMENTS_H
@@ -42,19 +46,26 @@ struct segment {
 	uint32_t lost; /* of these: dirty and unreadable */
 	uint32_t zeros; /* of the live ones: dirty and without data */
 	uint32_t readers; /* SSD reads under way */
+	uint32_t after; /* the next one in its list, or SEGMENT_NONE */
 	enum segment_state state;
 	bool written; /* its blocks were written once, if only with zeros */
 };
+
+#define SEGMENT_NONE UINT32_MAX
 
 struct segment_table {
 	struct segment *segments;
 	uint32_t count;
 	uint32_t segment_blocks;
 	uint32_t first_block; /* of segment 0, in the file */
+	uint32_t held; /* how many have records: SEALED or ACTIVE */
 	uint32_t free; /* how many are FREE */
 	uint32_t limbo; /* how many are LIMBO */
-	uint32_t tail; /* oldest that isn't FREE or LIMBO, if any */
-	uint32_t next; /* where the next segment will be opened */
+	uint32_t chain; /* its first one, in limbo or not */
+	uint32_t tail; /* oldest that isn't FREE or LIMBO, or SEGMENT_NONE */
+	uint32_t newest; /* last of the chain */
+	uint32_t next; /* first of the spare ones: it is opened next */
+	uint32_t last_spare;
 };
 
 void segments_init(struct segment_table *table, uint32_t count,
@@ -62,6 +73,13 @@ void segments_init(struct segment_table *table, uint32_t count,
 
 /* All of them are free, and nothing is known of them. */
 void segments_clear(struct segment_table *table);
+/*
+ * Makes the lists: first nothing is in any of them, then those that hold the
+ * log are, oldest first, and at last the others are spare.
+ */
+void segments_list_none(struct segment_table *table);
+void segments_list_held(struct segment_table *table, uint32_t segment);
+void segments_list_spare(struct segment_table *table);
 
 static inline uint32_t segments_of(const struct segment_table *table,
 				   uint32_t location)
@@ -76,16 +94,11 @@ static inline uint32_t segments_block(const struct segment_table *table,
 	return table->first_block + segment * table->segment_blocks;
 }
 
+/* The next one in its list, or SEGMENT_NONE. */
 static inline uint32_t segments_after(const struct segment_table *table,
 				      uint32_t segment)
 {
-	return segment + 1 == table->count ? 0 : segment + 1;
-}
-
-/* Segments that hold records: SEALED or ACTIVE. */
-static inline uint32_t segments_held(const struct segment_table *table)
-{
-	return table->count - table->free - table->limbo;
+	return table->segments[segment].after;
 }
 
 /* Sequence of the record that holds @location. */

@@ -35,13 +35,16 @@ static bool find_applied(struct engine *engine)
 	uint64_t expected = kept->tail_sequence;
 
 	for (uint32_t i = 0; i < engine->segments.count; i++) {
-		const struct segment *segment = segment_at(engine, at);
+		const struct segment *segment;
 
+		if (at >= engine->segments.count)
+			return false;
+		segment = segment_at(engine, at);
 		if (segment->first_sequence != expected ||
 		    segment->last_sequence < expected)
 			return false;
 		recovery->warm_held++;
-		recovery->head_first = at;
+		recovery->warm_last = at;
 		if (segment->last_sequence >= kept->sequence)
 			return true;
 		expected = segment->last_sequence + 1;
@@ -64,25 +67,30 @@ bool warm_begin(struct engine *engine)
 {
 	const struct kept *kept = engine->kept;
 	struct recovery *recovery = &engine->recovery;
-	uint32_t most;
 
 	recovery->warm_held = 0;
-	if (!kept_good(engine) || kept->tail >= engine->segments.count ||
-	    kept->tail_sequence > kept->sequence + 1 ||
+	if (!kept_good(engine) || kept->tail_sequence > kept->sequence + 1 ||
 	    engine->superblock.image->tail_sequence > kept->tail_sequence)
 		return false;
-	recovery->head_first = (uint32_t)kept->tail;
 	if (kept->tail_sequence <= kept->sequence && !find_applied(engine))
 		return false;
-	most = engine->segments.count - recovery->warm_held +
-	       (recovery->warm_held > 0);
-	recovery->head_count = engine->append.ring + 1;
-	if (recovery->head_count > most)
-		recovery->head_count = most;
-	if (closed(engine))
-		recovery->head_count = 0;
+	recovery->no_heads = closed(engine);
 	recovery->durable = kept->sequence;
 	return true;
+}
+
+/*
+ * A segment is opened in memory before the first of its records is on its way,
+ * so no other one can have any.
+ */
+bool warm_asks(const struct engine *engine, uint32_t segment)
+{
+	const struct recovery *recovery = &engine->recovery;
+
+	return !recovery->no_heads &&
+	       (engine->segments.segments[segment].first_sequence >
+			engine->kept->sequence ||
+		(recovery->warm_held > 0 && segment == recovery->warm_last));
 }
 
 bool warm_wants(const struct engine *engine, uint32_t segment,
@@ -91,7 +99,7 @@ bool warm_wants(const struct engine *engine, uint32_t segment,
 	const struct recovery *recovery = &engine->recovery;
 
 	return first_sequence > engine->kept->sequence ||
-	       (recovery->warm_held > 0 && segment == recovery->head_first);
+	       (recovery->warm_held > 0 && segment == recovery->warm_last);
 }
 
 bool warm_chain(struct engine *engine)
@@ -105,9 +113,9 @@ bool warm_chain(struct engine *engine)
 	if (recovery->durable != applied)
 		return false;
 	recovery_order(recovery);
-	if (recovery->head_count > 0 && held &&
+	if (!recovery->no_heads && held &&
 	    (recovery->survey_count == 0 ||
-	     first->segment != recovery->head_first ||
+	     first->segment != recovery->warm_last ||
 	     first->first_sequence > applied || first->last_sequence < applied))
 		return false;
 	recovery->start = 0;
@@ -124,21 +132,41 @@ bool warm_chain(struct engine *engine)
 	return true;
 }
 
+/* As far as kept memory knows it, and then as far as records were found. */
+static void list_segments(struct engine *engine)
+{
+	const struct recovery *recovery = &engine->recovery;
+	struct segment_table *table = &engine->segments;
+	uint32_t at = (uint32_t)engine->kept->tail;
+	uint32_t again = recovery->end > 0 && recovery->warm_held > 0;
+
+	segments_list_none(table);
+	for (uint32_t i = 0; i < recovery->warm_held; i++) {
+		uint32_t after = segments_after(table, at);
+
+		segments_list_held(table, at);
+		at = after;
+	}
+	for (uint32_t i = again; i < recovery->end; i++)
+		segments_list_held(table, recovery->surveys[i].segment);
+	segments_list_spare(table);
+	engine->destage.oldest = table->tail;
+}
+
 /*
  * What isn't held is free, whatever the predecessor had in mind with it.
  * Returns: the copies in it that must go.
  */
-static uint32_t take_segment(struct engine *engine, uint32_t number, bool held)
+static uint32_t take_segment(struct engine *engine, uint32_t number)
 {
 	struct segment *segment = segment_at(engine, number);
 
 	segment->readers = 0;
-	segment->state = held ? SEGMENT_SEALED : SEGMENT_FREE;
 	engine->cached_blocks += segment->live - segment->zeros;
 	engine->zero_blocks += segment->zeros;
 	engine->dirty_blocks += segment->dirty;
 	engine->lost_blocks += segment->lost;
-	return held ? 0 : segment->live;
+	return segment->state == SEGMENT_FREE ? segment->live : 0;
 }
 
 /* It had given up a segment, and forgotten some of the copies there. */
@@ -160,23 +188,12 @@ static bool end_eviction(struct engine *engine)
 	return true;
 }
 
-bool warm_circle(struct engine *engine)
+bool warm_segments(struct engine *engine)
 {
-	struct recovery *recovery = &engine->recovery;
 	struct segment_table *table = &engine->segments;
-	uint32_t again = recovery->end > 0 && recovery->warm_held > 0;
-	uint32_t held = recovery->warm_held + recovery->end - again;
 	uint32_t evicted = 0;
 
-	/* The surveys begin at the last applied segment, or at the tail. */
-	if (recovery->end > 0 &&
-	    recovery->surveys[0].segment != recovery->head_first)
-		return false;
-	table->tail = (uint32_t)engine->kept->tail;
-	table->free = table->count - held;
-	table->limbo = 0;
-	table->next = (table->tail + held) % table->count;
-	engine->destage.oldest = table->tail;
+	list_segments(engine);
 	engine->cached_blocks = 0;
 	engine->zero_blocks = 0;
 	/* Zeros may have been forgotten without a record: nobody knows which.
@@ -185,8 +202,7 @@ bool warm_circle(struct engine *engine)
 	engine->dirty_blocks = 0;
 	engine->lost_blocks = 0;
 	for (uint32_t i = 0; i < table->count; i++)
-		evicted += take_segment(
-			engine, (table->tail + i) % table->count, i < held);
+		evicted += take_segment(engine, i);
 	if (evicted > 0 && !end_eviction(engine))
 		return false;
 	engine->stats.warm = true;

@@ -63,7 +63,7 @@ class Superblock:
          self.file_bytes, self.tail, self.segment_blocks, row_count,
          self.flags) = struct.unpack_from('<8s4xI16sQQQQIII', data)
         self.good = (
-            magic == b'FBCHES01' and version in (1, 2) and self.uuid == uuid and
+            magic == b'FBCHES01' and version in (1, 2, 3) and self.uuid == uuid and
             self.segment_blocks in (8, 16, 32, 64, 128, 256, 512) and
             1 <= self.tail <= MOST and self.generation <= MOST and
             row_count <= 2040 and crc_is_right(data, SUPERBLOCK))
@@ -252,9 +252,9 @@ class Cache:
     def survey(self, data):
         size = self.superblock.segment_blocks * BLOCK
         begin = -(-32 * BLOCK // size) * size
-        self.circle = (self.superblock.file_bytes - begin) // size
+        count = (self.superblock.file_bytes - begin) // size
         segments = [Segment(i, data[begin + i * size:begin + (i + 1) * size],
-                            self.superblock) for i in range(self.circle)]
+                            self.superblock) for i in range(count)]
         return sorted((segment for segment in segments if segment.records),
                       key=lambda segment: segment.first)
 
@@ -350,9 +350,6 @@ class Cache:
         chain = self.segments[first:end]
         if not chain or chain[0].first > self.tail:
             raise Damaged(f'records from {self.tail} on are missing')
-        for older, newer in zip(chain, chain[1:]):
-            if (older.number + 1) % self.circle != newer.number:
-                raise Damaged('the segments are out of order')
         return chain
 
     def apply(self, record):

@@ -156,13 +156,14 @@ static void an_eviction_that_was_cut_short_is_ended(void **state)
 {
 	struct scene *scene = *state;
 	struct segment_table *table = &scene->engine->segments;
-	uint32_t tail = table->tail;
 	uint64_t cached;
+	uint32_t tail;
 
 	write_records(scene);
 	scene_drain(scene);
 	cached = scene_stats(scene).cached_bytes;
 	/* As evict.c: the tail has passed, and one copy was forgotten. */
+	tail = table->tail;
 	kept_tail(scene->engine, segments_after(table, tail),
 		  table->segments[segments_after(table, tail)].first_sequence);
 	apply_forget(scene->engine, 0);

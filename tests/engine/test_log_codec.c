@@ -103,7 +103,7 @@ static void a_superblock_of_another_version_is_refused(void **state)
 	made.superblock.crc = 0;
 	made.superblock.crc = crc32c(0, &made, sizeof(made));
 	assert_int_equal(check(&error), -EUCLEAN);
-	assert_non_null(strstr(error.message, "format version 3"));
+	assert_non_null(strstr(error.message, "format version 4"));
 }
 
 static void a_superblock_of_the_first_version_is_accepted(void **state)
