@@ -16,6 +16,7 @@
  *   hold       below is brought to a point of the log, and stays there
  *   pressure   how full the log is: the pace of writers, the width of destage
  *   trouble    what the layers below don't do, and who waits for it
+ *   grant      segments come from the host and go back to it
  *   zero_ahead segments that were never written get zeros first
  *   summary    a full segment's headers once more, at its end
  *   kept       what outlives the process; warm: a start that believes it
@@ -393,6 +394,8 @@ struct engine {
 	uint64_t zeros_cleaned;
 	uint64_t zeros_spilled;
 	uint32_t reserve_segments;
+	uint32_t granted_segments; /* that it may have; it has others till then
+				    */
 	/* What was written before the mode changed is still to go below. */
 	uint64_t mode_barrier;
 	struct log_identity identity;
@@ -625,6 +628,15 @@ void evict_advance(struct engine *engine);
 void evict_segment_there(struct engine *engine);
 /* A lost block has its place further up, or was overwritten meanwhile. */
 void evict_lost_carried(struct engine *engine);
+
+/* grant.c */
+/* It may have so many segments from now on, or a few more if it must. */
+void grant_settle(struct engine *engine, uint32_t segments);
+void grant_advance(struct engine *engine);
+/* Segments beyond the grant, to be given back. */
+uint32_t grant_excess(const struct engine *engine);
+/* Segments that the host is about to hand over. */
+uint32_t grant_expected(const struct engine *engine);
 
 /* zero_ahead.c */
 void zero_ahead_advance(struct engine *engine);

@@ -8,11 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* Rule 12; small (test) logs have less to reserve from. */
-#define RESERVE_SEGMENTS 4u
-#define RESERVE_SEGMENTS_SMALL 2u
-#define SMALL_LOG_SEGMENTS 32u
-
 /* Where each part's memory lies in its region. */
 struct kept_layout {
 	uint64_t end;
@@ -271,18 +266,15 @@ int engine_create(const struct engine_config *config,
 	engine->config = *config;
 	engine->disk_blocks = layout.disk_blocks;
 	engine->disk_sectors = config->disk_bytes / LOG_SECTOR_BYTES;
-	engine->data_blocks_max = (uint64_t)layout.segment_count *
-				  (config->segment_blocks - 1) *
-				  config->dirty_limit_percent / 100;
-	engine->reserve_segments = layout.segment_count >= SMALL_LOG_SEGMENTS
-					   ? RESERVE_SEGMENTS
-					   : RESERVE_SEGMENTS_SMALL;
 	memcpy(engine->identity.uuid, config->uuid, 16);
 	engine->identity.epoch = config->epoch;
 	width_init(&engine->width);
 	width_set_cap(&engine->width, config->destage_bytes_per_s);
 	init_kept(engine, memory->kept, &layout);
 	init_parts(engine, memory->own, &layout);
+	grant_settle(engine, config->granted_segments > 0
+				     ? config->granted_segments
+				     : layout.segment_count);
 	*ret_engine = engine;
 	return 0;
 }

@@ -128,6 +128,7 @@ static void advance(struct engine *engine)
 	hold_advance(engine);
 	destage_advance(engine);
 	evict_advance(engine);
+	grant_advance(engine);
 	write_advance(engine);
 	append_advance(engine);
 	zero_ahead_advance(engine);
@@ -359,10 +360,11 @@ void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
 	ret_stats->dirty_bytes = engine->dirty_blocks * LOG_BLOCK_BYTES;
 	ret_stats->dirty_zero_bytes = engine->zero_blocks * LOG_BLOCK_BYTES;
 	ret_stats->cached_bytes = engine->cached_blocks * LOG_BLOCK_BYTES;
-	ret_stats->capacity_bytes = (uint64_t)engine->segments.count *
-				    engine->segments.segment_blocks *
-				    LOG_BLOCK_BYTES;
-	ret_stats->segments = engine->segments.count;
+	ret_stats->capacity_bytes =
+		(uint64_t)(engine->segments.count - engine->segments.away) *
+		engine->segments.segment_blocks * LOG_BLOCK_BYTES;
+	ret_stats->segments = engine->segments.count - engine->segments.away;
+	ret_stats->segments_granted = engine->granted_segments;
 	ret_stats->segments_free = engine->segments.free;
 	ret_stats->sequence = engine->append.next_sequence - 1;
 	ret_stats->durable_sequence = engine->flusher.durable_sequence;

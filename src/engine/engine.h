@@ -95,6 +95,12 @@ struct engine_config {
 	uint32_t segment_blocks; /* LOG_SEGMENT_BLOCKS_DEFAULT; tests: fewer */
 	uint32_t records_in_flight_max; /* 1..ENGINE_RECORDS_MAX; 4 is good */
 	uint32_t dirty_limit_percent; /* of the data blocks; 70 */
+	/*
+	 * How many segments it may have, and it has none when it starts but
+	 * those that the log is in; the host hands over the others. 0: all of
+	 * the file, from the start.
+	 */
+	uint32_t granted_segments;
 	/* Of a part of a ZERO or DISCARD; 0: ENGINE_ZEROING_BLOCKS_MAX. */
 	uint32_t zeroing_blocks_max;
 	bool durable_writes; /* as if each write, ZERO and DISCARD had FUA */
@@ -313,6 +319,31 @@ uint64_t engine_dirty_run(const struct engine *engine, uint64_t sector,
 #define ENGINE_FILL_BYTES (64u << 10)
 bool engine_may_fill(const struct engine *engine);
 
+/*
+ * The grant: how many segments of its file the log may have, not less than
+ * ENGINE_SEGMENTS_MIN, and more than it was said if lost blocks need that. Has
+ * it more, it gives them back as they come free. Has it less, it counts on what
+ * is about to be handed over; a host that can't says so by a lower grant.
+ */
+void engine_set_grant(struct engine *engine, uint32_t segments);
+
+struct engine_segment {
+	uint32_t number;
+	uint64_t offset; /* bytes, in the cache file */
+	uint64_t length;
+};
+
+/*
+ * A segment that was given back since: it may read as anything from now on.
+ * Returns: false if there is none. Order: after engine_poll().
+ */
+bool engine_next_returned(struct engine *engine, struct engine_segment *ret);
+/* The first one from number @from on that is the host's. */
+bool engine_next_away(const struct engine *engine, uint32_t from,
+		      struct engine_segment *ret);
+/* Hands it over. Order: the engine runs; there is space under the segment. */
+void engine_take_segment(struct engine *engine, uint32_t number);
+
 void engine_set_mode(struct engine *engine, enum engine_mode mode);
 /* For writes that aren't acknowledged yet, too. */
 void engine_set_durable_writes(struct engine *engine, bool durable_writes);
@@ -459,8 +490,10 @@ struct engine_stats {
 	uint64_t below_flushes;
 	uint64_t copied_bytes; /* data copied by the engine (sub-4-KiB only) */
 	uint64_t records;
-	uint64_t segments;
-	uint64_t segments_free;
+	uint64_t segments; /* that the log has */
+	uint64_t segments_free; /* of these */
+	uint64_t segments_granted; /* that it may have */
+	uint64_t returned_segments; /* since the start */
 	uint64_t sequence; /* last one taken */
 	uint64_t durable_sequence;
 	uint64_t tail_sequence;

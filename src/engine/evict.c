@@ -16,18 +16,24 @@
 
 #include "segment_walk.h"
 
-/* One segment in so many is kept free, besides the reserve. */
+/* One segment in so many of the grant is kept free, besides the reserve. */
 #define FREE_SHARE 16u
 
 static uint32_t target_free(const struct engine *engine)
 {
 	return engine->reserve_segments + 1 +
-	       engine->segments.count / FREE_SHARE;
+	       engine->granted_segments / FREE_SHARE + grant_excess(engine);
+}
+
+/* What the host is about to hand over is as good as free. */
+static uint32_t free_soon(const struct engine *engine)
+{
+	return engine->segments.free + grant_expected(engine);
 }
 
 bool evict_wanted(const struct engine *engine)
 {
-	return engine->segments.free < target_free(engine);
+	return free_soon(engine) < target_free(engine);
 }
 
 bool evict_is_barred(const struct engine *engine)
@@ -36,7 +42,7 @@ bool evict_is_barred(const struct engine *engine)
 	const struct segment *tail;
 
 	if (table->held == 0 ||
-	    table->free + table->limbo >= target_free(engine))
+	    free_soon(engine) + table->limbo >= target_free(engine))
 		return false;
 	tail = &table->segments[table->tail];
 	return tail->dirty > tail->lost;
@@ -286,10 +292,10 @@ void evict_advance(struct engine *engine)
 		return;
 	if (segments_reclaim(table, durable_tail) > 0)
 		engine->progress = true;
-	if (!append_has_room(engine))
+	if (!append_has_room(engine) && grant_expected(engine) == 0)
 		append_spill_cleans(engine);
 	while (engine->destage.state == DESTAGE_IDLE &&
-	       table->free + table->limbo < target_free(engine) &&
+	       free_soon(engine) + table->limbo < target_free(engine) &&
 	       tail_evictable(engine))
 		evict_tail(engine);
 	if (evict_wanted(engine) && !engine->carrying_lost &&

@@ -569,7 +569,7 @@ static bool list_segments(struct engine *engine)
 	segments_list_none(table);
 	for (uint32_t i = recovery->first; i < recovery->end; i++)
 		segments_list_held(table, recovery->surveys[i].segment);
-	segments_list_spare(table);
+	segments_list_others(table, engine->config.granted_segments > 0);
 	engine->destage.oldest = table->tail;
 	return true;
 }
@@ -624,6 +624,8 @@ static void running(struct engine *engine)
 	engine->mode_barrier = cut;
 	engine->recovery.state = RECOVERY_OFF;
 	engine->state = ENGINE_RUNNING;
+	/* Lost blocks are known now. */
+	grant_settle(engine, engine->granted_segments);
 	kept_begin(engine, cut);
 }
 

@@ -22,6 +22,7 @@ void segments_init(struct segment_table *table, uint32_t count,
 		.newest = SEGMENT_NONE,
 		.next = SEGMENT_NONE,
 		.last_spare = SEGMENT_NONE,
+		.returned = SEGMENT_NONE,
 	};
 }
 
@@ -29,7 +30,7 @@ void segments_clear(struct segment_table *table)
 {
 	memset(table->segments, 0, table->count * sizeof(*table->segments));
 	segments_list_none(table);
-	segments_list_spare(table);
+	segments_list_others(table, false);
 }
 
 void segments_list_none(struct segment_table *table)
@@ -72,7 +73,7 @@ static void append_spare(struct segment_table *table, uint32_t number)
 	table->free++;
 }
 
-void segments_list_spare(struct segment_table *table)
+void segments_list_others(struct segment_table *table, bool away)
 {
 	uint32_t at = table->newest == SEGMENT_NONE ? 0 : table->newest + 1;
 
@@ -80,8 +81,14 @@ void segments_list_spare(struct segment_table *table)
 	for (uint32_t i = 0; i < table->count; i++) {
 		uint32_t number = (at + i) % table->count;
 
-		if (table->segments[number].state == SEGMENT_FREE)
+		if (table->segments[number].state != SEGMENT_FREE)
+			continue;
+		if (away) {
+			table->segments[number].state = SEGMENT_AWAY;
+			table->away++;
+		} else {
 			append_spare(table, number);
+		}
 	}
 }
 
@@ -93,7 +100,9 @@ uint64_t segments_sequence(const struct segment_table *table, uint32_t location)
 		(location - table->first_block) % table->segment_blocks;
 	size_t records = bitmap_count(segment->starts, offset + 1);
 
-	assert(segment->state != SEGMENT_FREE && records > 0);
+	assert(records > 0 && (segment->state == SEGMENT_ACTIVE ||
+			       segment->state == SEGMENT_SEALED ||
+			       segment->state == SEGMENT_LIMBO));
 	return segment->first_sequence + records - 1;
 }
 
@@ -177,4 +186,37 @@ uint32_t segments_reclaim(struct segment_table *table, uint64_t durable_tail)
 		reclaimed++;
 	}
 	return reclaimed;
+}
+
+void segments_give_back(struct segment_table *table)
+{
+	uint32_t number = take_spare(table);
+	struct segment *segment = &table->segments[number];
+
+	assert(segment->live == 0 && segment->dirty == 0 &&
+	       segment->readers == 0);
+	segment->state = SEGMENT_RETURNED;
+	segment->after = table->returned;
+	table->returned = number;
+	table->away++;
+}
+
+bool segments_hand_over(struct segment_table *table, uint32_t *ret_segment)
+{
+	uint32_t number = table->returned;
+
+	if (number == SEGMENT_NONE)
+		return false;
+	table->returned = table->segments[number].after;
+	table->segments[number].state = SEGMENT_AWAY;
+	*ret_segment = number;
+	return true;
+}
+
+void segments_take(struct segment_table *table, uint32_t segment)
+{
+	assert(table->segments[segment].state == SEGMENT_AWAY);
+	table->segments[segment].written = false;
+	table->away--;
+	append_spare(table, segment);
 }

@@ -5,6 +5,7 @@
  *   chain   LIMBO LIMBO -> SEALED SEALED ... SEALED ACTIVE
  *                          tail                     newest
  *   spare   FREE FREE FREE      the next one is opened first
+ *   away    RETURNED, AWAY      not the log's for now
  *
  * LIMBO: behind the tail, but the tail isn't durable yet or it is being read.
  * Where a segment stands in the file means nothing: the chain is in the order
@@ -32,6 +33,8 @@ enum segment_state {
 	SEGMENT_ACTIVE,
 	SEGMENT_SEALED,
 	SEGMENT_LIMBO,
+	SEGMENT_RETURNED, /* given back, and the host hasn't heard of it yet */
+	SEGMENT_AWAY, /* the host's */
 };
 
 struct segment {
@@ -61,11 +64,13 @@ struct segment_table {
 	uint32_t held; /* how many have records: SEALED or ACTIVE */
 	uint32_t free; /* how many are FREE */
 	uint32_t limbo; /* how many are LIMBO */
+	uint32_t away; /* how many are RETURNED or AWAY */
 	uint32_t chain; /* its first one, in limbo or not */
 	uint32_t tail; /* oldest that isn't FREE or LIMBO, or SEGMENT_NONE */
 	uint32_t newest; /* last of the chain */
 	uint32_t next; /* first of the spare ones: it is opened next */
 	uint32_t last_spare;
+	uint32_t returned; /* first of the RETURNED ones */
 };
 
 void segments_init(struct segment_table *table, uint32_t count,
@@ -75,11 +80,11 @@ void segments_init(struct segment_table *table, uint32_t count,
 void segments_clear(struct segment_table *table);
 /*
  * Makes the lists: first nothing is in any of them, then those that hold the
- * log are, oldest first, and at last the others are spare.
+ * log are, oldest first, and at last the others are spare, or away.
  */
 void segments_list_none(struct segment_table *table);
 void segments_list_held(struct segment_table *table, uint32_t segment);
-void segments_list_spare(struct segment_table *table);
+void segments_list_others(struct segment_table *table, bool away);
 
 static inline uint32_t segments_of(const struct segment_table *table,
 				   uint32_t location)
@@ -120,5 +125,13 @@ void segments_pass_tail(struct segment_table *table);
  * nobody reads. Returns: how many.
  */
 uint32_t segments_reclaim(struct segment_table *table, uint64_t durable_tail);
+
+/* The next spare one is given back. There is one. */
+void segments_give_back(struct segment_table *table);
+/* One that was given back is the host's now. Returns: false if there is none.
+ */
+bool segments_hand_over(struct segment_table *table, uint32_t *ret_segment);
+/* One that is AWAY is spare again; nothing of it was written. */
+void segments_take(struct segment_table *table, uint32_t segment);
 
 #endif

@@ -19,6 +19,9 @@ static void forget_all(struct engine *engine)
 	struct recovery *recovery = &engine->recovery;
 
 	kept_format(engine);
+	segments_list_none(&engine->segments);
+	segments_list_others(&engine->segments,
+			     engine->config.granted_segments > 0);
 	engine->cached_blocks = 0;
 	engine->dirty_blocks = 0;
 	engine->zero_blocks = 0;

@@ -99,7 +99,7 @@ static int take_geometry(struct engine *engine, struct error *error)
 {
 	struct log_superblock *image = engine->superblock.image;
 
-	/* A disk grows; the next superblock says so. */
+	/* A disk grows, and so does the file; the next superblock says so. */
 	if (image->disk_bytes > engine->config.disk_bytes)
 		return error_set(error, -EUCLEAN,
 				 "it was made for a disk of %llu bytes, the "
@@ -107,7 +107,7 @@ static int take_geometry(struct engine *engine, struct error *error)
 				 (unsigned long long)image->disk_bytes,
 				 (unsigned long long)engine->config.disk_bytes);
 	/* Salvage may have less of the file than there was. */
-	if ((image->file_bytes != engine->config.file_bytes &&
+	if ((image->file_bytes > engine->config.file_bytes &&
 	     !salvaging(engine)) ||
 	    image->segment_blocks != engine->config.segment_blocks)
 		return error_set(error, -EUCLEAN,
@@ -117,6 +117,8 @@ static int take_geometry(struct engine *engine, struct error *error)
 		return error_set(error, -ESTALE,
 				 "another host has opened the disk since");
 	image->disk_bytes = engine->config.disk_bytes;
+	if (!salvaging(engine))
+		image->file_bytes = engine->config.file_bytes;
 	return 0;
 }
 

@@ -149,13 +149,13 @@ static void list_segments(struct engine *engine)
 	}
 	for (uint32_t i = again; i < recovery->end; i++)
 		segments_list_held(table, recovery->surveys[i].segment);
-	segments_list_spare(table);
+	segments_list_others(table, engine->config.granted_segments > 0);
 	engine->destage.oldest = table->tail;
 }
 
 /*
- * What isn't held is free, whatever the predecessor had in mind with it.
- * Returns: the copies in it that must go.
+ * What isn't held is free or away, whatever the predecessor had in mind with
+ * it. Returns: the copies in it that must go.
  */
 static uint32_t take_segment(struct engine *engine, uint32_t number)
 {
@@ -166,7 +166,7 @@ static uint32_t take_segment(struct engine *engine, uint32_t number)
 	engine->zero_blocks += segment->zeros;
 	engine->dirty_blocks += segment->dirty;
 	engine->lost_blocks += segment->lost;
-	return segment->state == SEGMENT_FREE ? segment->live : 0;
+	return segment->state == SEGMENT_SEALED ? 0 : segment->live;
 }
 
 /* It had given up a segment, and forgotten some of the copies there. */
@@ -179,7 +179,7 @@ static bool end_eviction(struct engine *engine)
 
 		if (segment_at(engine,
 			       segments_of(&engine->segments, copy.location))
-			    ->state != SEGMENT_FREE)
+			    ->state == SEGMENT_SEALED)
 			continue;
 		if (copy.dirty)
 			return false;

@@ -6,6 +6,7 @@
 
 #include "backup.h"
 #include "log_format.h"
+#include "space.h"
 
 static const char *const OPERATION_NAMES[] = {
 	[ENGINE_READ] = "-> read",	 [ENGINE_WRITE] = "-> write",
@@ -322,6 +323,9 @@ void guest_step(struct world *world)
 	if (options->hold_percent > 0 &&
 	    random_percent(random, options->hold_percent))
 		backup_step(world);
+	if (options->grant_percent > 0 &&
+	    random_percent(random, options->grant_percent))
+		space_change(world);
 	if (random_percent(random, options->mutate_percent))
 		change_a_buffer(world);
 	submit_something(world);

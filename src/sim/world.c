@@ -14,6 +14,7 @@
 #include "crc32c.h"
 #include "guest.h"
 #include "log_format.h"
+#include "space.h"
 #include "storage.h"
 
 #define SECOND_NS 1000000000u
@@ -200,6 +201,7 @@ void world_options_draw(struct world_options *options, struct random *random,
 	draw_looks(options, random);
 	draw_holds(options, *random);
 	take_pace(options);
+	space_draw(options, random);
 }
 
 static struct engine_config config_of(const struct world *world,
@@ -219,6 +221,7 @@ static struct engine_config config_of(const struct world *world,
 		.durable_writes = world->options.durable_writes,
 		.dirty_limit_percent = world->options.dirty_limit_percent,
 		.summaries = world->options.summaries,
+		.granted_segments = space_at_start(world),
 		.may_format = may_format,
 		.zeroing_blocks_max = world->options.zeroing_blocks_max,
 		.planted_bug = (uint32_t)world->options.bug,
@@ -383,6 +386,7 @@ void world_pump(struct world *world)
 	}
 	while ((request = engine_next_completed(world->engine)) != NULL)
 		guest_complete(world, request->owner);
+	space_take_back(world);
 }
 
 static void begin_outage(struct world *world)
@@ -450,6 +454,12 @@ bool world_step(struct world *world)
 		guest_step(world);
 		return true;
 	}
+	/* Not at once: it is another process that has to find the space. */
+	if (world->options.granted_segments > 0 &&
+	    random_percent(&world->random, 30) && space_hand_over(world)) {
+		world_pump(world);
+		return true;
+	}
 	if (world->io_count > 0 && choose_io(world, &chosen)) {
 		storage_end(world, chosen);
 		return true;
@@ -458,8 +468,12 @@ bool world_step(struct world *world)
 	if (world->io_count > 0 || (world->guest && guest_idle(world)))
 		return true;
 	next = engine_next_poll_ns(world->engine);
-	if (next == 0)
-		return false;
+	if (next == 0) {
+		bool handed = space_hand_over(world);
+
+		world_pump(world);
+		return handed || world->io_count > 0;
+	}
 	if (next > world->now_ns)
 		world->now_ns = next;
 	world_pump(world);

@@ -61,6 +61,8 @@ struct world_options {
 	uint32_t zeroing_blocks_max;
 	uint32_t drain_percent; /* toggle draining */
 	uint32_t hold_percent; /* have below held, or release it */
+	uint32_t granted_segments; /* at a start; 0: all, for good */
+	uint32_t grant_percent; /* change the grant */
 	uint32_t complete_percent; /* end an I/O rather than submit */
 	uint64_t hot_blocks; /* most writes go here */
 	uint64_t max_dirty_bytes;
