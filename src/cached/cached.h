@@ -24,6 +24,14 @@ struct cached {
 	unsigned int client_count;
 };
 
+/*
+ * Finds the directory that has the cache file of @uuid. Returns: as
+ * pool_set_find(), and -ENOENT as well when a directory can't be asked, but the
+ * disk is known to have no file there.
+ */
+int cached_find(const struct cached *cached, const uint8_t uuid[UUID_BYTES],
+		const struct pool_directory **ret_directory,
+		struct error *error);
 /* Replaces the pools: joined, then durable, then in use; or all as before. */
 int cached_set_pools(struct cached *cached, const json_t *pools,
 		     struct error *error);

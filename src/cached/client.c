@@ -23,6 +23,7 @@
 #include "fd.h"
 #include "log.h"
 #include "pool_protocol.h"
+#include "roster.h"
 
 struct client {
 	struct list node;
@@ -99,8 +100,12 @@ static int directory_provide(struct client *client,
 	const struct pool_set *pools = &client->cached->pools;
 	uint64_t bytes =
 		open->limit_bytes / POOL_GRANULE_BYTES * POOL_GRANULE_BYTES;
-	int status = pool_set_find(pools, client->uuid, ret_directory, error);
+	int status =
+		cached_find(client->cached, client->uuid, ret_directory, error);
 
+	if (status == 0)
+		return roster_note(client->cached->config_path, client->uuid,
+				   (*ret_directory)->path, error);
 	if (status != -ENOENT)
 		return status;
 	if (bytes < POOL_FILE_BYTES_MIN || bytes > POOL_FILE_BYTES_MAX)
@@ -110,9 +115,15 @@ static int directory_provide(struct client *client,
 				 open->limit_bytes);
 	status =
 		pool_set_choose(pools, open->pool, bytes, ret_directory, error);
+	/* Before there is a file: who has no note has none. */
+	if (status == 0)
+		status = roster_note(client->cached->config_path, client->uuid,
+				     (*ret_directory)->path, error);
 	if (status == 0)
 		status = cache_file_make(*ret_directory, client->uuid, bytes,
 					 error);
+	if (status < 0 && status != -EEXIST)
+		roster_forget(client->cached->config_path, client->uuid);
 	return status;
 }
 

@@ -2,7 +2,8 @@
 /*
  * config.h - the file in which forebay-cached remembers its pools.
  *
- *   {"pools": [{"name": N, "paths": [P, ...], "joined": [P, ...]}, ...]}
+ *   {"pools": [{"name": N, "paths": [P, ...], "joined": [P, ...],
+ *               "listed": [P, ...]}, ...]}
  *
  * forebay-cached writes it when the control plane sets the pools, and reads it
  * when it starts, so that disks can open while the control plane is down.

@@ -26,6 +26,7 @@
 #include "fd.h"
 #include "log.h"
 #include "methods.h"
+#include "roster.h"
 
 /* Disks have users of their own: client.c looks who it is. */
 #define SOCKET_MODE 0666
@@ -150,6 +151,10 @@ static void pools_prepare(struct daemon *daemon)
 	struct error error;
 
 	if (pool_set_join(&daemon->cached.pools, &error) < 0)
+		log_error("%s", error.message);
+	if (roster_list(daemon->cached.config_path, &daemon->cached.pools) &&
+	    config_store(daemon->cached.config_path, &daemon->cached.pools,
+			 &error) < 0)
 		log_error("%s", error.message);
 }
 

@@ -12,6 +12,7 @@
 
 #include "cache_file.h"
 #include "log.h"
+#include "roster.h"
 
 static json_t *number(uint64_t value)
 {
@@ -96,8 +97,12 @@ static void pool_stats_run(void *owner, struct control_call *call,
 			&cached->pools.directories[i];
 		json_t *pool = pool_object(pools, directory->pool);
 
-		json_array_append_new(json_object_get(pool, "paths"),
-				      directory_stats(directory));
+		json_t *stats = directory_stats(directory);
+
+		json_object_set_new(
+			stats, "disks",
+			roster_disks(cached->config_path, directory->path));
+		json_array_append_new(json_object_get(pool, "paths"), stats);
 	}
 	control_reply(call, json_pack("{s:o}", "pools", pools));
 }
@@ -123,7 +128,7 @@ static int disk_info(const struct cached *cached, const json_t *params,
 
 	if (status < 0)
 		return status;
-	status = pool_set_find(&cached->pools, uuid, &directory, error);
+	status = cached_find(cached, uuid, &directory, error);
 	if (status == -ENOENT) {
 		*ret_result =
 			json_pack("{s:b, s:n, s:n, s:i, s:b}", "exists", 0,
@@ -163,12 +168,13 @@ static int disk_delete(struct cached *cached, const json_t *params,
 
 	if (status < 0)
 		return status;
-	status = pool_set_find(&cached->pools, uuid, &directory, error);
+	status = cached_find(cached, uuid, &directory, error);
 	if (status == 0)
 		status = cache_file_delete(directory, uuid, error);
 	/* Deleted before, or never made: what was asked for is true. */
 	if (status < 0 && status != -ENOENT)
 		return status;
+	roster_forget(cached->config_path, uuid);
 	kept_memory_forget(&cached->kept, uuid);
 	uuid_format(uuid, text);
 	if (status == 0)

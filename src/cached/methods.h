@@ -4,7 +4,7 @@
  *
  *   status       {}              version, pid, clients, kept memory
  *   pools        {"pools": []}   sets the pools
- *   pool-stats   {}              space and files of each directory
+ *   pool-stats   {}              space, files and disks of each directory
  *   disk-info    {"uuid"}        the disk's cache file
  *   disk-delete  {"uuid"}        -EBUSY while a process holds its lock
  */

@@ -90,12 +90,21 @@ static int directory_add(struct pool_set *set, const char *pool,
 	return 0;
 }
 
+/* Returns: NULL if @path is none of them. */
+static struct pool_directory *directory_of(struct pool_set *set,
+					   const json_t *path)
+{
+	const char *text = json_string_value(path);
+	int index = text ? directory_index(set, text) : -1;
+
+	return index >= 0 ? &set->directories[index] : NULL;
+}
+
 static int pool_parse(const json_t *pool, struct pool_set *set,
 		      struct error *error)
 {
 	const char *name = json_string_value(json_object_get(pool, "name"));
 	const json_t *paths = json_object_get(pool, "paths");
-	const json_t *joined = json_object_get(pool, "joined");
 	const json_t *path;
 	size_t i;
 
@@ -115,13 +124,19 @@ static int pool_parse(const json_t *pool, struct pool_set *set,
 		if (status < 0)
 			return status;
 	}
-	json_array_foreach(joined, i, path)
+	json_array_foreach(json_object_get(pool, "joined"), i, path)
 	{
-		const char *text = json_string_value(path);
-		int index = text ? directory_index(set, text) : -1;
+		struct pool_directory *directory = directory_of(set, path);
 
-		if (index >= 0)
-			set->directories[index].joined = true;
+		if (directory)
+			directory->joined = true;
+	}
+	json_array_foreach(json_object_get(pool, "listed"), i, path)
+	{
+		struct pool_directory *directory = directory_of(set, path);
+
+		if (directory)
+			directory->listed = true;
 	}
 	return 0;
 }
@@ -159,7 +174,8 @@ static json_t *pool_json_find(json_t *pools, const char *name)
 		if (strcmp(json_string_value(found), name) == 0)
 			return pool;
 	}
-	pool = json_pack("{s:s, s:[], s:[]}", "name", name, "paths", "joined");
+	pool = json_pack("{s:s, s:[], s:[], s:[]}", "name", name, "paths",
+			 "joined", "listed");
 	json_array_append_new(pools, pool);
 	return pool;
 }
@@ -177,6 +193,9 @@ json_t *pool_set_json(const struct pool_set *set)
 		if (directory->joined)
 			json_array_append_new(json_object_get(pool, "joined"),
 					      json_string(directory->path));
+		if (directory->listed)
+			json_array_append_new(json_object_get(pool, "listed"),
+					      json_string(directory->path));
 	}
 	return pools;
 }
@@ -187,8 +206,10 @@ void pool_set_inherit(struct pool_set *set, const struct pool_set *before)
 		const struct pool_directory *old = &before->directories[i];
 		int index = directory_index(set, old->path);
 
-		if (index >= 0 && old->joined)
-			set->directories[index].joined = true;
+		if (index < 0)
+			continue;
+		set->directories[index].joined |= old->joined;
+		set->directories[index].listed |= old->listed;
 	}
 }
 

@@ -30,6 +30,7 @@ struct pool_directory {
 	char pool[POOL_NAME_BYTES];
 	char path[POOL_PATH_BYTES]; /* absolute, no '/' at the end */
 	bool joined; /* its folder was made once */
+	bool listed; /* all its files have a note (roster.h) */
 };
 
 struct pool_set {
@@ -45,15 +46,15 @@ struct pool_space {
 };
 
 /*
- * Reads [{"name": N, "paths": [P, ...], "joined": [P, ...]}, ...]; "joined" may
- * be missing.
+ * Reads [{"name": N, "paths": [P, ...], "joined": [P, ...], "listed": [P,
+ * ...]}, ...]; the last two may be missing.
  * Returns: 0 or -EINVAL; @ret_set is untouched on failure.
  */
 int pool_set_parse(const json_t *pools, struct pool_set *ret_set,
 		   struct error *error);
 /* The same, back. Returns: a new reference. */
 json_t *pool_set_json(const struct pool_set *set);
-/* Marks in @set the directories that had joined in @before. */
+/* Marks in @set the directories that were marked in @before. */
 void pool_set_inherit(struct pool_set *set, const struct pool_set *before);
 /*
  * Refuses to lose sight of cache files: a directory of @before that @set leaves

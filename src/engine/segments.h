@@ -5,7 +5,7 @@
  *   chain   LIMBO LIMBO -> SEALED SEALED ... SEALED ACTIVE
  *                          tail                     newest
  *   spare   FREE FREE FREE      the next one is opened first
- *   away    RETURNED, AWAY      not the log's for now
+ *   away    RETURNED, AWAY      not of the log
  *
  * LIMBO: behind the tail, but the tail isn't durable yet or it is being read.
  * Where a segment stands in the file means nothing: the chain is in the order

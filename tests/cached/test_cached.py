@@ -9,6 +9,7 @@ import errno
 import json
 import mmap
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -343,6 +344,62 @@ class Cached(unittest.TestCase):
             self.start()
         os.rename(folder + '.away', folder)
         self.assertEqual(self.client().open().file_bytes, 64 * MIB)
+
+    def two_directories(self):
+        """The pool has two; A's file is in the one whose path is returned."""
+        other = os.path.join(self.root, 'other')
+        os.mkdir(other)
+        self.set_pool(self.pool, other)
+        self.client(A).open().close()
+        return next(path for path in (self.pool, other)
+                    if os.listdir(os.path.join(path, 'forebay')))
+
+    def path_stats(self, path):
+        stats, _ = self.call('pool-stats')
+        return next(directory for directory in stats['pools'][0]['paths']
+                    if directory['path'] == path)
+
+    def test_a_directory_that_went_away_touches_its_own_disks_only(self):
+        lost = self.two_directories()
+        os.rename(lost, lost + '.away')
+        for _ in range(2):
+            self.assertIn(lost, str(self.refusal(self.client(A))))
+            self.assertIsNotNone(self.path_stats(lost)['reason'])
+            self.assertEqual(self.path_stats(lost)['disks'], [A_TEXT])
+            # One that never had a file goes where room is.
+            self.assertEqual(self.client(B).open().file_bytes, 64 * MIB)
+            self.daemon.kill()
+            self.start()
+        os.rename(lost + '.away', lost)
+        self.assertEqual(self.client(A).open().file_bytes, 64 * MIB)
+
+    def test_files_from_before_there_were_notes_are_not_taken_for_lost(self):
+        lost = self.two_directories()
+        self.daemon.kill()
+        shutil.rmtree(self.config + '.disks')
+        with open(self.config, encoding='utf-8') as file:
+            config = json.load(file)
+        del config['pools'][0]['listed']
+        with open(self.config, 'w', encoding='utf-8') as file:
+            json.dump(config, file)
+        os.rename(lost, lost + '.away')
+        self.start()
+        # Nobody can say whose files were there.
+        self.assertIn(lost, str(self.refusal(self.client(B))))
+        self.daemon.kill()
+        os.rename(lost + '.away', lost)
+        self.start()
+        os.rename(lost, lost + '.away')
+        self.assertIn(lost, str(self.refusal(self.client(A))))
+        self.client(B).open().close()
+
+    def test_a_disk_whose_cache_was_deleted_has_no_file_anywhere(self):
+        lost = self.two_directories()
+        _, error = self.call('disk-delete', uuid=A_TEXT)
+        self.assertIsNone(error)
+        self.assertEqual(self.path_stats(lost)['disks'], [])
+        os.rename(lost, lost + '.away')
+        self.assertEqual(self.client(A).open().file_bytes, 64 * MIB)
 
     def test_a_locked_cache_is_not_deleted(self):
         self.set_pool()
