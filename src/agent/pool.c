@@ -20,6 +20,8 @@
 
 #define CACHED_START_TIMEOUT_NS (10 * NS_PER_SECOND)
 #define CACHED_CALL_TIMEOUT_NS (10 * NS_PER_SECOND)
+/* Who only looks doesn't wait long for what is nice to know. */
+#define CACHED_STATS_TIMEOUT_NS (2 * NS_PER_SECOND)
 
 /* The request's paths, checked, without links. */
 struct paths {
@@ -276,20 +278,91 @@ int pool_create(struct agent *agent, const json_t *body, json_t **ret_pool,
 	return result < 0 ? result : pool_show(agent, name, ret_pool, problem);
 }
 
-static json_t *view_path(const char *path)
+/* What forebay-cached says of @path, or NULL. */
+static const json_t *stats_of(const json_t *stats, const char *path)
 {
-	struct pool_directory_space space;
+	const json_t *pool, *directory;
+	size_t i, j;
 
-	if (pool_directory_space(path, &space) < 0)
-		return json_pack("{s:s, s:n, s:n}", "path", path, "size_bytes",
+	json_array_foreach(json_object_get(stats, "pools"), i, pool)
+	{
+		json_array_foreach(json_object_get(pool, "paths"), j, directory)
+		{
+			const char *its = json_string_value(
+				json_object_get(directory, "path"));
+
+			if (its && strcmp(its, path) == 0)
+				return directory;
+		}
+	}
+	return NULL;
+}
+
+/* Names in place of ids; an id whose disk is gone stays one. */
+static json_t *names_of(struct agent *agent, const json_t *ids)
+{
+	json_t *names = json_array();
+	const json_t *id;
+	size_t index;
+
+	json_array_foreach(ids, index, id)
+	{
+		json_auto_t *disk = NULL;
+		const char *name = NULL;
+
+		if (documents_get(agent->store, &disk, NULL, "disks/%s",
+				  json_string_value(id)) == 0)
+			name = json_string_value(json_object_get(disk, "name"));
+		json_array_append_new(
+			names,
+			json_string(name ? name : json_string_value(id)));
+	}
+	return names;
+}
+
+static json_t *view_path(struct agent *agent, const json_t *stats,
+			 const char *path)
+{
+	const json_t *known = stats_of(stats, path);
+	const json_t *reason = json_object_get(known, "reason");
+	struct pool_directory_space space;
+	json_t *view;
+
+	/* What is left of a directory whose file system is away says nothing.
+	 */
+	if (json_is_string(reason) || pool_directory_space(path, &space) < 0)
+		view = json_pack("{s:s, s:n, s:n}", "path", path, "size_bytes",
 				 "free_bytes");
-	return json_pack("{s:s, s:I, s:I}", "path", path, "size_bytes",
-			 (json_int_t)space.size_bytes, "free_bytes",
-			 (json_int_t)space.free_bytes);
+	else
+		view = json_pack("{s:s, s:I, s:I}", "path", path, "size_bytes",
+				 (json_int_t)space.size_bytes, "free_bytes",
+				 (json_int_t)space.free_bytes);
+	json_object_set_new(view, "reason",
+			    json_is_string(reason) ? json_deep_copy(reason)
+						   : json_null());
+	json_object_set_new(
+		view, "disks",
+		known ? names_of(agent, json_object_get(known, "disks"))
+		      : json_null());
+	return view;
+}
+
+/* Returns: what forebay-cached knows of the directories, or NULL. */
+static json_t *ask_cached(struct agent *agent)
+{
+	struct host_path socket = host_run(&agent->host, "cached-control.sock");
+	struct data_plane_call call = {
+		.socket_path = socket.text,
+		.method = "pool-stats",
+	};
+
+	data_plane_call_all(&call, 1, CACHED_STATS_TIMEOUT_NS, agent->stop_fd);
+	return call.status == 0 ? call.result : NULL;
 }
 
 /* The document as the API shows it. */
-static json_t *view(struct agent *agent, const json_t *document)
+static json_t *view(struct agent *agent, const json_t *stats,
+		    const json_t *document)
 {
 	json_t *paths = json_array();
 	bool ready = is_up(agent);
@@ -297,8 +370,9 @@ static json_t *view(struct agent *agent, const json_t *document)
 	size_t index;
 
 	json_array_foreach(json_object_get(document, "paths"), index, path)
-		json_array_append_new(paths,
-				      view_path(json_string_value(path)));
+		json_array_append_new(
+			paths,
+			view_path(agent, stats, json_string_value(path)));
 	return json_pack("{s:O, s:s, s:s?, s:o}", "name",
 			 json_object_get(document, "name"), "state",
 			 ready ? "ready" : "pending", "reason",
@@ -309,7 +383,7 @@ static json_t *view(struct agent *agent, const json_t *document)
 int pool_show(struct agent *agent, const char *name, json_t **ret_pool,
 	      struct problem *problem)
 {
-	json_auto_t *document = NULL;
+	json_auto_t *document = NULL, *stats = NULL;
 	int result =
 		documents_get(agent->store, &document, NULL, "pools/%s", name);
 
@@ -320,13 +394,14 @@ int pool_show(struct agent *agent, const char *name, json_t **ret_pool,
 	}
 	if (result < 0)
 		return problem_internal(problem, "store", result);
-	*ret_pool = view(agent, document);
+	stats = ask_cached(agent);
+	*ret_pool = view(agent, stats, document);
 	return 0;
 }
 
 int pool_list(struct agent *agent, json_t **ret_pools, struct problem *problem)
 {
-	json_auto_t *documents = NULL;
+	json_auto_t *documents = NULL, *stats = NULL;
 	const json_t *document;
 	json_t *pools;
 	size_t index;
@@ -334,9 +409,11 @@ int pool_list(struct agent *agent, json_t **ret_pools, struct problem *problem)
 
 	if (result < 0)
 		return problem_internal(problem, "store", result);
+	if (json_array_size(documents) > 0)
+		stats = ask_cached(agent);
 	pools = json_array();
 	json_array_foreach(documents, index, document)
-		json_array_append_new(pools, view(agent, document));
+		json_array_append_new(pools, view(agent, stats, document));
 	*ret_pools = pools;
 	return 0;
 }

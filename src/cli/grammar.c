@@ -138,6 +138,16 @@ static const struct verb pool_verbs[] = {
 		.examples = {"forebay pool list"},
 		.run = pool_list,
 	},
+	{
+		.name = "show",
+		.summary = "Show a pool's directories and whose caches they "
+			   "hold",
+		.details = "A directory that is missing keeps its disks from "
+			   "being opened; the note says\nwhy.",
+		.operands = {{"NAME", 0}},
+		.examples = {"forebay pool show ssd"},
+		.run = pool_show,
+	},
 };
 
 static const struct verb policy_verbs[] = {

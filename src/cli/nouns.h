@@ -19,6 +19,8 @@ int pool_create(const struct invocation *invocation, struct client *client,
 		struct error *error);
 int pool_list(const struct invocation *invocation, struct client *client,
 	      struct error *error);
+int pool_show(const struct invocation *invocation, struct client *client,
+	      struct error *error);
 
 int policy_create(const struct invocation *invocation, struct client *client,
 		  struct error *error);

@@ -67,20 +67,113 @@ int pool_create(const struct invocation *invocation, struct client *client,
 	return ret;
 }
 
+/* Returns: a new string, or NULL when forebay-cached didn't say. */
+static json_t *join_names(const json_t *names)
+{
+	json_t *joined = json_is_array(names) ? json_string("") : NULL;
+
+	for (size_t i = 0; i < json_array_size(names); i++) {
+		json_t *more = json_sprintf(
+			"%s%s%s", json_string_value(joined), i > 0 ? " " : "",
+			json_string_value(json_array_get(names, i)));
+
+		json_decref(joined);
+		joined = more;
+	}
+	if (joined && json_string_length(joined) == 0) {
+		json_decref(joined);
+		return NULL;
+	}
+	return joined;
+}
+
+/* Something is wrong with it, or with one of its directories. */
+static bool is_noted(const json_t *pool)
+{
+	const json_t *paths = json_object_get(pool, "paths");
+	bool noted = json_is_string(json_object_get(pool, "reason"));
+
+	for (size_t i = 0; i < json_array_size(paths); i++)
+		noted |= json_is_string(
+			json_object_get(json_array_get(paths, i), "reason"));
+	return noted;
+}
+
+static int present_one(const json_t *pool)
+{
+	static const struct column columns[] = {
+		{"path", UNIT_TEXT}, {"state", UNIT_STATE}, {"size", UNIT_SIZE},
+		{"free", UNIT_SIZE}, {"disks", UNIT_TEXT},  {"note", UNIT_TEXT},
+	};
+	const json_t *paths = json_object_get(pool, "paths");
+	bool ready = !json_is_string(json_object_get(pool, "reason"));
+	struct table *table = table_create(columns, is_noted(pool) ? 6 : 5);
+
+	for (size_t i = 0; i < json_array_size(paths); i++) {
+		const json_t *path = json_array_get(paths, i);
+		const json_t *reason = json_object_get(path, "reason");
+		const char *state = ready ? "ready" : "pending";
+
+		if (json_is_string(reason))
+			state = "missing";
+		else
+			reason = json_object_get(pool, "reason");
+		table_row(table,
+			  json_pack("[O?s O?O?o?O?]",
+				    json_object_get(path, "path"), state,
+				    json_object_get(path, "size_bytes"),
+				    json_object_get(path, "free_bytes"),
+				    join_names(json_object_get(path, "disks")),
+				    reason));
+	}
+	return table_finish_list(table, "the pool has no directory");
+}
+
+int pool_show(const struct invocation *invocation, struct client *client,
+	      struct error *error)
+{
+	const char *name = invocation->operands[0];
+	char *path = client_path("pools", name, NULL);
+	struct client_request request = {
+		.method = CLIENT_GET,
+		.path = path,
+		.subject_kind = "pool",
+		.subject_name = name,
+	};
+	struct client_answer answer;
+	int ret;
+
+	if (!path)
+		return error_set(error, -ENOMEM, "forebay: out of memory");
+	ret = client_call(client, &request, &answer, error);
+	free(path);
+	if (ret < 0)
+		return ret;
+	ret = output_answer(invocation, &answer, present_one, error);
+	client_answer_release(&answer);
+	return ret;
+}
+
 static void add_pool(struct table *table, const json_t *pool)
 {
 	const json_t *paths = json_object_get(pool, "paths");
 
 	for (size_t i = 0; i < json_array_size(paths); i++) {
 		const json_t *path = json_array_get(paths, i);
+		const json_t *missing = json_object_get(path, "reason");
+		bool there = !json_is_string(missing);
 
-		table_row(table, json_pack("[O?O?O?O?O?O?]",
-					   json_object_get(pool, "name"),
-					   json_object_get(pool, "state"),
-					   json_object_get(path, "size_bytes"),
-					   json_object_get(path, "free_bytes"),
-					   json_object_get(path, "path"),
-					   json_object_get(pool, "reason")));
+		table_row(table,
+			  json_pack("[O?o?O?O?O?O?]",
+				    json_object_get(pool, "name"),
+				    there ? json_incref(json_object_get(
+						    pool, "state"))
+					  : json_string("missing"),
+				    json_object_get(path, "size_bytes"),
+				    json_object_get(path, "free_bytes"),
+				    json_object_get(path, "path"),
+				    there ? json_object_get(pool, "reason")
+					  : missing));
 	}
 }
 
@@ -94,11 +187,8 @@ static int present_list(const json_t *list)
 	bool noted = false;
 	struct table *table;
 
-	for (size_t i = 0; i < json_array_size(pools); i++) {
-		if (json_is_string(json_object_get(json_array_get(pools, i),
-						   "reason")))
-			noted = true;
-	}
+	for (size_t i = 0; i < json_array_size(pools); i++)
+		noted |= is_noted(json_array_get(pools, i));
 	/* The last column is for what is wrong; mostly nothing is. */
 	table = table_create(columns, noted ? 6 : 5);
 

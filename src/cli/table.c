@@ -66,7 +66,7 @@ static const char *state_colour(const char *state)
 {
 	static const char *const good[] = {"open", "ready", "running", "ok",
 					   "write-back"};
-	static const char *const bad[] = {"failed", "stuck"};
+	static const char *const bad[] = {"failed", "missing", "stuck"};
 	static const char *const quiet[] = {"closed", "stopped", "none"};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {

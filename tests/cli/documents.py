@@ -13,8 +13,10 @@ STATUS = {
 POOL = {
     'name': 'ssd', 'state': 'ready', 'reason': None,
     'paths': [
-        {'path': '/mnt/a', 'size_bytes': 100 * GIB, 'free_bytes': 3 * GIB},
-        {'path': '/mnt/b', 'size_bytes': None, 'free_bytes': None},
+        {'path': '/mnt/a', 'size_bytes': 100 * GIB, 'free_bytes': 3 * GIB,
+         'reason': None, 'disks': ['d1', 'd2']},
+        {'path': '/mnt/b', 'size_bytes': None, 'free_bytes': None,
+         'reason': 'it is missing', 'disks': ['d3']},
     ],
 }
 

@@ -189,12 +189,20 @@ class Pools(CliTest):
         shown = self.ok('pool', 'list').splitlines()
         self.assertEqual(shown[0].split(),
                          ['POOL', 'STATE', 'SIZE_BYTES', 'FREE_BYTES',
-                          'PATH'])
+                          'PATH', 'NOTE'])
         self.assertEqual(shown[1].split(),
                          ['ssd', 'ready', '107374182400', '3221225472',
-                          '/mnt/a'])
-        self.assertEqual(shown[2].split(),
-                         ['ssd', 'ready', '-', '-', '/mnt/b'])
+                          '/mnt/a', '-'])
+        self.assertEqual(shown[2].split(maxsplit=5),
+                         ['ssd', 'missing', '-', '-', '/mnt/b',
+                          'it is missing'])
+
+    def test_show_names_the_disks_of_each_directory(self):
+        self.serve().answers('GET', '/v1/pools/ssd',
+                             Answer(200, documents.POOL))
+        shown = self.ok('pool', 'show', 'ssd').splitlines()
+        self.assertRegex(shown[1], r'^/mnt/a +ready .* d1 d2 +-$')
+        self.assertRegex(shown[2], r'^/mnt/b +missing .* d3 +it is missing$')
 
     def test_list_has_a_column_for_what_is_wrong(self):
         waiting = {**documents.POOL, 'state': 'pending',
