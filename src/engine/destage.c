@@ -131,8 +131,8 @@ uint32_t destage_backlog(struct engine *engine, uint64_t *ret_since_ns)
 	if (!oldest)
 		return 0;
 	*ret_since_ns = oldest->opened_ns;
-	/* The log may be one whole circle of them. */
-	return (table->next + table->count - 1 - number) % table->count + 1;
+	return (uint32_t)(table->segments[table->newest].order - oldest->order +
+			  1);
 }
 
 static bool due(struct engine *engine, const struct segment *oldest)

@@ -55,8 +55,9 @@ static uint32_t share(uint64_t used, uint64_t all)
 static uint32_t pressure_of(struct engine *engine)
 {
 	uint64_t used = waiting_blocks(engine);
-	uint32_t segments =
-		engine->segments.count - engine->reserve_segments - 1;
+	const struct segment_table *table = &engine->segments;
+	uint32_t kept = table->away + engine->reserve_segments + 1;
+	uint32_t segments = table->count > kept ? table->count - kept : 0;
 	uint32_t of_blocks = share(used, used + room_blocks(engine));
 	uint64_t since_ns;
 	uint32_t of_segments;

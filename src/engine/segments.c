@@ -44,6 +44,7 @@ void segments_list_none(struct segment_table *table)
 static void append_to_chain(struct segment_table *table, uint32_t number)
 {
 	table->segments[number].after = SEGMENT_NONE;
+	table->segments[number].order = table->order++;
 	if (table->chain == SEGMENT_NONE)
 		table->chain = number;
 	else

@@ -42,6 +42,7 @@ struct segment {
 	uint64_t first_sequence;
 	uint64_t last_sequence; /* placed; first_sequence - 1 when empty */
 	uint64_t opened_ns;
+	uint64_t order; /* in the chain: higher than all before it by one */
 	uint32_t used_blocks; /* head included; where the next record goes */
 	uint32_t retired_blocks; /* of these: behind the last retired record */
 	uint32_t live; /* blocks whose newest copy is here */
@@ -70,6 +71,7 @@ struct segment_table {
 	uint32_t newest; /* last of the chain */
 	uint32_t next; /* first of the spare ones: it is opened next */
 	uint32_t last_spare;
+	uint64_t order; /* of the next one in the chain */
 	uint32_t returned; /* first of the RETURNED ones */
 };
 
