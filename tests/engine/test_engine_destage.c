@@ -109,77 +109,6 @@ static void two_writes_through_of_a_block_reach_below_in_order(void **state)
 	assert_int_equal(scene_read_now(scene, 3), 'b');
 }
 
-/* The next record of one block begins a segment. */
-static void fill_segment(struct scene *scene)
-{
-	uint64_t end;
-
-	do {
-		const struct engine_io *io;
-
-		scene_write(scene, 200, 1, 'f');
-		scene_poll(scene);
-		io = scene_oldest(scene, ENGINE_SSD_WRITE);
-		end = (io->offset + io->length) / LOG_BLOCK_BYTES;
-		scene_end_all(scene);
-		scene_forget_guests(scene);
-	} while (end % SCENE_SEGMENT_BLOCKS < SCENE_SEGMENT_BLOCKS - 1);
-}
-
-/*
- * Its second block is in another unit than its first, which somebody is busy
- * with below.
- */
-static struct guest *write_that_waits_for_another(struct scene *scene)
-{
-	struct guest *write;
-
-	set_mode(scene, ENGINE_WRITE_THROUGH);
-	fill_segment(scene);
-	scene_write(scene, 3, 1, 'x');
-	scene_poll(scene);
-	scene_end(scene, ENGINE_SSD_WRITE);
-	scene_end(scene, ENGINE_SSD_FLUSH);
-	assert_int_equal(scene_waiting(scene, ENGINE_BELOW_WRITE), 1);
-	write = scene_write(scene, 15, 2, 'a');
-	scene_poll(scene);
-	return write;
-}
-
-/* All but the write of block 3. */
-static void end_others(struct scene *scene)
-{
-	struct engine_io *held = scene_oldest(scene, ENGINE_BELOW_WRITE);
-
-	for (uint32_t i = 0; i < 100 && scene->waiting_count > 1; i++)
-		scene_end_io(scene, scene->waiting[scene->waiting[0] == held],
-			     0);
-}
-
-static void a_buffer_that_changes_before_it_goes_below_is_the_same_in_both(
-	void **state)
-{
-	struct scene *scene = *state;
-	struct guest *write = write_that_waits_for_another(scene);
-
-	engine_set_draining(scene->engine, true);
-	for (uint32_t i = 0; i < 4; i++) {
-		end_others(scene);
-		scene_pass_ns(scene, SCENE_SECOND_NS);
-	}
-	memset(write->bytes + LOG_BLOCK_BYTES, 'b', LOG_BLOCK_BYTES);
-	for (uint32_t i = 0; i < 4; i++) {
-		scene_end_all(scene);
-		scene_pass_ns(scene, SCENE_SECOND_NS);
-	}
-	assert_true(write->done);
-	assert_true(engine_clean(scene->engine));
-	scene_forget_guests(scene);
-	assert_below(scene, 16, (char)scene_read_now(scene, 16));
-	scene_restart(scene);
-	assert_below(scene, 16, (char)scene_read_now(scene, 16));
-}
-
 static void write_around_drops_then_writes(void **state)
 {
 	struct scene *scene = *state;
@@ -779,7 +708,6 @@ int main(void)
 		TEST(a_write_through_becomes_clean_when_below_is_flushed),
 		TEST(a_failed_write_of_below_fails_the_write_through),
 		TEST(two_writes_through_of_a_block_reach_below_in_order),
-		TEST(a_buffer_that_changes_before_it_goes_below_is_the_same_in_both),
 		TEST(write_around_drops_then_writes),
 		TEST(write_around_of_what_is_not_cached_goes_straight_below),
 		TEST(write_around_of_what_is_dirty_stays_in_the_log),
