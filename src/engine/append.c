@@ -19,6 +19,13 @@
 #include "pressure.h"
 
 #define SSD_WRITE_ATTEMPTS 3u
+/*
+ * Nobody waits for a fill, and a record for each would make half of the log
+ * headers: when space is scarce, so many go together, or after so long, or with
+ * what is written.
+ */
+#define FILLS_TOGETHER 32u
+#define FILLS_WAIT_NS 1000000000ull
 
 /* A record that is being filled. */
 struct draft {
@@ -64,18 +71,42 @@ void append_item_put(struct engine *engine, struct append_item *item)
 	engine->progress = true;
 }
 
+/* A fill that isn't a part of something that is waited for. */
+static bool fills_alone(const struct append_item *item)
+{
+	return item->type == LOG_FILL && !item->borrowed;
+}
+
+/* It may not use the reserve, and waits in `data`. */
+static bool of_guest(const struct append_item *item)
+{
+	return fills_alone(item) || item->type == LOG_ZERO ||
+	       item->type == LOG_DISCARD ||
+	       (item->type == LOG_WRITE && !(item->flags & LOG_ENTRY_AMENDS));
+}
+
+/* It leaves its queue, having its place or none. */
+static void unqueue(struct engine *engine, struct append_item *item)
+{
+	list_remove(&item->link);
+	list_init(&item->link);
+	engine->append.data_count -= of_guest(item);
+	if (fills_alone(item))
+		engine->append.fills--;
+}
+
 void append_queue(struct engine *engine, struct append_item *item)
 {
 	struct append *append = &engine->append;
-	bool guest =
-		item->type == LOG_FILL || item->type == LOG_ZERO ||
-		item->type == LOG_DISCARD ||
-		(item->type == LOG_WRITE && !(item->flags & LOG_ENTRY_AMENDS));
+	bool guest = of_guest(item);
 
 	if (withdrawn(engine)) {
 		withdrawal_take(engine, item);
 		return;
 	}
+	append->data_count += guest;
+	if (fills_alone(item) && append->fills++ == 0)
+		append->fills_since_ns = engine->now_ns;
 	/* What the oldest record waits for goes first. */
 	if (item->flags & LOG_ENTRY_AMENDS)
 		list_prepend(&append->meta, &item->link);
@@ -279,8 +310,7 @@ static bool overtaken(struct engine *engine, struct append_item *item)
 /* What of it is in a record already ends with that record. */
 static void cut_off(struct engine *engine, struct append_item *item)
 {
-	list_remove(&item->link);
-	list_init(&item->link);
+	unqueue(engine, item);
 	item->block_count = 0;
 	if (item->placed == 0)
 		retire_item(engine, item);
@@ -301,7 +331,7 @@ static void draft_take_queue(struct engine *engine, struct draft *draft,
 			return;
 		if (item->block_count > 0)
 			return;
-		list_remove(&item->link);
+		unqueue(engine, item);
 	}
 }
 
@@ -439,7 +469,10 @@ static uint32_t first_need(const struct append *append, bool meta)
 	if (!meta || list_is_empty(&append->meta))
 		return meta ? 1 : 2;
 	item = list_entry(append->meta.next, struct append_item, link);
-	return item->type == LOG_WRITE || item->type == LOG_REAPPEND ? 2 : 1;
+	return item->type == LOG_WRITE || item->type == LOG_REAPPEND ||
+			       item->type == LOG_FILL
+		       ? 2
+		       : 1;
 }
 
 static bool amends_wait(const struct append *append)
@@ -460,12 +493,34 @@ static bool may_send(const struct engine *engine)
 	       (in_flight < append->ring && amends_wait(append));
 }
 
+/* Are there writes, or fills that have waited long enough for some? */
+static bool data_waits(const struct engine *engine)
+{
+	const struct append *append = &engine->append;
+
+	if (list_is_empty(&append->data))
+		return false;
+	return append->fills >= FILLS_TOGETHER ||
+	       append->data_count > append->fills || engine->destage.quiesced ||
+	       evict_has_spare(engine) ||
+	       engine->now_ns >= append->fills_since_ns + FILLS_WAIT_NS;
+}
+
+uint64_t append_next_ns(const struct engine *engine)
+{
+	const struct append *append = &engine->append;
+	uint64_t due = append->fills_since_ns + FILLS_WAIT_NS;
+
+	/* Those that are due wait for room, not for time. */
+	return append->fills > 0 && due > engine->now_ns ? due : UINT64_MAX;
+}
+
 static bool append_record(struct engine *engine)
 {
 	struct append *append = &engine->append;
 	bool amends = amends_wait(append);
 	bool meta = !list_is_empty(&append->meta) || append->carry_tail;
-	bool data = !list_is_empty(&append->data) &&
+	bool data = data_waits(engine) &&
 		    engine->segments.free >= engine->reserve_segments;
 	struct draft draft = {0};
 
@@ -543,6 +598,17 @@ void append_spill_cleans(struct engine *engine)
 	}
 }
 
+void append_drop_reappends(struct engine *engine)
+{
+	list_for_each_safe (node, &engine->append.meta) {
+		struct append_item *item =
+			list_entry(node, struct append_item, link);
+
+		if (item->borrowed)
+			cut_off(engine, item);
+	}
+}
+
 bool append_has_room(const struct engine *engine)
 {
 	return segment_room(engine) > 0 || engine->segments.free > 0;
@@ -551,10 +617,11 @@ bool append_has_room(const struct engine *engine)
 static void abort_queue(struct engine *engine, struct list *queue)
 {
 	list_for_each_safe (node, queue) {
-		list_remove(node);
-		list_init(node);
-		withdrawal_take(engine,
-				list_entry(node, struct append_item, link));
+		struct append_item *item =
+			list_entry(node, struct append_item, link);
+
+		unqueue(engine, item);
+		withdrawal_take(engine, item);
 	}
 }
 

@@ -98,6 +98,9 @@ static void map(struct engine *engine, uint64_t block,
 		uncount(engine, &old, 1);
 	}
 	index_set(&engine->index, block, copy);
+	/* To be written again is to be used. */
+	if (old.location != 0 && copy->dirty)
+		index_warm(&engine->index, block);
 	count(engine, copy, 1);
 	undo_commit(undo_of(engine));
 }

@@ -10,13 +10,14 @@
  *   write      a write's way: hazards, part blocks, the three modes
  *   zeroing    zeroes and discards: a write's way in parts, without data
  *   read       hits, misses and, in pieces, part blocks
- *   fill       what is missed again comes into the log
+ *   fill       what was missed comes into the log
  *   flush      SSD flush, flush of below, and who waits for them
  *   destage    dirty blocks go below; the tail moves on
  *   hold       below is brought to a point of the log, and stays there
  *   pressure   how full the log is: the pace of writers, the width of destage
  *   trouble    what the layers below don't do, and who waits for it
  *   grant      segments come from the host and go back to it
+ *   reappend   what was used moves up the log before the tail passes it
  *   zero_ahead segments that were never written get zeros first
  *   summary    a full segment's headers once more, at its end
  *   kept       what outlives the process; warm: a start that believes it
@@ -68,6 +69,7 @@ struct append_item {
 	uint8_t flags;
 	uint8_t mask; /* 0: whole blocks */
 	bool destage; /* CLEAN: the destager waits for it */
+	bool borrowed; /* FILL: `buffer` is in the destager's */
 	uint64_t upto;
 	uint64_t block; /* what is left to place */
 	uint64_t block_count;
@@ -129,6 +131,9 @@ struct append {
 	uint64_t unflushed_bytes;
 	uint64_t unflushed_since_ns;
 	uint64_t throttled_since_ns; /* 0: writes don't wait for space */
+	uint64_t fills_since_ns; /* when the first of `fills` came */
+	uint32_t data_count; /* of `data` */
+	uint32_t fills; /* of these: fills, that nobody waits for */
 	uint32_t active; /* segment, when has_active */
 	uint32_t previous_crc;
 	bool has_active;
@@ -245,6 +250,7 @@ enum destage_state {
 	DESTAGE_FLUSH,
 	DESTAGE_CLEAN,
 	DESTAGE_EVICT, /* segment -> buffer, to forget its copies */
+	DESTAGE_REAPPEND, /* buffer -> log, what of them was used */
 };
 
 /* A dirty block on its way below, or a run of zeros. */
@@ -282,6 +288,7 @@ struct destage {
 	uint32_t next_block; /* to write, or to mark clean */
 	uint32_t ios_busy;
 	uint32_t clean_items; /* in the log's queue */
+	uint32_t reappends; /* from the buffer, on their way into the log */
 	uint32_t oldest; /* no segment before it is dirty; or SEGMENT_NONE */
 	struct engine_io read_io;
 	struct iovec read_iov;
@@ -476,6 +483,10 @@ bool append_idle(const struct engine *engine);
 bool append_admits(struct engine *engine, uint64_t blocks);
 bool append_has_room(const struct engine *engine);
 void append_spill_cleans(struct engine *engine);
+/* What is to move up the log finds no room for that: it is given up. */
+void append_drop_reappends(struct engine *engine);
+/* When fills that wait for company go without; UINT64_MAX: none waits. */
+uint64_t append_next_ns(const struct engine *engine);
 void append_fail_all(struct engine *engine);
 /* All that waits for a place is told that there is no log. */
 void append_abort(struct engine *engine);
@@ -622,10 +633,14 @@ void segment_read(struct engine *engine, uint32_t segment, uint32_t blocks,
 bool evict_wanted(const struct engine *engine);
 /* And the oldest has what must go below first. */
 bool evict_is_barred(const struct engine *engine);
+/* There is room that nothing was ever given up for. */
+bool evict_has_spare(const struct engine *engine);
 void evict_advance(struct engine *engine);
 /* The segment to be evicted is in the destager's buffer, or could not be read.
  */
 void evict_segment_there(struct engine *engine);
+/* What of it was used has its place further up. */
+void evict_reappended(struct engine *engine);
 /* A lost block has its place further up, or was overwritten meanwhile. */
 void evict_lost_carried(struct engine *engine);
 
@@ -637,6 +652,14 @@ void grant_advance(struct engine *engine);
 uint32_t grant_excess(const struct engine *engine);
 /* Segments that the host is about to hand over. */
 uint32_t grant_expected(const struct engine *engine);
+
+/* reappend.c */
+/*
+ * Queues what was used of the segment in the destager's buffer. Returns: false
+ * if there is nothing to wait for.
+ */
+bool reappend_start(struct engine *engine);
+void reappend_done(struct engine *engine);
 
 /* zero_ahead.c */
 void zero_ahead_advance(struct engine *engine);

@@ -759,5 +759,9 @@ void destage_advance(struct engine *engine)
 		if (engine->destage.read_done)
 			evict_segment_there(engine);
 		return;
+	case DESTAGE_REAPPEND:
+		if (engine->destage.reappends == 0)
+			evict_reappended(engine);
+		return;
 	}
 }

@@ -213,6 +213,7 @@ uint64_t engine_next_poll_ns(struct engine *engine)
 	next = earlier(next, trouble_next_ns(engine));
 	next = earlier(next, withdrawal_next_ns(engine));
 	next = earlier(next, hold_next_ns(engine));
+	next = earlier(next, append_next_ns(engine));
 	return next == UINT64_MAX ? 0 : next;
 }
 

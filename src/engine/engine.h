@@ -476,6 +476,12 @@ struct engine_stats {
 	uint64_t zeroed_bytes; /* by the guest's zeroes and discards */
 	uint64_t zeroed_below_bytes;
 	uint64_t fill_bytes;
+	/* Missed, read from below, and not cached: why. */
+	uint64_t bypassed_large_bytes; /* the miss was a large one */
+	uint64_t bypassed_first_bytes; /* missed for the first time */
+	uint64_t bypassed_busy_bytes; /* no room, buffer or quiet just then */
+	uint64_t bypassed_undurable_bytes; /* below may still lose it */
+	uint64_t reappended_bytes; /* moved up the log, being used */
 	uint64_t dirty_bytes;
 	uint64_t dirty_limit_bytes; /* of those with data; then writes wait */
 	uint64_t dirty_age_ns; /* of the oldest, at most; 0: none */

@@ -16,19 +16,28 @@
 
 #include "segment_walk.h"
 
-/* One segment in so many of the grant is kept free, besides the reserve. */
-#define FREE_SHARE 16u
+/* One segment in so many of the grant is kept free, besides the reserve, up to
+ * a limit. */
+#define FREE_SHARE 64u
+#define FREE_MAX 32u
 
 static uint32_t target_free(const struct engine *engine)
 {
+	uint32_t share = engine->granted_segments / FREE_SHARE;
+
 	return engine->reserve_segments + 1 +
-	       engine->granted_segments / FREE_SHARE + grant_excess(engine);
+	       (share < FREE_MAX ? share : FREE_MAX) + grant_excess(engine);
 }
 
 /* What the host is about to hand over is as good as free. */
 static uint32_t free_soon(const struct engine *engine)
 {
 	return engine->segments.free + grant_expected(engine);
+}
+
+bool evict_has_spare(const struct engine *engine)
+{
+	return free_soon(engine) > target_free(engine);
 }
 
 bool evict_wanted(const struct engine *engine)
@@ -127,11 +136,21 @@ static void pass_tail(struct engine *engine)
 
 void evict_segment_there(struct engine *engine)
 {
+	struct destage *destage = &engine->destage;
+
+	assert(destage->segment == engine->segments.tail);
+	if (!destage->failed && reappend_start(engine))
+		destage->state = DESTAGE_REAPPEND;
+	else
+		evict_reappended(engine);
+}
+
+void evict_reappended(struct engine *engine)
+{
 	struct segment_table *table = &engine->segments;
 	struct destage *destage = &engine->destage;
 	struct segment *segment = &table->segments[destage->segment];
 
-	assert(destage->segment == table->tail);
 	destage->state = DESTAGE_IDLE;
 	/*
 	 * First: a successor must not find some of the copies forgotten and the
@@ -292,8 +311,10 @@ void evict_advance(struct engine *engine)
 		return;
 	if (segments_reclaim(table, durable_tail) > 0)
 		engine->progress = true;
-	if (!append_has_room(engine) && grant_expected(engine) == 0)
+	if (!append_has_room(engine) && grant_expected(engine) == 0) {
 		append_spill_cleans(engine);
+		append_drop_reappends(engine);
+	}
 	while (engine->destage.state == DESTAGE_IDLE &&
 	       free_soon(engine) + table->limbo < target_free(engine) &&
 	       tail_evictable(engine))

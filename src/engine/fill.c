@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fill.c - blocks that are missed again, or asked for, come into the log.
+ * fill.c - blocks that were missed, or are asked for, come into the log.
  *
  * The guest has its answer first. Then what was admitted is read from below
  * once more, into buffers of ours, and appended from there. Not from the
@@ -25,14 +25,17 @@
 /* Reads for the log under way at once; what is more isn't cached this time. */
 #define FILLS_MAX 8u
 
-/* Was most of the run missed before? Notes the rest either way. */
+/*
+ * Was most of the run missed before? Notes the rest either way. While nothing
+ * has to be given up for it, a first miss is enough.
+ */
 static bool admitted(struct engine *engine, uint64_t block, uint64_t count)
 {
 	uint64_t again = 0;
 
 	for (uint64_t i = 0; i < count; i++)
 		again += ghost_missed_again(&engine->ghosts, block + i);
-	return again * 2 >= count;
+	return again * 2 >= count || evict_has_spare(engine);
 }
 
 static_assert(ENGINE_FILL_BYTES == SLOT_IOV_MAX * LOG_BLOCK_BYTES &&
@@ -104,12 +107,18 @@ static bool may_start(const struct engine *engine, uint64_t first,
 
 static void start(struct engine *engine, uint64_t first, uint32_t count)
 {
+	uint64_t bytes = (uint64_t)count * LOG_BLOCK_BYTES;
 	struct io_slot *slot;
 
 	assert(count <= SLOT_IOV_MAX);
-	if (!may_start(engine, first, count) ||
-	    !flush_below_durable(engine, first, count))
+	if (!may_start(engine, first, count)) {
+		engine->stats.bypassed_busy_bytes += bytes;
 		return;
+	}
+	if (!flush_below_durable(engine, first, count)) {
+		engine->stats.bypassed_undurable_bytes += bytes;
+		return;
+	}
 	slot = io_slot_get(engine);
 	for (uint32_t i = 0; i < count; i++)
 		slot->iov[i] = (struct iovec){io_buffer_get(engine, false),
@@ -135,9 +144,18 @@ void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count,
 	uint64_t first = log_block_of(sector + LOG_SECTORS_PER_BLOCK - 1);
 	uint64_t end = log_block_of(sector + sector_count);
 
-	if (end <= first || end - first > FILL_BLOCKS_MAX ||
-	    (!admitted(engine, first, end - first) && !admit))
+	if (end <= first)
 		return;
+	if (end - first > FILL_BLOCKS_MAX) {
+		engine->stats.bypassed_large_bytes +=
+			(end - first) * LOG_BLOCK_BYTES;
+		return;
+	}
+	if (!admitted(engine, first, end - first) && !admit) {
+		engine->stats.bypassed_first_bytes +=
+			(end - first) * LOG_BLOCK_BYTES;
+		return;
+	}
 	/* Reads that share no unit don't meet each other in filled(). */
 	while (first < end) {
 		uint64_t count =

@@ -30,13 +30,29 @@ void ghost_clear(struct ghosts *ghosts)
 	       (ghosts->mask + UINT64_C(1)) * sizeof(*ghosts->fingerprints));
 }
 
-bool ghost_missed_again(struct ghosts *ghosts, uint64_t block)
+static uint16_t *place_of(struct ghosts *ghosts, uint64_t block,
+			  uint16_t *ret_fingerprint)
 {
 	/* Fibonacci hashing: 2^64 divided by the golden ratio, made odd. */
 	uint64_t hash = block * 0x9e3779b97f4a7c15ull;
-	uint16_t *entry = &ghosts->fingerprints[(hash >> 20) & ghosts->mask];
+
 	/* 0 means empty, so no fingerprint is 0. */
-	uint16_t fingerprint = (uint16_t)((hash >> 48) | 1u);
+	*ret_fingerprint = (uint16_t)((hash >> 48) | 1u);
+	return &ghosts->fingerprints[(hash >> 20) & ghosts->mask];
+}
+
+void ghost_note(struct ghosts *ghosts, uint64_t block)
+{
+	uint16_t fingerprint;
+	uint16_t *entry = place_of(ghosts, block, &fingerprint);
+
+	*entry = fingerprint;
+}
+
+bool ghost_missed_again(struct ghosts *ghosts, uint64_t block)
+{
+	uint16_t fingerprint;
+	uint16_t *entry = place_of(ghosts, block, &fingerprint);
 
 	if (*entry == fingerprint) {
 		*entry = 0;

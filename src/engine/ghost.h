@@ -2,10 +2,10 @@
 /*
  * ghost.h - remembers which blocks were missed lately.
  *
- * A read is admitted to the cache when it misses for the second time. The
- * memory of first misses is a direct-mapped table of 16-bit fingerprints: a
- * newcomer overwrites who was there. A wrong match admits a block too early,
- * which costs space and nothing else.
+ * When the log is full, a read is admitted to it when it misses for the second
+ * time. The memory of first misses is a direct-mapped table of 16-bit
+ * fingerprints: a newcomer overwrites who was there. A wrong match admits a
+ * block too early, which costs space and nothing else.
  */
 #ifndef FOREBAY_ENGINE_GHOST_H
 #define FOREBAY_ENGINE_GHOST_H
@@ -22,6 +22,8 @@ uint32_t ghost_entries(uint64_t cache_blocks);
 void ghost_init(struct ghosts *ghosts, uint32_t entries,
 		uint16_t *fingerprints);
 void ghost_clear(struct ghosts *ghosts);
+/* It was there and is no more: as if it had been missed. */
+void ghost_note(struct ghosts *ghosts, uint64_t block);
 /* Returns: true if @block was missed before (and forgets it), else notes it. */
 bool ghost_missed_again(struct ghosts *ghosts, uint64_t block);
 

@@ -274,6 +274,7 @@ static bool pass_writes(const struct engine *engine)
 	case DESTAGE_IDLE:
 	case DESTAGE_CLEAN:
 	case DESTAGE_EVICT:
+	case DESTAGE_REAPPEND:
 		return false;
 	}
 	__builtin_unreachable();

@@ -207,6 +207,20 @@ void index_set(struct index *index, uint64_t block,
 	slot_set(index, leaf, (uint32_t)(block % INDEX_LEAF_BLOCKS), copy);
 }
 
+static uint8_t heat_of(const struct index_leaf *leaf, uint32_t i)
+{
+	return leaf->heat[i / 4] >> (i % 4 * 2) & INDEX_HEAT_MAX;
+}
+
+static void set_heat(struct index_leaf *leaf, uint32_t i, uint8_t heat)
+{
+	uint32_t shift = i % 4 * 2;
+
+	leaf->heat[i / 4] =
+		(uint8_t)((leaf->heat[i / 4] & ~(INDEX_HEAT_MAX << shift)) |
+			  (uint32_t)heat << shift);
+}
+
 void index_unmap(struct index *index, uint64_t block)
 {
 	struct index_leaf *leaf = leaf_of(index, block);
@@ -216,8 +230,35 @@ void index_unmap(struct index *index, uint64_t block)
 		leaf = leaf_take(index, block);
 	assert(leaf && leaf->slots[i].location != 0);
 	slot_set(index, leaf, i, &(struct index_copy){0});
+	set_heat(leaf, i, 0);
 	if (leaf->used == 0)
 		leaf_give_back(index, block);
+}
+
+uint8_t index_heat(const struct index *index, uint64_t block)
+{
+	const struct index_leaf *leaf = leaf_of(index, block);
+
+	return leaf ? heat_of(leaf, (uint32_t)(block % INDEX_LEAF_BLOCKS)) : 0;
+}
+
+void index_warm(struct index *index, uint64_t block)
+{
+	struct index_leaf *leaf = leaf_of(index, block);
+	uint32_t i = (uint32_t)(block % INDEX_LEAF_BLOCKS);
+
+	if (leaf && leaf->slots[i].location != 0 &&
+	    heat_of(leaf, i) < INDEX_HEAT_MAX)
+		set_heat(leaf, i, (uint8_t)(heat_of(leaf, i) + 1));
+}
+
+void index_cool(struct index *index, uint64_t block)
+{
+	struct index_leaf *leaf = leaf_of(index, block);
+	uint32_t i = (uint32_t)(block % INDEX_LEAF_BLOCKS);
+
+	if (leaf && heat_of(leaf, i) > 0)
+		set_heat(leaf, i, (uint8_t)(heat_of(leaf, i) - 1));
 }
 
 enum index_leaf_state index_leaf_state(const struct index *index,

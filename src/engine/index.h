@@ -31,6 +31,9 @@
 /* Leaves of the pool for those that have zeros and no data. */
 #define INDEX_ZEROS_ONLY_MAX 16384u
 
+/* How often a block was used lately: counts up to this. */
+#define INDEX_HEAT_MAX 3u
+
 /* One block's copy. location 0 = not cached. */
 struct index_slot {
 	uint32_t location;
@@ -43,6 +46,7 @@ struct index_leaf {
 	uint64_t lost[INDEX_LEAF_WORDS]; /* dirty, but unreadable */
 	uint64_t zero[INDEX_LEAF_WORDS]; /* dirty, without data */
 	uint8_t masks[INDEX_LEAF_BLOCKS]; /* valid sectors */
+	uint8_t heat[INDEX_LEAF_BLOCKS / 4]; /* two bits a block */
 	uint32_t used; /* slots with a location */
 	uint32_t zeros; /* of these: without data */
 	uint32_t next_free; /* number of the next leaf in the free list */
@@ -101,6 +105,14 @@ void index_set_lost(struct index *index, uint64_t block);
  * zeros as a whole. Returns: false if there is none.
  */
 bool index_next(const struct index *index, uint64_t *block);
+
+/*
+ * A block's heat: 0 when it is mapped anew. It is a hint, so it isn't undone,
+ * and of a block that isn't cached it is 0.
+ */
+uint8_t index_heat(const struct index *index, uint64_t block);
+void index_warm(struct index *index, uint64_t block);
+void index_cool(struct index *index, uint64_t block);
 
 /* What stands in the leaf of a block. */
 enum index_leaf_state {

@@ -195,6 +195,15 @@ static void aim(struct io_slot *slot, struct engine_request *request,
 	request->next_sector += slot->sector_count;
 }
 
+static void warm(struct engine *engine, const struct io_slot *slot)
+{
+	uint64_t first = log_block_of(slot->sector);
+	uint64_t count = log_blocks_touched(slot->sector, slot->sector_count);
+
+	for (uint64_t i = 0; i < count; i++)
+		index_warm(&engine->index, first + i);
+}
+
 static void issue_hits(struct engine *engine, struct engine_request *request,
 		       struct io_slot *slot, const struct index_copy *copy)
 {
@@ -210,6 +219,7 @@ static void issue_hits(struct engine *engine, struct engine_request *request,
 	slot->pinned = true;
 	engine->segments.segments[slot->segment].readers++;
 	aim(slot, request, hit_run(engine, request, slot->sector, copy));
+	warm(engine, slot);
 }
 
 static void issue_misses(struct engine *engine, struct engine_request *request,
@@ -236,6 +246,7 @@ static void issue_piece(struct engine *engine, struct engine_request *request,
 
 	slot->sector_count = (block_end < end ? block_end : end) - slot->sector;
 	engine->stats.read_hit_bytes += slot->sector_count * LOG_SECTOR_BYTES;
+	warm(engine, slot);
 	request->next_sector += slot->sector_count;
 	cursor = io_seek(request, (request->next_sector - request->sector) *
 					  LOG_SECTOR_BYTES);

@@ -23,8 +23,9 @@ void retire_item(struct engine *engine, struct append_item *item)
 	struct engine_request *request = item->request;
 	enum log_entry_type type = item->type;
 	bool destage = item->destage;
+	bool borrowed = item->borrowed;
 
-	if (item->buffer)
+	if (item->buffer && !borrowed)
 		io_buffer_put(engine, item->buffer);
 	if (type == LOG_FILL)
 		hazard_fill_end(engine->hazards, item->fill_block, 1);
@@ -36,6 +37,8 @@ void retire_item(struct engine *engine, struct append_item *item)
 	if (!request) {
 		if (destage)
 			destage_clean_done(engine);
+		if (borrowed)
+			reappend_done(engine);
 		return;
 	}
 	assert(request->parts > 0);
