@@ -167,6 +167,19 @@ static void add_hit_ratio(struct text *text, const struct engine_stats *stats)
 	add(text, piece);
 }
 
+static void add_bypassed(struct text *text, const struct engine_stats *stats)
+{
+	add(text, "\"bypassed\":{");
+	add_number(text, "first_miss_bytes", stats->bypassed_first_bytes);
+	add_number(text, "large_read_bytes", stats->bypassed_large_bytes);
+	add_number(text, "busy_bytes", stats->bypassed_busy_bytes);
+	/* The last one, without a comma. */
+	add_number(text, "not_durable_below_bytes",
+		   stats->bypassed_undurable_bytes);
+	text->length--;
+	add(text, "},");
+}
+
 static void add_log(struct text *text, const struct engine_stats *stats)
 {
 	add(text, "\"log\":{");
@@ -221,7 +234,10 @@ int status_format(const struct status *status, char *buffer,
 	add_number(&text, "destage_ios_max", stats->destage_ios);
 	add_number(&text, "zeroed_below_bytes", stats->zeroed_below_bytes);
 	add_number(&text, "ssd_written_bytes", stats->ssd_written_bytes);
+	add_number(&text, "reappended_bytes", stats->reappended_bytes);
+	add_number(&text, "copied_bytes", stats->copied_bytes);
 	add_number(&text, "forgotten_bytes", stats->forgotten_bytes);
+	add_bypassed(&text, stats);
 	add_log(&text, stats);
 	add(&text, "}");
 	return text.length < buffer_bytes ? (int)text.length : -ENOSPC;

@@ -166,6 +166,37 @@ static void hits_are_a_part_of_all_that_was_read(void **state)
 	json_decref(root);
 }
 
+static void what_was_not_cached_has_a_reason(void **state)
+{
+	const struct engine_stats stats = {
+		.mode_requested = ENGINE_WRITE_BACK,
+		.mode_actual = ENGINE_WRITE_BACK,
+		.bypassed_first_bytes = 1,
+		.bypassed_large_bytes = 2,
+		.bypassed_busy_bytes = 3,
+		.bypassed_undurable_bytes = 4,
+		.reappended_bytes = 5,
+		.copied_bytes = 6,
+	};
+	static const char *const reasons[] = {"first_miss_bytes",
+					      "large_read_bytes", "busy_bytes",
+					      "not_durable_below_bytes"};
+	json_t *root = document(&stats);
+	json_t *bypassed = json_object_get(root, "bypassed");
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(json_integer_value(
+					 json_object_get(bypassed, reasons[i])),
+				 i + 1);
+	assert_int_equal(
+		json_integer_value(json_object_get(root, "reappended_bytes")),
+		5);
+	assert_int_equal(
+		json_integer_value(json_object_get(root, "copied_bytes")), 6);
+	json_decref(root);
+}
+
 static void a_buffer_too_small_is_never_overrun(void **state)
 {
 	const struct status status = {.failure = "the SSD is gone"};
@@ -196,6 +227,7 @@ int main(void)
 			a_claim_that_is_refused_leaves_the_wish_as_it_was),
 		cmocka_unit_test(a_failed_cache_says_of_what),
 		cmocka_unit_test(hits_are_a_part_of_all_that_was_read),
+		cmocka_unit_test(what_was_not_cached_has_a_reason),
 		cmocka_unit_test(a_buffer_too_small_is_never_overrun),
 	};
 
