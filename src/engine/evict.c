@@ -37,7 +37,7 @@ static uint32_t free_soon(const struct engine *engine)
 
 bool evict_has_spare(const struct engine *engine)
 {
-	return free_soon(engine) > target_free(engine);
+	return engine->segments.free > target_free(engine);
 }
 
 bool evict_wanted(const struct engine *engine)
