@@ -125,10 +125,15 @@ static void compare(const struct recovered *recovered, const char *refusal)
 	}
 	assert(refusal[0] == '\0');
 	engine_stats(host.engine, &stats);
-	assert(stats.tail_sequence >= recovered->log.tail_sequence);
 	assert(stats.recovered_records == recovered->log.records);
-	assert(stats.cached_bytes ==
-	       recovered->log.cached_blocks * LOG_BLOCK_BYTES);
+	/* An engine that runs may have made room in a full log already. */
+	if (stats.tail_sequence == recovered->log.tail_sequence)
+		assert(stats.cached_bytes ==
+		       recovered->log.cached_blocks * LOG_BLOCK_BYTES);
+	else
+		assert(stats.tail_sequence > recovered->log.tail_sequence &&
+		       stats.cached_bytes <=
+			       recovered->log.cached_blocks * LOG_BLOCK_BYTES);
 }
 
 static void recover(const struct source *source, enum engine_inspection how)

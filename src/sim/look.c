@@ -147,13 +147,17 @@ static bool read_left(struct look *look, struct world *world, bool started,
 	return read;
 }
 
+/*
+ * What a failed flush of below has dropped may still be read there, and so be
+ * cached by a process that has never heard of it. The guest was told.
+ */
 static void compare(struct look *look, struct world *world, const uint64_t *one,
 		    const uint64_t *other)
 {
 	uint64_t count = look->known.sector_count;
 
 	for (uint64_t i = 0; i < count; i++) {
-		if (one[i] == other[i])
+		if (one[i] == other[i] || oracle_in_doubt(world->oracle, i))
 			continue;
 		world_fail(world,
 			   "two recoveries differ: sector %llu: version %llu, "

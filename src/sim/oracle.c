@@ -247,6 +247,17 @@ bool oracle_allows(const struct oracle *oracle, uint64_t sector_number,
 	       (version_number == 0 && floor == 0);
 }
 
+bool oracle_in_doubt(const struct oracle *oracle, uint64_t sector_number)
+{
+	const struct oracle_sector *sector = &oracle->sectors[sector_number];
+
+	for (uint32_t i = 0; i < sector->count; i++) {
+		if (sector->versions[i].doubtful)
+			return true;
+	}
+	return false;
+}
+
 bool oracle_allows_between(const struct oracle *oracle, uint64_t sector_number,
 			   uint64_t version_number, uint64_t floor,
 			   uint64_t until)

@@ -72,6 +72,8 @@ void oracle_flush_failed(struct oracle *oracle);
 /* Newest submission among what had been acked at @time. */
 uint64_t oracle_floor(const struct oracle *oracle, uint64_t sector,
 		      uint64_t time);
+/* A FLUSH failed that should have made a version of @sector durable. */
+bool oracle_in_doubt(const struct oracle *oracle, uint64_t sector);
 /*
  * Which version of @sector @bytes are: 0 if they are zeros. Returns: UINT64_MAX
  * if they are none.
