@@ -293,12 +293,12 @@ static void what_was_submitted_later_is_not_of_a_moment(void **state)
 
 	ack(oracle, 1, &under_way, false);
 	ack(oracle, 1, &later, false);
-	assert_true(oracle_allows_between(oracle, 1, old.version, floor,
-					  moment));
+	assert_true(
+		oracle_allows_between(oracle, 1, old.version, floor, moment));
 	assert_true(oracle_allows_between(oracle, 1, under_way.version, floor,
 					  moment));
-	assert_false(oracle_allows_between(oracle, 1, later.version, floor,
-					   moment));
+	assert_false(
+		oracle_allows_between(oracle, 1, later.version, floor, moment));
 	/* Zeros that nobody wrote are older than what was acknowledged. */
 	assert_false(oracle_allows_between(oracle, 1, 0, floor, moment));
 	assert_true(oracle_allows_between(oracle, 2, 0, 0, moment));
