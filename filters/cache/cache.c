@@ -22,6 +22,7 @@
 #include "forebay/filter.h"
 #include "held.h"
 #include "log_format.h"
+#include "lost.h"
 #include "overlay.h"
 #include "prefetch.h"
 #include "runner.h"
@@ -302,6 +303,8 @@ static void troubles_changed(void *owner,
 					 ? "writes wait: the cache has no room "
 					   "until the backend takes something"
 					 : "writes go on");
+	if (troubles->lost_blocks > told->lost_blocks)
+		lost_tell(cache->runner, cache->host, cache->instance);
 	*told = *troubles;
 }
 
@@ -654,6 +657,7 @@ static int cache_status(void *state, char *buffer, size_t buffer_bytes)
 
 	if (cache->runner) {
 		runner_stats(cache->runner, &status.stats);
+		lost_find(cache->runner, &status);
 		hold = runner_hold_now(cache->runner);
 	}
 	if (cache->open && cache->failure.code < 0)

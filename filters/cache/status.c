@@ -180,6 +180,24 @@ static void add_bypassed(struct text *text, const struct engine_stats *stats)
 	add(text, "},");
 }
 
+static void add_lost(struct text *text, const struct status *status)
+{
+	add(text, "\"lost\":{");
+	add_number(text, "bytes", status->lost_bytes);
+	add_bare(text, "more", status->lost_more ? "true" : "false");
+	add(text, "\"ranges\":[");
+	for (uint32_t i = 0; i < status->lost_count; i++) {
+		char piece[PIECE_BYTES];
+
+		snprintf(piece, sizeof(piece),
+			 "%s{\"offset\":%" PRIu64 ",\"length\":%" PRIu64 "}",
+			 i > 0 ? "," : "", status->lost[i].offset,
+			 status->lost[i].length);
+		add(text, piece);
+	}
+	add(text, "]},");
+}
+
 static void add_log(struct text *text, const struct engine_stats *stats)
 {
 	add(text, "\"log\":{");
@@ -238,6 +256,7 @@ int status_format(const struct status *status, char *buffer,
 	add_number(&text, "copied_bytes", stats->copied_bytes);
 	add_number(&text, "forgotten_bytes", stats->forgotten_bytes);
 	add_bypassed(&text, stats);
+	add_lost(&text, status);
 	add_log(&text, stats);
 	add(&text, "}");
 	return text.length < buffer_bytes ? (int)text.length : -ENOSPC;

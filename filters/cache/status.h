@@ -8,7 +8,20 @@
 
 #include "engine.h"
 
+/* Ranges that are told one by one; of more only the sum. */
+#define STATUS_LOST_MAX 128u
+
+struct status_range {
+	uint64_t offset;
+	uint64_t length;
+};
+
 struct status {
+	/* What can't be read from the SSD, and isn't overwritten yet. */
+	struct status_range lost[STATUS_LOST_MAX];
+	uint32_t lost_count;
+	bool lost_more;
+	uint64_t lost_bytes;
 	struct engine_stats stats;
 	struct engine_troubles troubles;
 	/* For the time of a migration the engine is told otherwise. */

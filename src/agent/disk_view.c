@@ -310,6 +310,23 @@ static const char *find_reason(const struct view *view, const json_t *stats)
 	return view->stuck[0] ? view->stuck : NULL;
 }
 
+/* What can't be read from an SSD. Returns: a new reference; null: not known. */
+static json_t *view_lost(const json_t *stats)
+{
+	const json_t *filter;
+	size_t index;
+
+	json_array_foreach(json_object_get(stats, "filters"), index, filter)
+	{
+		json_t *lost = json_object_get(
+			json_object_get(filter, "status"), "lost");
+
+		if (lost)
+			return json_incref(lost);
+	}
+	return json_null();
+}
+
 static json_t *render(struct agent *agent, struct view *view)
 {
 	const json_t *stats = view->call ? view->call->result : NULL;
@@ -320,7 +337,7 @@ static json_t *render(struct agent *agent, struct view *view)
 	find_stuck(view, stats);
 	return json_pack(
 		"{s:O, s:O, s:O, s:O, s:O, s:O, s:s, s:s?, s:o, s:i, s:o, s:o, "
-		"s:o, s:o, s:b, s:i, s:i, s:O?, s:o, s:s, s:o}",
+		"s:o, s:o, s:b, s:i, s:i, s:O?, s:o, s:s, s:o, s:o}",
 		"id", json_object_get(disk, "id"), "name",
 		json_object_get(disk, "name"), "size_bytes",
 		json_object_get(disk, "size_bytes"), "backend",
@@ -338,7 +355,8 @@ static json_t *render(struct agent *agent, struct view *view)
 		json_object_get(stats, "backend"), "sandbox",
 		view_sandbox(stats), "sidecar",
 		disk_sidecar_of(agent, disk).text, "hold",
-		disk_hold_view(agent, text(disk, "id"), view->call, stats));
+		disk_hold_view(agent, text(disk, "id"), view->call, stats),
+		"lost", view_lost(stats));
 }
 
 /* Fills @views with @disks and asks those that run. */

@@ -335,6 +335,36 @@ static void add_hold(struct table *table, const json_t *hold)
 			   json_object_get(hold, "reason"));
 }
 
+#define LOST_ROWS_MAX 8u
+
+/* Whoever looks at a disk that has lost something must see it. */
+static void add_lost(struct table *table, const json_t *lost)
+{
+	const json_t *ranges = json_object_get(lost, "ranges");
+	size_t count = json_array_size(ranges);
+
+	if (count == 0)
+		return;
+	table_pair(table, "Lost on the SSD", UNIT_SIZE,
+		   json_object_get(lost, "bytes"));
+	for (size_t i = 0; i < count && i < LOST_ROWS_MAX; i++) {
+		const json_t *range = json_array_get(ranges, i);
+		json_auto_t *words = json_sprintf(
+			"%" JSON_INTEGER_FORMAT
+			" bytes at %" JSON_INTEGER_FORMAT,
+			json_integer_value(json_object_get(range, "length")),
+			json_integer_value(json_object_get(range, "offset")));
+
+		table_pair(table, i == 0 ? "  ranges" : "", UNIT_TEXT, words);
+	}
+	if (count > LOST_ROWS_MAX ||
+	    json_is_true(json_object_get(lost, "more"))) {
+		json_auto_t *more = json_string("more of them: see -o json");
+
+		table_pair(table, "", UNIT_TEXT, more);
+	}
+}
+
 int disk_view_show(const json_t *disk)
 {
 	struct table *table = table_create_pairs();
@@ -359,6 +389,7 @@ int disk_view_show(const json_t *disk)
 	if (json_integer_value(json_object_get(disk, "dirty_age_ns")) > 0)
 		table_pair(table, "  oldest", UNIT_DURATION,
 			   json_object_get(disk, "dirty_age_ns"));
+	add_lost(table, json_object_get(disk, "lost"));
 	add_hold(table, json_object_get(disk, "hold"));
 	add_device(table, disk);
 	add_exports(table, json_object_get(disk, "exports"));

@@ -327,6 +327,41 @@ uint64_t engine_dirty_run(const struct engine *engine, uint64_t sector,
 	return run == blocks ? count : end - sector;
 }
 
+/* Is the newest of @sector lost? */
+static bool is_lost(const struct engine *engine, uint64_t sector)
+{
+	struct index_copy copy =
+		index_get(&engine->index, log_block_of(sector));
+
+	return copy.lost &&
+	       (copy.mask & (1u << sector % LOG_SECTORS_PER_BLOCK)) != 0;
+}
+
+bool engine_next_lost(const struct engine *engine, uint64_t *sector,
+		      uint64_t *ret_count)
+{
+	uint64_t end = engine->disk_sectors;
+	uint64_t at = *sector;
+	uint64_t first;
+
+	while (at < end && !is_lost(engine, at)) {
+		uint64_t block = log_block_of(at + 1);
+
+		if (!index_next_lost(&engine->index, &block))
+			return false;
+		at = block > log_block_of(at) ? block * LOG_SECTORS_PER_BLOCK
+					      : at + 1;
+	}
+	if (at >= end)
+		return false;
+	first = at;
+	while (at < end && is_lost(engine, at))
+		at++;
+	*sector = first;
+	*ret_count = at - first;
+	return true;
+}
+
 static enum engine_mode mode_actual(const struct engine *engine,
 				    enum engine_mode_reason reason)
 {
@@ -370,4 +405,5 @@ void engine_stats(struct engine *engine, struct engine_stats *ret_stats)
 	ret_stats->sequence = engine->append.next_sequence - 1;
 	ret_stats->durable_sequence = engine->flusher.durable_sequence;
 	ret_stats->tail_sequence = engine->tail_sequence;
+	ret_stats->lost_now_blocks = engine->lost_blocks;
 }

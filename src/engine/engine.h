@@ -313,6 +313,14 @@ uint64_t engine_dirty_run(const struct engine *engine, uint64_t sector,
 			  uint64_t count, bool *ret_dirty);
 
 /*
+ * Finds the next sectors at or after *sector whose newest data can't be read
+ * from the SSD: reads of them fail until they are overwritten. *ret_count: how
+ * many lie side by side. Returns: false if there are none.
+ */
+bool engine_next_lost(const struct engine *engine, uint64_t *sector,
+		      uint64_t *ret_count);
+
+/*
  * What a read of up to ENGINE_FILL_BYTES with `admit` misses can be cached now:
  * earlier ones have left room. Whether the log has space is another question.
  */
@@ -461,6 +469,7 @@ struct engine_troubles {
 	/* Writes wait, and have for half a second, since there is no room. */
 	bool writes_wait;
 	uint64_t since_ns; /* below took nothing in between; 0: no trouble */
+	uint64_t lost_blocks; /* that can't be read from the SSD */
 };
 /* As of the last engine_poll(), which comes in time for each change. */
 struct engine_troubles engine_troubles(const struct engine *engine);
@@ -513,6 +522,7 @@ struct engine_stats {
 					 */
 	uint64_t bad_blocks; /* check values that were wrong */
 	uint64_t lost_blocks; /* of these: dirty ones */
+	uint64_t lost_now_blocks; /* and not overwritten since */
 	uint64_t destage_failures; /* passes that below refused */
 	uint64_t throttled_ns; /* writes waited for space */
 	uint64_t forgotten_bytes; /* by the start, and why */

@@ -332,6 +332,25 @@ bool index_next(const struct index *index, uint64_t *block)
 	return false;
 }
 
+bool index_next_lost(const struct index *index, uint64_t *block)
+{
+	uint64_t end = index->leaf_count * INDEX_LEAF_BLOCKS;
+
+	while (*block < end) {
+		const struct index_leaf *leaf = leaf_of(index, *block);
+		uint64_t first = *block % INDEX_LEAF_BLOCKS;
+		uint64_t at = INDEX_LEAF_BLOCKS;
+
+		if (leaf)
+			at = bitmap_find_set(leaf->lost, INDEX_LEAF_BLOCKS,
+					     first);
+		*block += at - first;
+		if (at < INDEX_LEAF_BLOCKS)
+			return true;
+	}
+	return false;
+}
+
 /* First block of a leaf, from @first on, that is not as @dirty says. */
 static uint64_t dirty_end(const struct index *index, uint64_t block,
 			  uint64_t limit, bool dirty)

@@ -105,6 +105,9 @@ void index_set_lost(struct index *index, uint64_t block);
  * zeros as a whole. Returns: false if there is none.
  */
 bool index_next(const struct index *index, uint64_t *block);
+/* The same of those that are lost. Takes time with the leaves, not the blocks.
+ */
+bool index_next_lost(const struct index *index, uint64_t *block);
 
 /*
  * A block's heat: 0 when it is mapped anew. It is a hint, so it isn't undone,

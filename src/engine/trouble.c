@@ -45,6 +45,7 @@ struct engine_troubles engine_troubles(const struct engine *engine)
 
 	if (engine->state != ENGINE_RUNNING)
 		return troubles;
+	troubles.lost_blocks = engine->lost_blocks;
 	if (engine->now_ns >= silent_at_ns(engine)) {
 		troubles.below = ENGINE_TROUBLE_SILENT;
 	} else if (engine->destage.refused) {

@@ -248,7 +248,8 @@ static void troubles_tell(struct runner *runner)
 	struct engine_troubles now = engine_troubles(runner->engine);
 	struct engine_troubles *told = &runner->troubles_told;
 	bool same = now.below == told->below && now.code == told->code &&
-		    now.writes_wait == told->writes_wait;
+		    now.writes_wait == told->writes_wait &&
+		    now.lost_blocks == told->lost_blocks;
 
 	*told = now;
 	if (!same && runner->troubles_changed)
@@ -567,6 +568,19 @@ int runner_dirty_run(const struct runner *runner, uint64_t offset,
 		engine_dirty_run(runner->engine, offset / LOG_SECTOR_BYTES,
 				 length / LOG_SECTOR_BYTES, ret_dirty);
 	return 0;
+}
+
+bool runner_next_lost(const struct runner *runner, uint64_t *offset,
+		      uint64_t *ret_length)
+{
+	uint64_t sector = *offset / LOG_SECTOR_BYTES;
+	uint64_t count;
+
+	if (!engine_next_lost(runner->engine, &sector, &count))
+		return false;
+	*offset = sector * LOG_SECTOR_BYTES;
+	*ret_length = count * LOG_SECTOR_BYTES;
+	return true;
 }
 
 bool runner_may_fill(const struct runner *runner)

@@ -125,6 +125,10 @@ struct engine_hold runner_hold_now(const struct runner *runner);
 int runner_dirty_run(const struct runner *runner, uint64_t offset,
 		     uint64_t length, uint64_t *ret_length, bool *ret_dirty);
 
+/* As engine_next_lost(), in bytes. */
+bool runner_next_lost(const struct runner *runner, uint64_t *offset,
+		      uint64_t *ret_length);
+
 bool runner_may_fill(const struct runner *runner);
 
 void runner_set_mode(struct runner *runner, enum engine_mode mode);

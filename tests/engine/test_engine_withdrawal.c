@@ -187,6 +187,8 @@ static void what_cannot_be_read_is_lost_and_said_so(void **state)
 	struct scene *scene = *state;
 	struct weakness weakness = {.reads = true};
 	struct guest *flush, *part, *whole;
+	uint64_t sector = 0;
+	uint64_t count;
 
 	set_up(scene);
 	scene_write_now(scene, 7, 1, 'a');
@@ -198,6 +200,11 @@ static void what_cannot_be_read_is_lost_and_said_so(void **state)
 	assert_int_equal(flush->request.status, -EIO);
 	/* Below has an older version, which nobody gets. */
 	assert_int_equal(scene_read_now(scene, 7), -EIO);
+	assert_true(engine_next_lost(scene->engine, &sector, &count));
+	assert_int_equal(sector, 7 * 8);
+	assert_int_equal(count, 8);
+	sector += count;
+	assert_false(engine_next_lost(scene->engine, &sector, &count));
 	assert_int_equal(scene_stats(scene).dirty_bytes, LOG_BLOCK_BYTES);
 	part = scene_write_sectors(scene, 7 * 8 + 1, 2, 'p');
 	scene_end_all(scene);

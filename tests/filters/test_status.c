@@ -39,6 +39,31 @@ static const char *mode_text(json_t *root, const char *key)
 		json_object_get(json_object_get(root, "mode"), key));
 }
 
+static void what_is_lost_is_told_range_by_range(void **state)
+{
+	const struct status status = {
+		.lost = {{4096, 8192}, {1048576, 512}},
+		.lost_count = 2,
+		.lost_bytes = 8704,
+	};
+	json_t *root = document_of(&status);
+	const json_t *lost = json_object_get(root, "lost");
+	const json_t *ranges = json_object_get(lost, "ranges");
+
+	(void)state;
+	assert_int_equal(json_integer_value(json_object_get(lost, "bytes")),
+			 8704);
+	assert_true(json_is_false(json_object_get(lost, "more")));
+	assert_int_equal(json_array_size(ranges), 2);
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_array_get(ranges, 1), "offset")),
+			 1048576);
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_array_get(ranges, 1), "length")),
+			 512);
+	json_decref(root);
+}
+
 static void a_draining_disk_says_why_its_mode_differs(void **state)
 {
 	const struct engine_stats stats = {
@@ -218,6 +243,7 @@ static void a_buffer_too_small_is_never_overrun(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_lost_is_told_range_by_range),
 		cmocka_unit_test(a_draining_disk_says_why_its_mode_differs),
 		cmocka_unit_test(
 			a_disk_that_gives_way_still_wants_what_it_wants),
