@@ -13,14 +13,17 @@ void vhost_trial_find(struct vhost_trial *trial, struct inflight_device *notes)
 {
 	trial->notes = notes;
 	trial->suspect_queue = 0;
+	trial->condemned = 0;
 	if (!notes)
 		return;
-	if (trial->one_by_one && *trial->believe) {
+	trial->condemned = shared_load_u32(&notes->condemned);
+	if (trial->one_by_one && trial->believe && *trial->believe) {
 		trial->suspect_queue = shared_load_u32(&notes->trial_queue);
 		trial->suspect_head = shared_load_u32(&notes->trial_head);
 	}
 	/* A VMM that connects again finds a process that hasn't died. */
-	*trial->believe = false;
+	if (trial->believe)
+		*trial->believe = false;
 	store(&notes->trial_queue, 0u);
 }
 
@@ -49,8 +52,8 @@ bool vhost_trial_begin(struct vhost_trial *trial, unsigned int queue,
 	if (!condemned)
 		return false;
 	trial->suspect_queue = 0;
-	store(&trial->notes->condemned,
-	      shared_load_u32(&trial->notes->condemned) + 1);
+	trial->condemned++;
+	store(&trial->notes->condemned, trial->condemned);
 	return true;
 }
 
@@ -64,5 +67,5 @@ void vhost_trial_end(struct vhost_trial *trial)
 
 uint32_t vhost_trial_condemned(const struct vhost_trial *trial)
 {
-	return trial->notes ? shared_load_u32(&trial->notes->condemned) : 0;
+	return trial->condemned;
 }

@@ -33,6 +33,7 @@ struct vhost_trial {
 	bool running;
 	uint32_t suspect_queue; /* found; from 1, 0: none */
 	uint32_t suspect_head;
+	uint32_t condemned; /* failed so far; read once, then counted */
 	unsigned int owing; /* queues with something to take up */
 	unsigned int in_flight; /* requests of all queues */
 };

@@ -193,6 +193,9 @@ class Neighbour:
                 json.dump(params['pools'], file)
         return answer
 
+    def pool_stats(self, _):
+        return {'result': {'pools': []}}
+
     def disk_info(self, _):
         return {'result': {'exists': behaviour().get('exists', False),
                            'bytes': 64 << 20, 'open': False}}
