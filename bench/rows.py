@@ -5,8 +5,10 @@ A row is measured in rounds: ours, peer, ours, peer ... so that whatever else
 the machine does hits both. Its figure is the median of the rounds.
 """
 
+import json
 import os
 import statistics
+import subprocess
 
 import devices
 import targets
@@ -128,6 +130,27 @@ class StallRow(Row):
 
     def met(self):
         return self.ratio() <= self.aim
+
+
+class FigureRow:
+    """One figure of ours against an aim: lower is better."""
+
+    note = ''
+    skipped = ''
+
+    def __init__(self, row_id, name, aim, unit, figure):
+        self.id = row_id
+        self.name = name
+        self.aim = aim
+        self.unit = unit
+        self.figure = figure
+
+    def met(self):
+        return None if self.aim is None else self.figure <= self.aim
+
+    def document(self):
+        return {'id': self.id, 'name': self.name, 'unit': self.unit,
+                'ours': self.figure, 'aim': self.aim, 'met': self.met()}
 
 
 class Bench:
@@ -269,6 +292,35 @@ def write_back(bench):
             target.stop()
 
 
+def engine(bench):
+    """P6, P7: what the engine costs, over an SSD that takes no time."""
+    try:
+        program = targets.find_built(bench.build,
+                                     'bench/engine_ops/engine-ops')
+    except targets.Missing as missing:
+        return skip([('P6', 'the engine, per operation', None)], str(missing))
+    bench.say('the engine, per operation')
+    found = json.loads(subprocess.run([program], stdout=subprocess.PIPE,
+                                      check=True).stdout)
+    rows = []
+    for key, what, aim in (('read_hit', 'read hit', 120),
+                           ('write_dirty', 'write of a dirty block', 250),
+                           ('write_newly_dirty', 'write of a clean one', 300),
+                           ('read_miss', 'read miss in a full cache', 350)):
+        rows.append(FigureRow('P6', f'engine: {what}, without checks', aim,
+                              'ns', found[key]['bare_ns']))
+        rows.append(FigureRow('P6', f'engine: {what}, checked', None, 'ns',
+                              found[key]['ns']))
+    for fill, aim in (('100', 10), ('25', 10), ('6', 14)):
+        rows.append(FigureRow('P7', 'index memory per cached 4 KiB, '
+                              f'{fill} % of a leaf', aim, 'B',
+                              found['bytes_per_block'][fill]))
+    for depth, aim in (('1', None), ('32', 1.1)):
+        rows.append(FigureRow('P7', f'SSD bytes per byte written, QD{depth}',
+                              aim, 'B', found['ssd_bytes_per_byte'][depth]))
+    return rows
+
+
 def null_filter(bench):
     """P8: what a filter that does nothing costs a request."""
     count = 8
@@ -401,5 +453,5 @@ def kills(bench):
 
 
 GROUPS = {'P1': read_hits, 'P2': read_hits, 'P3': write_back,
-          'P5': nbd, 'P8': null_filter, 'P12': kills, 'P18': flushes,
-          'E1': bare_export}
+          'P5': nbd, 'P6': engine, 'P7': engine, 'P8': null_filter,
+          'P12': kills, 'P18': flushes, 'E1': bare_export}

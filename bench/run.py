@@ -86,6 +86,11 @@ def line(values):
 def table_line(row, style):
     if row.skipped:
         return style.dim(line((row.id, row.name)) + '  ' + row.skipped)
+    if isinstance(row, rows.FigureRow):
+        aim = '' if row.aim is None else f'<={row.aim:g}'
+        return style.verdict(row.met(), line((
+            row.id, row.name[:54], f'{row.figure:g} {row.unit}', '', '', aim,
+            {True: 'met', False: 'no', None: ''}[row.met()], '', '', '')))
     document = row.document()
     ours, peer = document['ours'], document['peer']
     cost = row.unit in ('ns', 'ms')

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "log_format.h"
 
@@ -27,19 +28,52 @@ struct product {
 	uint8_t *ssd;
 	uint64_t now_ns;
 	uint8_t *guest; /* memory of all slots */
+	size_t guest_bytes;
+	size_t segment_bytes;
+	size_t own_bytes;
+	size_t kept_bytes;
+	uint64_t zeroed_bytes;
+	bool leave_data; /* a device would move them, not the processor */
 	uint32_t depth;
 	uint32_t submitted;
 	struct slot slots[PRODUCT_DEPTH_MAX];
 };
 
+static bool is_guests(const struct product *product, const void *place)
+{
+	const uint8_t *byte = place;
+
+	return byte >= product->guest &&
+	       byte < product->guest + product->guest_bytes;
+}
+
+/* Zeros ahead of a log that has never been there; so is our memory. */
+static bool is_zeroing(const struct product *product,
+		       const struct engine_io *io)
+{
+	uint64_t magic;
+
+	if (io->type != ENGINE_SSD_WRITE ||
+	    io->length != product->segment_bytes)
+		return false;
+	memcpy(&magic, io->iov[0].iov_base, sizeof(magic));
+	return magic == 0;
+}
+
 static void move_data(struct product *product, const struct engine_io *io)
 {
 	uint8_t *at = product->ssd + io->offset;
 
+	if (is_zeroing(product, io)) {
+		product->zeroed_bytes += io->length;
+		return;
+	}
 	for (uint32_t i = 0; i < io->iov_count; i++) {
 		const struct iovec *part = &io->iov[i];
 
-		if (io->type == ENGINE_SSD_WRITE)
+		if (product->leave_data && is_guests(product, part->iov_base))
+			;
+		else if (io->type == ENGINE_SSD_WRITE)
 			memcpy(at, part->iov_base, part->iov_len);
 		else
 			memcpy(part->iov_base, at, part->iov_len);
@@ -55,7 +89,8 @@ static void end_io(struct product *product, struct engine_io *io)
 		move_data(product, io);
 		break;
 	case ENGINE_BELOW_READ:
-		for (uint32_t i = 0; i < io->iov_count; i++)
+		for (uint32_t i = 0; !product->leave_data && i < io->iov_count;
+		     i++)
 			memset(io->iov[i].iov_base, 0, io->iov[i].iov_len);
 		break;
 	case ENGINE_SSD_FLUSH:
@@ -101,24 +136,37 @@ static uint32_t segment_blocks(uint32_t cache_blocks)
 	return blocks;
 }
 
+/* Zeros that take memory when they are touched. Returns: NULL if there is none.
+ */
+static void *map_zeros(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void unmap(void *memory, size_t bytes)
+{
+	if (memory)
+		munmap(memory, bytes);
+}
+
 static bool start(struct product *product, const struct engine_config *config)
 {
 	struct error error;
-	size_t own = engine_memory_bytes(config);
-	size_t kept = engine_kept_bytes(config);
-	size_t guest = (size_t)product->depth * WORKLOAD_REQUEST_BLOCKS_MAX *
-		       LOG_BLOCK_BYTES;
 
-	product->memory.own = aligned_alloc(LOG_BLOCK_BYTES, own);
-	product->memory.kept = aligned_alloc(LOG_BLOCK_BYTES, kept);
+	product->own_bytes = engine_memory_bytes(config);
+	product->kept_bytes = engine_kept_bytes(config);
+	product->guest_bytes = (size_t)product->depth *
+			       WORKLOAD_REQUEST_BLOCKS_MAX * LOG_BLOCK_BYTES;
+	product->memory.own = map_zeros(product->own_bytes);
+	product->memory.kept = map_zeros(product->kept_bytes);
 	product->ssd = calloc(1, config->file_bytes);
-	product->guest = aligned_alloc(LOG_BLOCK_BYTES, guest);
-	if (own == 0 || !product->memory.own || !product->memory.kept ||
-	    !product->ssd || !product->guest)
+	product->guest = map_zeros(product->guest_bytes);
+	if (!product->memory.own || !product->memory.kept || !product->ssd ||
+	    !product->guest)
 		return false;
-	memset(product->memory.own, 0, own);
-	memset(product->memory.kept, 0, kept);
-	memset(product->guest, 0, guest);
 	if (engine_create(config, &product->memory, &product->engine, &error) <
 	    0)
 		return false;
@@ -152,6 +200,7 @@ struct product *product_create(uint32_t cache_blocks, uint32_t disk_blocks,
 	if (!product)
 		return NULL;
 	product->depth = depth;
+	product->segment_bytes = (size_t)segment * LOG_BLOCK_BYTES;
 	product->now_ns = 1;
 	if (!start(product, &config)) {
 		product_destroy(product);
@@ -164,11 +213,31 @@ void product_destroy(struct product *product)
 {
 	if (!product)
 		return;
-	free(product->memory.own);
-	free(product->memory.kept);
+	unmap(product->memory.own, product->own_bytes);
+	unmap(product->memory.kept, product->kept_bytes);
+	unmap(product->guest, product->guest_bytes);
 	free(product->ssd);
-	free(product->guest);
 	free(product);
+}
+
+void product_leave_data(struct product *product)
+{
+	product->leave_data = true;
+}
+
+uint64_t product_kept_resident_bytes(const struct product *product)
+{
+	size_t pages = product->kept_bytes / LOG_BLOCK_BYTES;
+	unsigned char *resident = calloc(pages, 1);
+	uint64_t count = 0;
+
+	if (!resident || mincore(product->memory.kept, pages * LOG_BLOCK_BYTES,
+				 resident) < 0)
+		abort();
+	for (size_t i = 0; i < pages; i++)
+		count += resident[i] & 1;
+	free(resident);
+	return count * LOG_BLOCK_BYTES;
 }
 
 void product_finish(struct product *product)
@@ -216,5 +285,6 @@ struct engine_stats product_stats(struct product *product)
 	struct engine_stats stats;
 
 	engine_stats(product->engine, &stats);
+	stats.ssd_written_bytes -= product->zeroed_bytes;
 	return stats;
 }

@@ -29,6 +29,14 @@ void product_destroy(struct product *product);
 /* Ends, with those before it, when @depth requests are together. */
 void product_submit(struct product *product, const struct request *request);
 void product_finish(struct product *product);
+/*
+ * From now on nobody moves data between guest and SSD or below: they are zeros
+ * everywhere, so that checks hold all the same.
+ */
+void product_leave_data(struct product *product);
+/* What the kept memory takes of the machine's. */
+uint64_t product_kept_resident_bytes(const struct product *product);
+/* Without the zeros that go ahead of a log where none has been. */
 struct engine_stats product_stats(struct product *product);
 
 #endif
