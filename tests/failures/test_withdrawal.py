@@ -104,8 +104,12 @@ class Withdrawal(unittest.TestCase):
         for _ in range(3):
             self.fail_flush()
             self.await_out_of_use()
-            self.plane.kill_at('engine.completed',
-                               self.plane.random.randrange(1, 64))
+            self.plane.failpoints.arm('engine.completed',
+                                      self.plane.random.randrange(1, 64), DIE)
+            self.plane.reach('engine.completed')
+            # Before the next flush is told to fail: it may be one of the start.
+            self.plane.disk.wait(WAIT_SECONDS)
+            self.plane.mend()
         self.plane.end_loads()
         self.plane.finish()
         self.assertGreater(self.plane.checked_blocks, 0)
