@@ -225,7 +225,7 @@ int disk_hold_wait(const struct invocation *invocation, struct client *client,
 		.subject_kind = "disk",
 		.subject_name = invocation->operands[0],
 	};
-	struct client_answer answer;
+	struct client_answer answer = {0};
 	bool begun;
 	int ret = path && disk_path
 			  ? 0
@@ -250,9 +250,8 @@ int disk_hold_wait(const struct invocation *invocation, struct client *client,
 		forget_hold(invocation, client);
 	free(path);
 	free(disk_path);
-	if (ret == 0) {
+	if (ret == 0)
 		ret = output_answer(invocation, &answer, disk_view_held, error);
-		client_answer_release(&answer);
-	}
+	client_answer_release(&answer);
 	return ret;
 }
