@@ -103,6 +103,16 @@ static void end_io(struct product *product, struct engine_io *io)
 	engine_io_done(product->engine, io, 0);
 }
 
+static void take_completed(struct product *product)
+{
+	struct engine_request *request;
+
+	while ((request = engine_next_completed(product->engine)) != NULL) {
+		assert(request->status == 0);
+		product->submitted--;
+	}
+}
+
 /* Until there is nothing left to do but wait for time to pass. */
 static void settle(struct product *product)
 {
@@ -110,7 +120,6 @@ static void settle(struct product *product)
 
 	while (again) {
 		struct engine_io *io;
-		struct engine_request *request;
 
 		again = false;
 		engine_poll(product->engine, product->now_ns);
@@ -118,11 +127,7 @@ static void settle(struct product *product)
 			end_io(product, io);
 			again = true;
 		}
-		while ((request = engine_next_completed(product->engine)) !=
-		       NULL) {
-			assert(request->status == 0);
-			product->submitted--;
-		}
+		take_completed(product);
 	}
 }
 
