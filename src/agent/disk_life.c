@@ -46,11 +46,41 @@ static int refuse_deleted(struct problem *problem, const struct disk *disk)
 	return problem_hint(problem, "delete it again to finish that");
 }
 
+/* Most times that a note of ours may come in between. */
+#define STORE_ATTEMPTS 4
+
+/*
+ * A drain in the background that has ended is noted by ourselves: whoever asks
+ * for something just then is not refused for that. Returns: whether it was
+ * nothing else; then @disk is as it is now.
+ */
+static bool only_drained(struct agent *agent, struct disk *disk)
+{
+	_cleanup_disk_ struct disk now = {0};
+	json_auto_t *before = json_deep_copy(disk->document);
+	struct problem ignored;
+	struct disk old = *disk;
+
+	if (disk_load(agent, disk->id, &now, &ignored) < 0)
+		return false;
+	json_object_set_new(before, "clean", json_boolean(now.clean));
+	if (!json_equal(before, now.document))
+		return false;
+	*disk = now;
+	now = old;
+	return true;
+}
+
 static int store(struct agent *agent, struct disk *disk,
 		 enum disk_desired desired, bool clean, struct problem *problem)
 {
 	int result = disk_store(agent, disk, desired, clean);
 
+	for (int i = 1; i < STORE_ATTEMPTS && result == -ESTALE; i++) {
+		if (!only_drained(agent, disk))
+			break;
+		result = disk_store(agent, disk, desired, clean);
+	}
 	if (result == -ESTALE || result == -ENOENT)
 		return refuse_busy(problem, disk);
 	if (result < 0)
