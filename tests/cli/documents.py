@@ -52,6 +52,7 @@ DISK = {
     'read_only': False, 'device_revision': 2, 'queues': 16,
     'sandbox': ['own-user', 'no-capabilities', 'ring-limits'],
     'sidecar': '/srv/d1.img.forebay', 'hold': None,
+    'lost': {'bytes': 0, 'more': False, 'ranges': []},
 }
 
 HELD = {**DISK, 'hold': {'state': 'held', 'left_bytes': 0, 'held_for_s': 3,
