@@ -203,3 +203,19 @@ void data_plane_call_all(struct data_plane_call *calls, size_t count,
 	give_up(calls, count, -ETIMEDOUT, "the process does not answer");
 	free(polls);
 }
+
+json_t *data_plane_filter_says(const json_t *stats, const char *member)
+{
+	const json_t *filter;
+	size_t index;
+
+	json_array_foreach(json_object_get(stats, "filters"), index, filter)
+	{
+		json_t *said = json_object_get(
+			json_object_get(filter, "status"), member);
+
+		if (said && !json_is_null(said))
+			return said;
+	}
+	return NULL;
+}

@@ -37,6 +37,12 @@ struct data_plane_call {
 void data_plane_call_all(struct data_plane_call *calls, size_t count,
 			 uint64_t timeout_ns, int stop_fd);
 
+/*
+ * What a filter says as @member of its status in @stats, the answer to "stats"
+ * or NULL: the first one that says anything but null. Borrowed; NULL: none.
+ */
+json_t *data_plane_filter_says(const json_t *stats, const char *member);
+
 /* The two halves for who waits elsewhere (supervisor.c). Neither blocks. */
 /* Returns: the connection on which the answer will come, or -errno. */
 int data_plane_send(const char *socket_path, const char *method,

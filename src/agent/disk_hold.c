@@ -26,23 +26,6 @@ static const char *text(const json_t *object, const char *member)
 	return json_string_value(json_object_get(object, member));
 }
 
-/* What a filter of the running disk says of a hold; borrowed, or NULL. */
-static json_t *reported(const json_t *stats)
-{
-	const json_t *filter;
-	size_t index;
-
-	json_array_foreach(json_object_get(stats, "filters"), index, filter)
-	{
-		json_t *hold = json_object_get(
-			json_object_get(filter, "status"), "hold");
-
-		if (json_is_object(hold))
-			return hold;
-	}
-	return NULL;
-}
-
 static json_int_t seconds(const json_t *hold, const char *member)
 {
 	return json_integer_value(json_object_get(hold, member)) /
@@ -63,7 +46,7 @@ static json_t *describe(const json_t *hold)
 json_t *disk_hold_view(struct agent *agent, const char *id, bool runs,
 		       const json_t *stats)
 {
-	const json_t *hold = reported(stats);
+	const json_t *hold = data_plane_filter_says(stats, "hold");
 	bool lost = !runs || stats;
 
 	if (hold)
@@ -141,7 +124,7 @@ int disk_hold_check(struct agent *agent, const struct disk *disk,
 	if (!documents_has(agent->store, "holds/%s", disk->id))
 		return 0;
 	stats = ask_stats(agent, disk);
-	state = text(reported(stats), "state");
+	state = text(data_plane_filter_says(stats, "hold"), "state");
 	if (!state || strcmp(state, "ended") == 0)
 		return 0;
 	return refuse_held(problem, disk, state);
@@ -168,7 +151,8 @@ static int note(struct agent *agent, const struct disk *disk,
 	result = documents_commit(agent->store, &txn);
 	if (result == -ESTALE) {
 		json_auto_t *stats = ask_stats(agent, disk);
-		const char *state = text(reported(stats), "state");
+		const char *state =
+			text(data_plane_filter_says(stats, "hold"), "state");
 
 		return refuse_held(problem, disk, state ? state : "lost");
 	}
@@ -298,5 +282,6 @@ int disk_release(struct agent *agent, const char *reference,
 	}
 	disk_hold_forget(agent, disk.id);
 	return result == 0 ? 0
-			   : tell_end(problem, &disk, result, reported(stats));
+			   : tell_end(problem, &disk, result,
+				      data_plane_filter_says(stats, "hold"));
 }

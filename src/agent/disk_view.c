@@ -165,23 +165,6 @@ static const char *requested_mode(struct agent *agent, const json_t *policy,
 	return "none";
 }
 
-/* What a filter of the running disk says about its mode, or NULL. */
-static json_t *reported_mode(const json_t *stats)
-{
-	const json_t *filter;
-	size_t index;
-
-	json_array_foreach(json_object_get(stats, "filters"), index, filter)
-	{
-		json_t *mode = json_object_get(
-			json_object_get(filter, "status"), "mode");
-
-		if (mode)
-			return mode;
-	}
-	return NULL;
-}
-
 /* Of a disk whose cache says nothing. */
 static json_t *mode_without(const char *requested, const char *actual,
 			    enum mode_reason reason)
@@ -197,7 +180,7 @@ static json_t *view_mode(struct agent *agent, const struct view *view,
 	const char *policy_name =
 		text(json_object_get(view->disk, "policy"), "name");
 	json_auto_t *policy = NULL, *owner = NULL;
-	json_t *mode = reported_mode(stats);
+	json_t *mode = data_plane_filter_says(stats, "mode");
 	const char *requested = "none";
 
 	if (mode)
@@ -277,7 +260,7 @@ static const char *drain_trouble(const json_t *stats)
 	static const enum mode_reason troubles[] = {
 		MODE_REASON_BACKEND_REFUSING, MODE_REASON_BACKEND_SILENT,
 		MODE_REASON_DATA_LOST, MODE_REASON_CACHE_FAILED};
-	const json_t *mode = reported_mode(stats);
+	const json_t *mode = data_plane_filter_says(stats, "mode");
 	const char *code = text(mode, "reason");
 
 	for (size_t i = 0; code && i < sizeof(troubles) / sizeof(*troubles);
@@ -313,18 +296,9 @@ static const char *find_reason(const struct view *view, const json_t *stats)
 /* What can't be read from an SSD. Returns: a new reference; null: not known. */
 static json_t *view_lost(const json_t *stats)
 {
-	const json_t *filter;
-	size_t index;
+	json_t *lost = data_plane_filter_says(stats, "lost");
 
-	json_array_foreach(json_object_get(stats, "filters"), index, filter)
-	{
-		json_t *lost = json_object_get(
-			json_object_get(filter, "status"), "lost");
-
-		if (lost)
-			return json_incref(lost);
-	}
-	return json_null();
+	return lost ? json_incref(lost) : json_null();
 }
 
 static json_t *render(struct agent *agent, struct view *view)
