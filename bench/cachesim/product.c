@@ -81,6 +81,12 @@ static void move_data(struct product *product, const struct engine_io *io)
 	}
 }
 
+static void clear_data(const struct engine_io *io)
+{
+	for (uint32_t i = 0; i < io->iov_count; i++)
+		memset(io->iov[i].iov_base, 0, io->iov[i].iov_len);
+}
+
 static void end_io(struct product *product, struct engine_io *io)
 {
 	switch (io->type) {
@@ -89,9 +95,8 @@ static void end_io(struct product *product, struct engine_io *io)
 		move_data(product, io);
 		break;
 	case ENGINE_BELOW_READ:
-		for (uint32_t i = 0; !product->leave_data && i < io->iov_count;
-		     i++)
-			memset(io->iov[i].iov_base, 0, io->iov[i].iov_len);
+		if (!product->leave_data)
+			clear_data(io);
 		break;
 	case ENGINE_SSD_FLUSH:
 	case ENGINE_BELOW_WRITE:

@@ -233,6 +233,23 @@ void scene_end_all(struct scene *scene)
 	}
 }
 
+uint32_t scene_end_all_but_below(struct scene *scene)
+{
+	uint32_t kept = 0;
+
+	scene_poll(scene);
+	while (kept < scene->waiting_count) {
+		struct engine_io *io = scene->waiting[kept];
+
+		if (io->type == ENGINE_BELOW_WRITE ||
+		    io->type == ENGINE_BELOW_FLUSH)
+			kept++;
+		else
+			scene_end_io(scene, io, 0);
+	}
+	return kept;
+}
+
 void scene_write_now(struct scene *scene, uint64_t block, uint64_t count,
 		     char letter)
 {

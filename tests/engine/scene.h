@@ -97,6 +97,8 @@ void scene_end_with(struct scene *scene, enum engine_io_type type, int status);
 void scene_end_io(struct scene *scene, struct engine_io *io, int status);
 /* Ends everything, oldest first, until nothing waits. */
 void scene_end_all(struct scene *scene);
+/* All but writes and flushes below. Returns: how many of these are left. */
+uint32_t scene_end_all_but_below(struct scene *scene);
 
 /* Writes and ends everything; it must succeed. */
 void scene_write_now(struct scene *scene, uint64_t block, uint64_t count,

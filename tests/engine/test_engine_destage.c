@@ -457,24 +457,6 @@ static void a_refused_flush_is_told_to_the_guest_once(void **state)
 	scene_flush_now(scene);
 }
 
-/* Ends all but what concerns the backend. Returns: what is left. */
-static uint32_t end_all_but_below(struct scene *scene)
-{
-	uint32_t kept = 0;
-
-	scene_poll(scene);
-	while (kept < scene->waiting_count) {
-		struct engine_io *io = scene->waiting[kept];
-
-		if (io->type == ENGINE_BELOW_WRITE ||
-		    io->type == ENGINE_BELOW_FLUSH)
-			kept++;
-		else
-			scene_end_io(scene, io, 0);
-	}
-	return kept;
-}
-
 static void writes_wait_while_the_log_is_full_and_never_fail(void **state)
 {
 	struct scene *scene = *state;
@@ -483,12 +465,12 @@ static void writes_wait_while_the_log_is_full_and_never_fail(void **state)
 
 	for (uint32_t i = 0; i < 20; i++)
 		writes[i] = scene_write(scene, i * 10, 6, 'a');
-	assert_true(end_all_but_below(scene) > 0);
+	assert_true(scene_end_all_but_below(scene) > 0);
 	for (uint32_t i = 0; i < 20; i++)
 		acked += writes[i]->done;
 	assert_in_range(acked, 3, 17);
 	scene->now_ns += 7 * SCENE_SECOND_NS;
-	end_all_but_below(scene);
+	scene_end_all_but_below(scene);
 	/* The backend answers again. */
 	for (int i = 0; i < 100; i++) {
 		scene_end_all(scene);
@@ -616,12 +598,12 @@ static void waste_segments(struct scene *scene)
 	scene->config.mode = ENGINE_WRITE_AROUND;
 	for (;;) {
 		scene_boot(scene);
-		end_all_but_below(scene);
+		scene_end_all_but_below(scene);
 		assert_int_equal(engine_state(scene->engine), ENGINE_RUNNING);
 		if (scene_stats(scene).segments_free == 0)
 			return;
 		scene_write(scene, block++, 1, 'x');
-		end_all_but_below(scene);
+		scene_end_all_but_below(scene);
 	}
 }
 
@@ -634,7 +616,7 @@ static void the_superblock_carries_the_tail_when_the_log_has_no_room(
 	fill_behind_a_dirty_block(scene);
 	waste_segments(scene);
 	write = scene_write(scene, 115, 1, 'n');
-	end_all_but_below(scene);
+	scene_end_all_but_below(scene);
 	assert_false(write->done);
 	assert_int_equal(scene_superblock(scene, scene_newer_superblock(scene))
 				 ->tail_sequence,

@@ -223,28 +223,11 @@ static void no_write_fails_while_the_backend_is_silent(void **state)
 	assert_false(troubles.writes_wait);
 }
 
-/* All that waits but what concerns the backend. */
-static void end_all_but_below(struct scene *scene)
-{
-	uint32_t kept = 0;
-
-	scene_poll(scene);
-	while (kept < scene->waiting_count) {
-		struct engine_io *io = scene->waiting[kept];
-
-		if (io->type == ENGINE_BELOW_WRITE ||
-		    io->type == ENGINE_BELOW_FLUSH)
-			kept++;
-		else
-			scene_end_io(scene, io, 0);
-	}
-}
-
 static void fill_to_the_limit(struct scene *scene, struct guest **ret_last)
 {
 	for (uint32_t i = 0; i < 20; i++) {
 		*ret_last = scene_write(scene, i * 10, 6, 'a');
-		end_all_but_below(scene);
+		scene_end_all_but_below(scene);
 	}
 	assert_false((*ret_last)->done);
 }
@@ -266,7 +249,7 @@ static void it_is_said_within_a_second_that_writes_wait(void **state)
 		assert_in_range(next, scene->now_ns + 1,
 				began_ns + SCENE_SECOND_NS);
 		scene->now_ns = next;
-		end_all_but_below(scene);
+		scene_end_all_but_below(scene);
 		troubles = engine_troubles(scene->engine);
 	} while (!troubles.writes_wait);
 	assert_int_equal(troubles.below, ENGINE_TROUBLE_SILENT);
@@ -286,7 +269,7 @@ static void a_refusal_is_told_in_its_own_words_until_it_ends(void **state)
 		while (scene_waiting(scene, ENGINE_BELOW_WRITE) > 0)
 			scene_end_with(scene, ENGINE_BELOW_WRITE, -ENOSPC);
 		scene->now_ns += SCENE_SECOND_NS;
-		end_all_but_below(scene);
+		scene_end_all_but_below(scene);
 		troubles = engine_troubles(scene->engine);
 		assert_int_equal(troubles.below, ENGINE_TROUBLE_REFUSING);
 		assert_int_equal(troubles.code, -ENOSPC);
@@ -314,7 +297,7 @@ static void a_limit_in_bytes_holds(void **state)
 	scene_write(scene, 0, 6, 'a');
 	scene_write(scene, 10, 6, 'b');
 	third = scene_write(scene, 20, 6, 'c');
-	end_all_but_below(scene);
+	scene_end_all_but_below(scene);
 	assert_int_equal(scene_stats(scene).dirty_limit_bytes,
 			 12 * LOG_BLOCK_BYTES);
 	assert_int_equal(scene_stats(scene).dirty_bytes, 12 * LOG_BLOCK_BYTES);

@@ -53,6 +53,11 @@ class Withdrawal(unittest.TestCase):
                    hits + 1000, WAIT_SECONDS, 'the loads run')
         self.plane.end_loads()
 
+    def end_and_mend(self):
+        """It is dying: nothing else is armed before it is up again."""
+        self.plane.disk.wait(WAIT_SECONDS)
+        self.plane.mend()
+
     def kill_at_or_end(self, name, nth):
         """At that place, or when it is out of use without getting there."""
         points = self.plane.failpoints
@@ -69,8 +74,7 @@ class Withdrawal(unittest.TestCase):
         if not points.fired(name):
             points.disarm(name)
             self.plane.disk.kill()
-        self.plane.disk.wait(WAIT_SECONDS)
-        self.plane.mend()
+        self.end_and_mend()
 
     def test_a_disk_goes_on_without_the_SSD_and_is_cached_again_later(self):
         self.plane.begin_loads()
@@ -107,9 +111,7 @@ class Withdrawal(unittest.TestCase):
             self.plane.failpoints.arm('engine.completed',
                                       self.plane.random.randrange(1, 64), DIE)
             self.plane.reach('engine.completed')
-            # Before the next flush is told to fail: it may be one of the start.
-            self.plane.disk.wait(WAIT_SECONDS)
-            self.plane.mend()
+            self.end_and_mend()
         self.plane.end_loads()
         self.plane.finish()
         self.assertGreater(self.plane.checked_blocks, 0)

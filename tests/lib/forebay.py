@@ -14,7 +14,7 @@ import os
 import signal
 import subprocess
 
-from spawn import Process, wait_until
+from spawn import Process, folder, wait_until
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -54,8 +54,8 @@ def installed_tree():
 
 
 def find_program(prefix, name):
-    for folder in ('bin', 'sbin', 'libexec/forebay', 'libexec'):
-        path = os.path.join(prefix, folder, name)
+    for place in ('bin', 'sbin', 'libexec/forebay', 'libexec'):
+        path = os.path.join(prefix, place, name)
         if os.path.exists(path):
             return path
     raise FileNotFoundError(f'{name} is not in {prefix}')
@@ -85,6 +85,16 @@ class Host:
         self.prefix = prefix or installed_tree()
         self.daemon = None
         self.filters = os.path.join(self.prefix, 'lib', 'forebay', 'filters')
+
+    @classmethod
+    def with_pool(cls, test):
+        """One in a folder of @test's own, that runs and ends with it."""
+        host = cls(folder(test))
+        test.addCleanup(host.stop)
+        test.addCleanup(lambda: print(host.logs()))
+        host.start()
+        host.pool()
+        return host
 
     def start(self, *options):
         """Starts forebayd and waits until it answers."""

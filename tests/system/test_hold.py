@@ -16,7 +16,7 @@ import tap
 from forebay import Host, find_program
 from nbd_load import Load
 from sector_journal import SECTOR, Journal
-from spawn import Process, folder, wait_until
+from spawn import Process, wait_until
 
 MIB = 1 << 20
 SIZE_MIB = 64
@@ -63,14 +63,10 @@ class History(Journal):
 class Hold(unittest.TestCase):
 
     def setUp(self):
-        self.work = folder(self)
+        self.host = Host.with_pool(self)
+        self.work = self.host.root
         self.image = os.path.join(self.work, 'd1.raw')
         self.copy = os.path.join(self.work, 'copy')
-        self.host = Host(self.work)
-        self.addCleanup(self.host.stop)
-        self.addCleanup(lambda: print(self.host.logs()))
-        self.host.start()
-        self.host.pool()
 
     def open(self, mode='write-back', limit='512MiB'):
         self.host.policy('gold', ('cache', self.properties(mode, limit)))

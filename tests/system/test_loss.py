@@ -9,7 +9,6 @@ import nbd
 
 import tap
 from forebay import Host
-from spawn import folder
 
 BLOCK = 4096
 MIB = 1 << 20
@@ -20,12 +19,8 @@ SPOILT = (5 * MIB, 5 * MIB + BLOCK, 9 * MIB)
 class Loss(unittest.TestCase):
 
     def setUp(self):
-        self.work = folder(self)
-        self.host = Host(self.work)
-        self.addCleanup(self.host.stop)
-        self.addCleanup(lambda: print(self.host.logs()))
-        self.host.start()
-        self.host.pool()
+        self.host = Host.with_pool(self)
+        self.work = self.host.root
         self.host.policy('gold', ('cache', {
             'mode': 'write-back', 'limit': '64MiB', 'max_dirty_age': '1h'}))
         self.host.cli('disk', 'create', 'd1', '--backend',

@@ -12,7 +12,7 @@ import nbd
 import tap
 from forebay import CommandFailed, Host
 from nbd_load import Load
-from spawn import Process, folder, wait_until
+from spawn import Process, wait_until
 
 MIB = 1 << 20
 SIZE_MIB = 64
@@ -24,12 +24,8 @@ MODES = ('write-through', 'write-back', 'write-around', 'write-back',
 class Mode(unittest.TestCase):
 
     def setUp(self):
-        self.work = folder(self)
-        self.host = Host(self.work)
-        self.addCleanup(self.host.stop)
-        self.addCleanup(lambda: print(self.host.logs()))
-        self.host.start()
-        self.host.pool()
+        self.host = Host.with_pool(self)
+        self.work = self.host.root
         self.host.policy('gold', ('cache', self.properties('write-back')))
 
     @staticmethod

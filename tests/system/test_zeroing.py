@@ -8,7 +8,6 @@ import nbd
 
 import tap
 from forebay import Host
-from spawn import folder
 
 MIB = 1 << 20
 SIZE = 256 * MIB
@@ -18,12 +17,8 @@ DATA = bytes(range(1, 256)) * 4113 + b'!'
 class Zeroing(unittest.TestCase):
 
     def setUp(self):
-        self.work = folder(self)
-        self.host = Host(self.work)
-        self.addCleanup(self.host.stop)
-        self.addCleanup(lambda: print(self.host.logs()))
-        self.host.start()
-        self.host.pool()
+        self.host = Host.with_pool(self)
+        self.work = self.host.root
 
     def open(self, mode):
         self.host.policy(mode, ('cache', {'mode': mode, 'limit': '64MiB',
