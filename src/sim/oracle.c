@@ -55,7 +55,7 @@ static uint64_t acked_floor(const struct oracle_sector *sector, uint64_t time,
 		const struct oracle_version *version = &sector->versions[i];
 
 		if (version->acked != 0 && version->acked <= time &&
-		    (doubtful || !version->doubtful) &&
+		    !version->unsure && (doubtful || !version->doubtful) &&
 		    version->submitted > floor)
 			floor = version->submitted;
 	}
@@ -324,6 +324,7 @@ bool oracle_read(struct oracle *oracle, uint64_t sector_number,
 	struct oracle_sector *sector = &oracle->sectors[sector_number];
 	const struct oracle_version *read = find(sector, version_number);
 	bool zero = version_number == 0 || (read && read->zero);
+	bool doubtful = read && read->doubtful;
 	bool good = true;
 
 	for (uint32_t i = 0; i < sector->count; i++) {
@@ -334,7 +335,7 @@ bool oracle_read(struct oracle *oracle, uint64_t sector_number,
 			/* Zeros that were seen may be older ones. */
 			if (version->seen == 0 && !zero)
 				version->seen = oracle->time;
-		} else if (version->overwritten == 0 &&
+		} else if (version->overwritten == 0 && !doubtful &&
 			   !(zero && version->zero) &&
 			   (before(version->acked, submitted) ||
 			    before(version->seen, submitted))) {
@@ -344,12 +345,38 @@ bool oracle_read(struct oracle *oracle, uint64_t sector_number,
 	return good;
 }
 
+/*
+ * A FLUSH of it failed, so the layers below may have lost it and an older one
+ * stands there, whatever a copy in the cache says: both may be read until it is
+ * written again.
+ */
+static void keep_in_doubt(struct oracle_sector *sector, uint64_t time)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < sector->count; i++) {
+		struct oracle_version *version = &sector->versions[i];
+
+		if (!holds(version, sector->durable_floor))
+			continue;
+		version->unsure = version->submitted > sector->durable_floor;
+		version->acked = version->acked ? version->acked : time;
+		version->overwritten = 0;
+		sector->versions[kept++] = *version;
+	}
+	sector->count = kept;
+}
+
 void oracle_settle(struct oracle *oracle, uint64_t sector_number,
 		   uint64_t version_number)
 {
 	struct oracle_sector *sector = &oracle->sectors[sector_number];
 	struct oracle_version *version = find(sector, version_number);
 
+	if (version && version->doubtful) {
+		keep_in_doubt(sector, oracle->time);
+		return;
+	}
 	if (version_number == 0) {
 		sector->count = 0;
 		sector->durable_floor = 0;

@@ -29,6 +29,7 @@ struct oracle_version {
 	uint64_t overwritten; /* end of a read that proves it; 0: none */
 	bool zero; /* its bytes don't say which it is */
 	bool doubtful; /* a FLUSH that should have made it durable failed */
+	bool unsure; /* in doubt, and a power failure since: may go away */
 };
 
 struct oracle_sector {
@@ -105,7 +106,11 @@ uint64_t oracle_check(const struct oracle *oracle, uint64_t sector,
  */
 bool oracle_read(struct oracle *oracle, uint64_t sector, uint64_t version,
 		 uint64_t submitted);
-/* After a power failure that was survived: @version is what stands there. */
+/*
+ * After a power failure that was survived: @version is what stands there. If a
+ * FLUSH of it failed, it may go away again until it is overwritten: the layers
+ * below may have lost it, and a copy in the cache is clean and may be given up.
+ */
 void oracle_settle(struct oracle *oracle, uint64_t sector, uint64_t version);
 /* After a kill: @version was seen, so nothing older may be read any more. */
 void oracle_seen(struct oracle *oracle, uint64_t sector, uint64_t version);
