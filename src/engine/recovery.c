@@ -460,6 +460,7 @@ static void verify_advance(struct engine *engine)
 static void find_first(struct engine *engine)
 {
 	struct recovery *recovery = &engine->recovery;
+	const struct log_superblock *image = engine->superblock.image;
 	uint32_t first = recovery->end;
 
 	while (first > 0 &&
@@ -474,10 +475,18 @@ static void find_first(struct engine *engine)
 	    (first < recovery->end
 		     ? recovery->surveys[first].first_sequence > recovery->tail
 		     : recovery->tail <= recovery->cut)) {
-		engine_fail(engine, -EUCLEAN,
-			    "records from %llu on are missing in its log",
-			    (unsigned long long)recovery->tail);
-		return;
+		if (recovery->durable >= image->tail_sequence) {
+			engine_fail(
+				engine, -EUCLEAN,
+				"records from %llu on are missing in its log",
+				(unsigned long long)recovery->tail);
+			return;
+		}
+		/* None of them was durable, so all that follows is abandoned.
+		 */
+		recovery->cut = image->tail_sequence - 1;
+		recovery->end = 0;
+		first = 0;
 	}
 	recovery->first = first;
 	recovery->at = first;

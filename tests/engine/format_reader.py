@@ -337,6 +337,8 @@ class Cache:
             record.tail for record in self.segments[end - 1].records
             if record.sequence <= cut])
         chain = self.older_half(end)
+        if not chain:
+            self.cut = self.superblock.tail - 1
         return [record for segment in chain for record in segment.records
                 if record.sequence <= cut]
 
@@ -348,9 +350,11 @@ class Cache:
                 break
             first -= 1
         chain = self.segments[first:end]
-        if not chain or chain[0].first > self.tail:
-            raise Damaged(f'records from {self.tail} on are missing')
-        return chain
+        if chain and chain[0].first <= self.tail:
+            return chain
+        if self.durable < self.superblock.tail:
+            return []
+        raise Damaged(f'records from {self.tail} on are missing')
 
     def apply(self, record):
         for entry in record.entries:
