@@ -137,7 +137,7 @@ uint32_t destage_backlog(struct engine *engine, uint64_t *ret_since_ns)
 
 static bool due(struct engine *engine, const struct segment *oldest)
 {
-	return engine->destage.draining || evict_wanted(engine) ||
+	return engine->destage.draining || evict_is_barred(engine) ||
 	       withdrawn(engine) || hold_drains(engine) ||
 	       before_switch(engine, oldest) || pressure_due(engine, oldest);
 }

@@ -636,6 +636,32 @@ static void the_superblock_carries_the_tail_when_the_log_has_no_room(
 	assert_int_equal(scene_read_now(scene, 116), 'o');
 }
 
+/*
+ * A log that goes round gives up its oldest segments all the time. That is no
+ * reason to write back what was written just now.
+ */
+static void young_data_stay_dirty_while_clean_segments_are_given_up(
+	void **state)
+{
+	struct scene *scene = *state;
+	uint64_t sequence;
+
+	scene_write_now(scene, 3, 1, 'a');
+	scene_drain(scene);
+	/* Until its clean segments are given up one by one. */
+	for (uint64_t block = 100; scene_stats(scene).segments_free > 4;
+	     block++) {
+		scene_read_now(scene, block);
+		scene_read_now(scene, block);
+	}
+	sequence = scene_stats(scene).tail_sequence;
+	for (uint64_t i = 0; i < 12; i++)
+		scene_write_now(scene, 10 + i, 1, 'y');
+	assert_true(scene_stats(scene).tail_sequence > sequence);
+	assert_int_equal(scene_stats(scene).dirty_bytes, 12 * LOG_BLOCK_BYTES);
+	assert_int_equal(scene_stats(scene).destaged_bytes, LOG_BLOCK_BYTES);
+}
+
 static void a_lost_block_does_not_hold_up_the_log(void **state)
 {
 	struct scene *scene = *state;
@@ -712,6 +738,7 @@ int main(void)
 		TEST(a_segment_is_reused_only_behind_a_durable_tail),
 		TEST(the_log_goes_round_and_keeps_the_newest),
 		TEST(the_superblock_carries_the_tail_when_the_log_has_no_room),
+		TEST(young_data_stay_dirty_while_clean_segments_are_given_up),
 		TEST(a_lost_block_does_not_hold_up_the_log),
 		TEST(a_drain_ends_although_the_guest_goes_on_writing),
 	};
