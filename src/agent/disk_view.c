@@ -359,8 +359,19 @@ static void gather(struct agent *agent, struct view *views,
 	data_plane_call_all(calls, count, STATS_TIMEOUT_NS, agent->stop_fd);
 }
 
-/* Returns: a new array of API documents, or NULL if out of memory. */
-static json_t *view_array(struct agent *agent, const json_t *disks)
+/* With what its process said. */
+static json_t *measured(struct agent *agent, struct view *view)
+{
+	json_t *stats = view->call ? view->call->result : NULL;
+
+	return json_pack("{s:o, s:O?}", "disk", render(agent, view), "stats",
+			 stats);
+}
+
+/* Returns: a new array of what @one makes of each, or NULL if out of memory. */
+static json_t *view_array(struct agent *agent, const json_t *disks,
+			  json_t *(*one)(struct agent *agent,
+					 struct view *view))
 {
 	size_t count = json_array_size(disks);
 	struct view *views = calloc(count + 1, sizeof(*views));
@@ -370,7 +381,7 @@ static json_t *view_array(struct agent *agent, const json_t *disks)
 	if (views && calls && array) {
 		gather(agent, views, calls, disks);
 		for (size_t i = 0; i < count; i++)
-			json_array_append_new(array, render(agent, &views[i]));
+			json_array_append_new(array, one(agent, &views[i]));
 		for (size_t i = 0; i < count; i++)
 			json_decref(calls[i].result);
 	} else {
@@ -392,7 +403,7 @@ int disk_view_one(struct agent *agent, const char *reference, json_t **ret_disk,
 	if (result < 0)
 		return result;
 	disks = json_pack("[O]", disk.document);
-	array = view_array(agent, disks);
+	array = view_array(agent, disks, render);
 	if (!array || json_array_size(array) != 1)
 		return problem_internal(problem, "disk", -ENOMEM);
 	*ret_disk = json_incref(json_array_get(array, 0));
@@ -425,8 +436,9 @@ static json_t *sort(const json_t *disks)
 	return sorted;
 }
 
-int disk_view_all(struct agent *agent, json_t **ret_disks,
-		  struct problem *problem)
+static int view_all(struct agent *agent,
+		    json_t *(*one)(struct agent *agent, struct view *view),
+		    json_t **ret_disks, struct problem *problem)
 {
 	json_auto_t *documents = NULL, *sorted = NULL;
 	int result = documents_list(agent->store, "disks/", &documents);
@@ -434,8 +446,20 @@ int disk_view_all(struct agent *agent, json_t **ret_disks,
 	if (result < 0)
 		return problem_internal(problem, "store", result);
 	sorted = sort(documents);
-	*ret_disks = view_array(agent, sorted);
+	*ret_disks = view_array(agent, sorted, one);
 	if (!*ret_disks)
 		return problem_internal(problem, "disks", -ENOMEM);
 	return 0;
+}
+
+int disk_view_all(struct agent *agent, json_t **ret_disks,
+		  struct problem *problem)
+{
+	return view_all(agent, render, ret_disks, problem);
+}
+
+int disk_view_measured(struct agent *agent, json_t **ret_disks,
+		       struct problem *problem)
+{
+	return view_all(agent, measured, ret_disks, problem);
 }

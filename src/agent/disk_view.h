@@ -10,6 +10,9 @@ int disk_view_one(struct agent *agent, const char *reference, json_t **ret_disk,
 /* All, in order of names. Open ones are asked at the same time. */
 int disk_view_all(struct agent *agent, json_t **ret_disks,
 		  struct problem *problem);
+/* The same as [{disk, stats}]; stats is null for what doesn't answer. */
+int disk_view_measured(struct agent *agent, json_t **ret_disks,
+		       struct problem *problem);
 /* The API's word for what the supervisor sees. */
 const char *disk_view_state(const struct unit *unit);
 /* Sum of what the filters in a stats document hold back; 0 if none does. */

@@ -157,12 +157,13 @@ static enum MHD_Result handle(struct rest *rest,
 	if (result < 0) {
 		log_info("%s %s: %s", method, url, problem.detail);
 		json_decref(out.document);
-		free(out.xml);
+		free(out.text);
 		return send_problem(connection, &problem, allowed);
 	}
 	log_debug("%s %s", method, url);
-	if (out.xml)
-		return send_text(connection, 200, "text/xml", out.xml, NULL);
+	if (out.text)
+		return send_text(connection, 200, out.text_type, out.text,
+				 NULL);
 	return send_document(connection, out.status ? out.status : 200,
 			     "application/json", out.document, NULL);
 }

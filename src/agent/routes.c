@@ -13,9 +13,11 @@
 #include "disk.h"
 #include "disk_hold.h"
 #include "disk_view.h"
+#include "exposition.h"
 #include "gate.h"
 #include "host_status.h"
 #include "libvirt_xml.h"
+#include "metrics.h"
 #include "policy.h"
 #include "pool.h"
 
@@ -330,12 +332,32 @@ static int disk_get_xml(const struct route_request *request,
 
 	if (result < 0)
 		return result;
+	answer->text_type = "text/xml";
 	return libvirt_xml_render(disk, request->query(request, "export"),
 				  request->query(request, "target"),
-				  &answer->xml, problem);
+				  &answer->text, problem);
+}
+
+static int metrics_get(const struct route_request *request,
+		       struct route_answer *answer, struct problem *problem)
+{
+	answer->text_type = EXPOSITION_TYPE;
+	return metrics_render(request->agent, &answer->text, problem);
+}
+
+/* That this is answered is what it says. */
+static int healthz_get(const struct route_request *request,
+		       struct route_answer *answer, struct problem *problem)
+{
+	(void)request;
+	answer->text_type = "text/plain";
+	answer->text = strdup("ok\n");
+	return answer->text ? 0 : problem_internal(problem, "healthz", -ENOMEM);
 }
 
 const struct route routes[] = {
+	{"GET", "/healthz", healthz_get, false},
+	{"GET", "/metrics", metrics_get, false},
 	{"GET", "/v1/status", status_get, false},
 	{"GET", "/v1/pools", pools_get, false},
 	{"POST", "/v1/pools", pools_post, true},

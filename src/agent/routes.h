@@ -29,7 +29,8 @@ struct route_request {
 struct route_answer {
 	int status; /* of HTTP; 0 stands for 200 */
 	json_t *document; /* or: */
-	char *xml;
+	char *text;
+	const char *text_type; /* of that: a MIME type */
 };
 
 struct route {

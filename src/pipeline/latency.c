@@ -62,14 +62,31 @@ static double us(uint64_t ns)
 	return (double)ns / 1000.0;
 }
 
+static json_t *histogram(const struct latency *latency)
+{
+	json_t *counts = json_array();
+	uint64_t count = 0;
+	unsigned int bucket = 0;
+
+	for (unsigned int bits = LATENCY_HISTOGRAM_FIRST_BITS;
+	     bits <= LATENCY_HISTOGRAM_LAST_BITS; bits++) {
+		while (bucket_last_ns(bucket) < UINT64_C(1) << bits)
+			count += latency->buckets[bucket++];
+		json_array_append_new(counts, json_integer((json_int_t)count));
+	}
+	return counts;
+}
+
 json_t *latency_summary(const struct latency *latency)
 {
 	uint64_t count = latency->count > 0 ? latency->count : 1;
 
-	return json_pack("{s:f, s:f, s:f, s:f, s:f}", "p50",
+	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:I, s:o}", "p50",
 			 us(latency_quantile_ns(latency, 500)), "p99",
 			 us(latency_quantile_ns(latency, 990)), "p999",
 			 us(latency_quantile_ns(latency, 999)), "mean",
 			 us(latency->sum_ns / count), "max",
-			 us(latency->max_ns));
+			 us(latency->max_ns), "sum_ns",
+			 (json_int_t)latency->sum_ns, "histogram",
+			 histogram(latency));
 }

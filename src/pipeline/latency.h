@@ -19,6 +19,13 @@
 #define LATENCY_BUCKETS \
 	((LATENCY_BITS_MAX - LATENCY_STEP_BITS + 1) * LATENCY_STEPS)
 
+/*
+ * What is exported of it: bounds of 8 us, twice as much, ... 17 s. The steps of
+ * a power of two end there, so that the counts are exact.
+ */
+#define LATENCY_HISTOGRAM_FIRST_BITS 13u
+#define LATENCY_HISTOGRAM_LAST_BITS 34u
+
 struct latency {
 	uint64_t count;
 	uint64_t sum_ns;
@@ -33,7 +40,11 @@ void latency_add(struct latency *latency, uint64_t ns);
  */
 uint64_t latency_quantile_ns(const struct latency *latency,
 			     unsigned int permille);
-/* {p50, p99, p999, mean, max} in microseconds. Owns: the caller. */
+/*
+ * {p50, p99, p999, mean, max} in microseconds, sum in nanoseconds, and
+ * histogram: how many took less than 2^13 ns, 2^14 ns, ... 2^34 ns, each with
+ * all before it (LATENCY_HISTOGRAM_*). Owns: the caller.
+ */
 json_t *latency_summary(const struct latency *latency);
 
 #endif

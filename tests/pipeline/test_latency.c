@@ -75,6 +75,33 @@ static void no_percentile_exceeds_the_largest_value(void **state)
 	free(latency);
 }
 
+static void the_histogram_counts_what_took_less(void **state)
+{
+	struct latency *latency = latency_new();
+	json_t *summary, *counts;
+
+	(void)state;
+	latency_add(latency, 0);
+	latency_add(latency, (1 << 20) - 1);
+	latency_add(latency, 1 << 20);
+	latency_add(latency, UINT64_C(1) << 39);
+	summary = latency_summary(latency);
+	counts = json_object_get(summary, "histogram");
+	assert_int_equal(json_array_size(counts),
+			 LATENCY_HISTOGRAM_LAST_BITS -
+				 LATENCY_HISTOGRAM_FIRST_BITS + 1);
+	for (unsigned int i = 0; i < json_array_size(counts); i++) {
+		unsigned int bits = i + LATENCY_HISTOGRAM_FIRST_BITS;
+
+		assert_int_equal(json_integer_value(json_array_get(counts, i)),
+				 bits < 20    ? 1
+				 : bits == 20 ? 2
+					      : 3);
+	}
+	json_decref(summary);
+	free(latency);
+}
+
 static void the_summary_is_in_microseconds(void **state)
 {
 	struct latency *latency = latency_new();
@@ -86,7 +113,9 @@ static void the_summary_is_in_microseconds(void **state)
 	assert_true(json_real_value(json_object_get(summary, "max")) == 1.5);
 	assert_true(json_real_value(json_object_get(summary, "p50")) == 1.5);
 	assert_true(json_real_value(json_object_get(summary, "mean")) == 1.5);
-	assert_int_equal(json_object_size(summary), 5);
+	assert_int_equal(json_integer_value(json_object_get(summary, "sum_ns")),
+			 1500);
+	assert_int_equal(json_object_size(summary), 7);
 	json_decref(summary);
 	free(latency);
 }
@@ -99,6 +128,7 @@ int main(void)
 		cmocka_unit_test(percentiles_count_from_the_fastest),
 		cmocka_unit_test(no_percentile_exceeds_the_largest_value),
 		cmocka_unit_test(the_summary_is_in_microseconds),
+		cmocka_unit_test(the_histogram_counts_what_took_less),
 	};
 
 	return cmocka_run_group_tests_name("latency", tests, NULL, NULL);
