@@ -315,6 +315,8 @@ def engine(bench):
         rows.append(FigureRow('P7', 'index memory per cached 4 KiB, '
                               f'{fill} % of a leaf', aim, 'B',
                               found['bytes_per_block'][fill]))
+        rows.append(FigureRow('P7', f'look-up in it, {fill} % of a leaf', 100,
+                              'ns', found['lookup_ns'][fill]))
     for depth, aim in (('1', None), ('32', 1.1)):
         rows.append(FigureRow('P7', f'SSD bytes per byte written, QD{depth}',
                               aim, 'B', found['ssd_bytes_per_byte'][depth]))

@@ -13,9 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "crc32c.h"
+#include "index.h"
 #include "log_format.h"
 #include "product.h"
 
@@ -24,6 +26,8 @@
 /* Few enough that nothing has to be destaged or evicted meanwhile. */
 #define BLOCKS 32768u
 #define ROUNDS 5u
+/* Enough that the memory which doesn't grow with them counts for little. */
+#define INDEXED_BLOCKS (128u << 10)
 /* Of the misses: they go round a full log. */
 #define SMALL_CACHE_BLOCKS (16u << 10)
 
@@ -137,11 +141,12 @@ static void operations(void)
 /* Of the memory that outlives the process, with one block in @every cached. */
 static double bytes_per_block(uint32_t every)
 {
-	struct product *product = make(CACHE_BLOCKS, BLOCKS * every, DEPTH);
+	struct product *product =
+		make(2 * CACHE_BLOCKS, INDEXED_BLOCKS * every, DEPTH);
 	uint64_t before = product_kept_resident_bytes(product);
 	uint64_t bytes;
 
-	for (uint32_t i = 0; i < BLOCKS; i++) {
+	for (uint32_t i = 0; i < INDEXED_BLOCKS; i++) {
 		const struct request request = {
 			.block = i * every,
 			.count = 1,
@@ -153,7 +158,52 @@ static double bytes_per_block(uint32_t every)
 	product_finish(product);
 	bytes = product_kept_resident_bytes(product) - before;
 	product_destroy(product);
-	return (double)bytes / BLOCKS;
+	return (double)bytes / INDEXED_BLOCKS;
+}
+
+static void *map_zeros(size_t count, size_t size)
+{
+	void *memory = mmap(NULL, count * size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED) {
+		fprintf(stderr, "engine-ops: no memory for the index\n");
+		exit(EXIT_FAILURE);
+	}
+	return memory;
+}
+
+/* Of one look-up, in no order, with one block in @every cached; once a run. */
+static double lookup_ns(uint32_t every)
+{
+	const uint64_t blocks = (uint64_t)INDEXED_BLOCKS * every;
+	const struct index_limits limits = index_limits(blocks, INDEXED_BLOCKS);
+	const struct index_memory memory = {
+		.root = map_zeros(1, sizeof(struct index_root)),
+		.directory = map_zeros(blocks / INDEX_LEAF_BLOCKS, 4),
+		.zeroed = map_zeros(blocks / INDEX_LEAF_BLOCKS, 4),
+		.leaves = map_zeros(limits.leaves, sizeof(struct index_leaf)),
+		.pages = map_zeros(limits.pages, sizeof(struct chunk_page)),
+		.chunks = map_zeros(limits.pages, CHUNK_PAGE_BYTES),
+		.undo = map_zeros(1, sizeof(struct undo)),
+	};
+	struct index index;
+	uint64_t begin;
+	volatile uint32_t sum = 0;
+
+	index_init(&index, blocks, &limits, &memory);
+	for (uint32_t i = 0; i < INDEXED_BLOCKS; i++) {
+		const struct index_copy copy = {.location = i + 1, .mask = 255};
+
+		index_set(&index, (uint64_t)i * every, &copy);
+		index_commit(&index);
+	}
+	begin = cpu_ns();
+	for (uint32_t i = 0; i < INDEXED_BLOCKS; i++)
+		sum += index_get(&index,
+				 (uint64_t)scatter(i, INDEXED_BLOCKS) * every)
+			       .location;
+	return (double)(cpu_ns() - begin) / INDEXED_BLOCKS;
 }
 
 static double ssd_bytes_per_byte(uint32_t depth)
@@ -176,6 +226,8 @@ int main(void)
 	printf("  \"bytes_per_block\": {\"100\": %.1f, \"25\": %.1f, "
 	       "\"6\": %.1f},\n",
 	       bytes_per_block(1), bytes_per_block(4), bytes_per_block(16));
+	printf("  \"lookup_ns\": {\"100\": %.0f, \"25\": %.0f, \"6\": %.0f},\n",
+	       lookup_ns(1), lookup_ns(4), lookup_ns(16));
 	printf("  \"ssd_bytes_per_byte\": {\"1\": %.2f, \"32\": %.2f}\n}\n",
 	       ssd_bytes_per_byte(1), ssd_bytes_per_byte(32));
 	return EXIT_SUCCESS;

@@ -102,7 +102,7 @@ static void map(struct engine *engine, uint64_t block,
 	if (old.location != 0 && copy->dirty)
 		index_warm(&engine->index, block);
 	count(engine, copy, 1);
-	undo_commit(undo_of(engine));
+	index_commit(&engine->index);
 }
 
 void apply_forget(struct engine *engine, uint64_t block)
@@ -113,7 +113,7 @@ void apply_forget(struct engine *engine, uint64_t block)
 		return;
 	uncount(engine, &old, 1);
 	index_unmap(&engine->index, block);
-	undo_commit(undo_of(engine));
+	index_commit(&engine->index);
 }
 
 static void forget_zeroed_leaf(struct engine *engine, uint64_t block)
@@ -122,7 +122,7 @@ static void forget_zeroed_leaf(struct engine *engine, uint64_t block)
 
 	uncount(engine, &copy, INDEX_LEAF_BLOCKS);
 	index_forget_zeroed_leaf(&engine->index, block);
-	undo_commit(undo_of(engine));
+	index_commit(&engine->index);
 }
 
 /* @block is the first of a leaf, for which there is something newer. */
@@ -156,7 +156,7 @@ static void mark_lost(struct engine *engine, uint64_t block, uint32_t location)
 	index_set_lost(&engine->index, block);
 	UNDO_SET(undo_of(engine), segment->lost, segment->lost + 1);
 	engine->lost_blocks++;
-	undo_commit(undo_of(engine));
+	index_commit(&engine->index);
 }
 
 void apply_lost(struct engine *engine, uint64_t block)
@@ -209,7 +209,7 @@ static void zero_leaf(struct engine *engine, uint64_t block,
 	forget_leaf(engine, block);
 	index_zero_leaf(&engine->index, block, copy->location);
 	count(engine, copy, INDEX_LEAF_BLOCKS);
-	undo_commit(undo_of(engine));
+	index_commit(&engine->index);
 }
 
 static void apply_zeroes(struct engine *engine, const struct apply *apply,
@@ -261,7 +261,7 @@ static void clean_block(struct engine *engine, const struct log_entry *entry,
 	index_set_clean(&engine->index, block);
 	UNDO_SET(undo_of(engine), segment->dirty, segment->dirty - 1);
 	engine->dirty_blocks--;
-	undo_commit(undo_of(engine));
+	index_commit(&engine->index);
 }
 
 /* Returns: true if that is all there was to do up to the leaf's end. */

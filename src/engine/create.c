@@ -17,6 +17,8 @@ struct kept_layout {
 	uint64_t ghosts;
 	uint64_t segments;
 	uint64_t leaves;
+	uint64_t pages;
+	uint64_t chunks;
 };
 
 struct layout {
@@ -38,7 +40,7 @@ struct layout {
 	uint64_t hold_bits;
 	uint64_t hold_counts;
 	uint32_t segment_count;
-	uint32_t leaf_count;
+	struct index_limits index;
 	uint32_t ghost_count;
 	uint64_t disk_blocks;
 };
@@ -98,8 +100,7 @@ static void lay_out_sizes(struct layout *layout,
 			    log_first_segment_block(blocks)) /
 			   blocks);
 	cache_blocks = (uint64_t)layout->segment_count * blocks;
-	layout->leaf_count = (uint32_t)index_leaves_needed(layout->disk_blocks,
-							   cache_blocks);
+	layout->index = index_limits(layout->disk_blocks, cache_blocks);
 	layout->ghost_count = ghost_entries(cache_blocks);
 }
 
@@ -115,8 +116,11 @@ static void lay_out_kept(struct layout *layout)
 	kept->ghosts = place(&kept->end, layout->ghost_count, 2);
 	kept->segments = place(&kept->end, layout->segment_count,
 			       sizeof(struct segment));
-	kept->leaves = place(&kept->end, layout->leaf_count,
+	kept->leaves = place(&kept->end, layout->index.leaves,
 			     sizeof(struct index_leaf));
+	kept->pages = place(&kept->end, layout->index.pages,
+			    sizeof(struct chunk_page));
+	kept->chunks = place(&kept->end, layout->index.pages, CHUNK_PAGE_BYTES);
 }
 
 static void lay_out_own(struct layout *layout,
@@ -196,12 +200,13 @@ static void init_kept(struct engine *engine, uint8_t *memory,
 		.directory = (void *)(memory + at->directory),
 		.zeroed = (void *)(memory + at->zeroed),
 		.leaves = (void *)(memory + at->leaves),
+		.pages = (void *)(memory + at->pages),
+		.chunks = memory + at->chunks,
 		.undo = &kept->undo,
 	};
 
 	engine->kept = kept;
-	index_init(&engine->index, layout->disk_blocks, layout->leaf_count,
-		   &index);
+	index_init(&engine->index, layout->disk_blocks, &layout->index, &index);
 	ghost_init(&engine->ghosts, layout->ghost_count,
 		   (void *)(memory + at->ghosts));
 	segments_init(&engine->segments, layout->segment_count,

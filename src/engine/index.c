@@ -7,28 +7,75 @@
 #include <assert.h>
 #include <string.h>
 
-#include "bitmap.h"
 #include "log_format.h"
 
-uint64_t index_leaves_needed(uint64_t disk_blocks, uint64_t cache_blocks)
+/* A page for a leaf's chunks, and one for a copy that gets a mask. */
+#define PAGES_OF_A_CHANGE 2u
+
+struct index_limits index_limits(uint64_t disk_blocks, uint64_t cache_blocks)
 {
 	uint64_t leaves =
 		(disk_blocks + INDEX_LEAF_BLOCKS - 1) / INDEX_LEAF_BLOCKS;
 	/* In the worst case each cached block is alone in its leaf. */
 	uint64_t most = cache_blocks + INDEX_ZEROS_ONLY_MAX;
+	uint64_t pages;
 
-	return leaves < most ? leaves : most;
+	if (leaves > most)
+		leaves = most;
+	pages = chunks_pages_needed(leaves * LEAF_GROUPS + 1,
+				    LEAF_GROUP_BLOCKS) +
+		PAGES_OF_A_CHANGE;
+	return (struct index_limits){
+		.leaves = (uint32_t)leaves,
+		.pages = pages < CHUNK_PAGES_MAX ? (uint32_t)pages
+						 : CHUNK_PAGES_MAX,
+	};
 }
 
-void index_init(struct index *index, uint64_t disk_blocks, uint32_t pool_count,
+void index_init(struct index *index, uint64_t disk_blocks,
+		const struct index_limits *limits,
 		const struct index_memory *memory)
 {
+	const struct chunks_memory chunks = {
+		.root = &memory->root->chunks,
+		.pages = memory->pages,
+		.data = memory->chunks,
+		.undo = memory->undo,
+	};
+
 	*index = (struct index){
 		.memory = *memory,
+		.limits = *limits,
 		.leaf_count = (disk_blocks + INDEX_LEAF_BLOCKS - 1) /
 			      INDEX_LEAF_BLOCKS,
-		.pool_count = pool_count,
+		.few_pages = limits->pages == CHUNK_PAGES_MAX
+				     ? limits->pages / 4
+				     : 0,
 	};
+	chunks_init(&index->chunks, limits->pages, &chunks);
+}
+
+static struct index_leaf *leaf_numbered(const struct index *index,
+					uint32_t number)
+{
+	return &index->memory.leaves[number - 1];
+}
+
+void index_commit(struct index *index)
+{
+	struct undo *undo = index->memory.undo;
+	uint32_t owner;
+	uint32_t name;
+
+	undo_commit(undo);
+	if (!chunks_has_hole(&index->chunks))
+		return;
+	if (chunks_fill_hole(&index->chunks, &owner, &name))
+		UNDO_SET(undo,
+			 leaf_numbered(index, owner / LEAF_GROUPS)
+				 ->chunks[owner % LEAF_GROUPS],
+			 name);
+	undo_commit(undo);
 }
 
 void index_clear(struct index *index)
@@ -40,14 +87,36 @@ void index_clear(struct index *index)
 	       index->leaf_count * sizeof(*index->memory.zeroed));
 }
 
-static struct index_leaf *leaf_of(const struct index *index, uint64_t block)
+static uint32_t number_at(const struct index *index, uint64_t block)
 {
 	uint64_t number = block / INDEX_LEAF_BLOCKS;
 
 	assert(number < index->leaf_count);
-	if (index->memory.directory[number] == 0)
-		return NULL;
-	return &index->memory.leaves[index->memory.directory[number] - 1];
+	return index->memory.directory[number];
+}
+
+static struct index_leaf *leaf_of(const struct index *index, uint64_t block)
+{
+	uint32_t number = number_at(index, block);
+
+	return number != 0 ? leaf_numbered(index, number) : NULL;
+}
+
+/* Order: the block has a leaf. */
+static struct leaf_place place_of(struct index *index, uint64_t block)
+{
+	uint32_t number = number_at(index, block);
+
+	return (struct leaf_place){
+		.chunks = &index->chunks,
+		.leaf = leaf_numbered(index, number),
+		.number = number,
+	};
+}
+
+static uint32_t within(uint64_t block)
+{
+	return (uint32_t)(block % INDEX_LEAF_BLOCKS);
 }
 
 static bool zeros_only(const struct index_leaf *leaf)
@@ -71,30 +140,25 @@ static uint32_t *zeroed_of(const struct index *index, uint64_t block)
 }
 
 /*
- * A leaf that was zeros as a whole gets a slot for each of them. Nobody finds
+ * A leaf that was zeros as a whole gets a copy for each of them. Nobody finds
  * it yet, so only the end of that is to be undone.
  */
-static void unfold(const struct index *index, struct index_leaf *leaf,
+static void unfold(struct index *index, const struct leaf_place *place,
 		   uint32_t *zeroed)
 {
 	struct index_root *root = index->memory.root;
 
 	if (*zeroed == 0)
 		return;
-	for (uint32_t i = 0; i < INDEX_LEAF_BLOCKS; i++) {
-		leaf->slots[i].location = *zeroed;
-		leaf->masks[i] = LOG_MASK_WHOLE;
-		bitmap_set(leaf->dirty, i);
-		bitmap_set(leaf->zero, i);
-	}
-	leaf->used = INDEX_LEAF_BLOCKS;
-	leaf->zeros = INDEX_LEAF_BLOCKS;
+	leaf_fill_zeros(place, *zeroed);
+	place->leaf->used = INDEX_LEAF_BLOCKS;
+	place->leaf->zeros = INDEX_LEAF_BLOCKS;
 	undo_stored();
 	UNDO_SET(index->memory.undo, *zeroed, 0);
 	UNDO_SET(index->memory.undo, root->zeros_only, root->zeros_only + 1);
 }
 
-static struct index_leaf *leaf_take(struct index *index, uint64_t block)
+static void leaf_take(struct index *index, uint64_t block)
 {
 	const struct index_memory *memory = &index->memory;
 	struct index_root *root = memory->root;
@@ -108,7 +172,7 @@ static struct index_leaf *leaf_take(struct index *index, uint64_t block)
 		undo_save(memory->undo, &leaf->next_free);
 	} else {
 		/* Who asked index_has_room() finds one. */
-		assert(root->pool_used < index->pool_count);
+		assert(root->pool_used < index->limits.leaves);
 		number = root->pool_used + 1;
 		leaf = &memory->leaves[number - 1];
 		UNDO_SET(memory->undo, root->pool_used, number);
@@ -116,10 +180,15 @@ static struct index_leaf *leaf_take(struct index *index, uint64_t block)
 	/* What a killed process did to it while nobody could find it is gone.
 	 */
 	memset(leaf, 0, sizeof(*leaf));
-	unfold(index, leaf, zeroed_of(index, block));
+	unfold(index,
+	       &(struct leaf_place){
+		       .chunks = &index->chunks,
+		       .leaf = leaf,
+		       .number = number,
+	       },
+	       zeroed_of(index, block));
 	UNDO_SET(memory->undo, memory->directory[block / INDEX_LEAF_BLOCKS],
 		 number);
-	return leaf;
 }
 
 static void leaf_give_back(struct index *index, uint64_t block)
@@ -134,62 +203,29 @@ static void leaf_give_back(struct index *index, uint64_t block)
 	UNDO_SET(memory->undo, *entry, 0);
 }
 
-static void set_bit(struct undo *undo, uint64_t *words, uint32_t bit,
-		    bool value)
-{
-	if (bitmap_test(words, bit) == value)
-		return;
-	undo_save(undo, &words[bit / BITMAP_WORD_BITS]);
-	if (value)
-		bitmap_set(words, bit);
-	else
-		bitmap_clear(words, bit);
-	undo_stored();
-}
-
 struct index_copy index_get(const struct index *index, uint64_t block)
 {
 	const struct index_leaf *leaf = leaf_of(index, block);
-	uint32_t i = (uint32_t)(block % INDEX_LEAF_BLOCKS);
 	uint32_t zeroed;
 
-	if (!leaf) {
-		zeroed = *zeroed_of(index, block);
-		return zeroed ? zero_copy(zeroed) : (struct index_copy){0};
-	}
-	if (leaf->slots[i].location == 0)
-		return (struct index_copy){0};
-	return (struct index_copy){
-		.location = leaf->slots[i].location,
-		.check = leaf->slots[i].check,
-		.mask = leaf->masks[i],
-		.dirty = bitmap_test(leaf->dirty, i),
-		.lost = bitmap_test(leaf->lost, i),
-		.zero = bitmap_test(leaf->zero, i),
-	};
+	if (leaf)
+		return leaf_get(&index->chunks, leaf, within(block));
+	zeroed = *zeroed_of(index, block);
+	return zeroed ? zero_copy(zeroed) : (struct index_copy){0};
 }
 
-/* The leaf's slot @i is to be as @copy says; location 0: empty. */
-static void slot_set(struct index *index, struct index_leaf *leaf, uint32_t i,
-		     const struct index_copy *copy)
+/* It has so many copies more, and so many zeros, or fewer. */
+static void recount(struct index *index, struct index_leaf *leaf, int used,
+		    int zeros)
 {
 	struct undo *undo = index->memory.undo;
 	struct index_root *root = index->memory.root;
 	bool were_zeros = zeros_only(leaf);
-	uint32_t used = leaf->used - (leaf->slots[i].location != 0) +
-			(copy->location != 0);
-	uint32_t zeros = leaf->zeros - bitmap_test(leaf->zero, i) + copy->zero;
 
-	UNDO_SET(undo, leaf->slots[i].location, copy->location);
-	UNDO_SET(undo, leaf->slots[i].check, copy->check);
-	UNDO_SET(undo, leaf->masks[i], copy->mask);
-	set_bit(undo, leaf->lost, i, false);
-	set_bit(undo, leaf->dirty, i, copy->dirty);
-	set_bit(undo, leaf->zero, i, copy->zero);
-	if (leaf->used != used)
-		UNDO_SET(undo, leaf->used, used);
-	if (leaf->zeros != zeros)
-		UNDO_SET(undo, leaf->zeros, zeros);
+	if (used != 0)
+		UNDO_SET(undo, leaf->used, (uint16_t)(leaf->used + used));
+	if (zeros != 0)
+		UNDO_SET(undo, leaf->zeros, (uint16_t)(leaf->zeros + zeros));
 	if (were_zeros != zeros_only(leaf))
 		UNDO_SET(undo, root->zeros_only,
 			 were_zeros ? root->zeros_only - 1
@@ -199,39 +235,32 @@ static void slot_set(struct index *index, struct index_leaf *leaf, uint32_t i,
 void index_set(struct index *index, uint64_t block,
 	       const struct index_copy *copy)
 {
-	struct index_leaf *leaf = leaf_of(index, block);
+	struct leaf_place place;
+	struct index_copy old;
 
 	assert(copy->location != 0 && copy->mask != 0 && !copy->lost);
-	if (!leaf)
-		leaf = leaf_take(index, block);
-	slot_set(index, leaf, (uint32_t)(block % INDEX_LEAF_BLOCKS), copy);
-}
-
-static uint8_t heat_of(const struct index_leaf *leaf, uint32_t i)
-{
-	return leaf->heat[i / 4] >> (i % 4 * 2) & INDEX_HEAT_MAX;
-}
-
-static void set_heat(struct index_leaf *leaf, uint32_t i, uint8_t heat)
-{
-	uint32_t shift = i % 4 * 2;
-
-	leaf->heat[i / 4] =
-		(uint8_t)((leaf->heat[i / 4] & ~(INDEX_HEAT_MAX << shift)) |
-			  (uint32_t)heat << shift);
+	if (number_at(index, block) == 0)
+		leaf_take(index, block);
+	place = place_of(index, block);
+	old = leaf_get(&index->chunks, place.leaf, within(block));
+	leaf_set(&place, within(block), copy);
+	recount(index, place.leaf, old.location == 0, copy->zero - old.zero);
 }
 
 void index_unmap(struct index *index, uint64_t block)
 {
-	struct index_leaf *leaf = leaf_of(index, block);
-	uint32_t i = (uint32_t)(block % INDEX_LEAF_BLOCKS);
+	struct leaf_place place;
+	struct index_copy old;
 
-	if (!leaf && *zeroed_of(index, block) != 0)
-		leaf = leaf_take(index, block);
-	assert(leaf && leaf->slots[i].location != 0);
-	slot_set(index, leaf, i, &(struct index_copy){0});
-	set_heat(leaf, i, 0);
-	if (leaf->used == 0)
+	if (number_at(index, block) == 0 && *zeroed_of(index, block) != 0)
+		leaf_take(index, block);
+	assert(number_at(index, block) != 0);
+	place = place_of(index, block);
+	old = leaf_get(&index->chunks, place.leaf, within(block));
+	assert(old.location != 0);
+	leaf_unset(&place, within(block));
+	recount(index, place.leaf, -1, -(int)old.zero);
+	if (place.leaf->used == 0)
 		leaf_give_back(index, block);
 }
 
@@ -239,26 +268,32 @@ uint8_t index_heat(const struct index *index, uint64_t block)
 {
 	const struct index_leaf *leaf = leaf_of(index, block);
 
-	return leaf ? heat_of(leaf, (uint32_t)(block % INDEX_LEAF_BLOCKS)) : 0;
+	return leaf ? leaf_heat(&index->chunks, leaf, within(block)) : 0;
 }
 
 void index_warm(struct index *index, uint64_t block)
 {
-	struct index_leaf *leaf = leaf_of(index, block);
-	uint32_t i = (uint32_t)(block % INDEX_LEAF_BLOCKS);
+	const struct index_leaf *leaf = leaf_of(index, block);
+	struct leaf_place place;
+	uint8_t heat;
 
-	if (leaf && leaf->slots[i].location != 0 &&
-	    heat_of(leaf, i) < INDEX_HEAT_MAX)
-		set_heat(leaf, i, (uint8_t)(heat_of(leaf, i) + 1));
+	if (!leaf || !leaf_has(leaf, within(block)))
+		return;
+	place = place_of(index, block);
+	heat = leaf_heat(&index->chunks, leaf, within(block));
+	if (heat < INDEX_HEAT_MAX)
+		leaf_set_heat(&place, within(block), (uint8_t)(heat + 1));
 }
 
 void index_cool(struct index *index, uint64_t block)
 {
-	struct index_leaf *leaf = leaf_of(index, block);
-	uint32_t i = (uint32_t)(block % INDEX_LEAF_BLOCKS);
+	uint8_t heat = index_heat(index, block);
+	struct leaf_place place;
 
-	if (leaf && heat_of(leaf, i) > 0)
-		set_heat(leaf, i, (uint8_t)(heat_of(leaf, i) - 1));
+	if (heat == 0)
+		return;
+	place = place_of(index, block);
+	leaf_set_heat(&place, within(block), (uint8_t)(heat - 1));
 }
 
 enum index_leaf_state index_leaf_state(const struct index *index,
@@ -285,86 +320,111 @@ void index_forget_zeroed_leaf(struct index *index, uint64_t block)
 
 bool index_has_room(const struct index *index, uint64_t block)
 {
-	return index->memory.root->free_head != 0 ||
-	       index->memory.root->pool_used < index->pool_count ||
-	       leaf_of(index, block) != NULL;
+	const struct index_root *root = index->memory.root;
+
+	return (root->free_head != 0 ||
+		root->pool_used < index->limits.leaves ||
+		leaf_of(index, block) != NULL) &&
+	       chunks_pages_left(&index->chunks) >= PAGES_OF_A_CHANGE;
 }
 
 bool index_zeros_fit(const struct index *index)
 {
-	return index->pool_count == index->leaf_count ||
-	       index->memory.root->zeros_only < INDEX_ZEROS_ONLY_MAX / 2;
+	return (index->limits.leaves == index->leaf_count ||
+		index->memory.root->zeros_only < INDEX_ZEROS_ONLY_MAX / 2) &&
+	       chunks_pages_left(&index->chunks) >= index->few_pages;
 }
 
 void index_set_clean(struct index *index, uint64_t block)
 {
-	struct index_leaf *leaf = leaf_of(index, block);
+	struct leaf_place place = place_of(index, block);
 
-	assert(leaf);
-	set_bit(index->memory.undo, leaf->dirty,
-		(uint32_t)(block % INDEX_LEAF_BLOCKS), false);
+	leaf_set_state(&place, within(block), LEAF_CLEAN);
 }
 
 void index_set_lost(struct index *index, uint64_t block)
 {
-	struct index_leaf *leaf = leaf_of(index, block);
-	uint32_t i = (uint32_t)(block % INDEX_LEAF_BLOCKS);
+	struct leaf_place place = place_of(index, block);
 
-	assert(leaf && bitmap_test(leaf->dirty, i));
-	set_bit(index->memory.undo, leaf->lost, i, true);
+	leaf_set_state(&place, within(block), LEAF_LOST);
+}
+
+/* Bit a block of a group of the leaf. */
+typedef uint64_t group_bits(const struct chunks *chunks,
+			    const struct index_leaf *leaf, uint32_t group);
+
+static uint64_t present_bits(const struct chunks *chunks,
+			     const struct index_leaf *leaf, uint32_t group)
+{
+	(void)chunks;
+	return leaf->present[group];
+}
+
+/* The first block of a leaf, from @block on, that @bits has. */
+static bool next_in_leaf(const struct index *index, uint64_t *block,
+			 group_bits *bits)
+{
+	const struct index_leaf *leaf = leaf_of(index, *block);
+	uint64_t end = index_leaf_end(*block);
+
+	while (leaf && *block < end) {
+		uint32_t first = within(*block) % LEAF_GROUP_BLOCKS;
+		uint64_t found = bits(&index->chunks, leaf,
+				      within(*block) / LEAF_GROUP_BLOCKS) >>
+				 first;
+
+		if (found != 0) {
+			*block += (uint32_t)__builtin_ctzll(found);
+			return true;
+		}
+		*block += LEAF_GROUP_BLOCKS - first;
+	}
+	*block = end;
+	return false;
+}
+
+static bool next(const struct index *index, uint64_t *block, group_bits *bits)
+{
+	uint64_t end = index->leaf_count * INDEX_LEAF_BLOCKS;
+
+	while (*block < end) {
+		if (next_in_leaf(index, block, bits))
+			return true;
+	}
+	return false;
 }
 
 bool index_next(const struct index *index, uint64_t *block)
 {
-	uint64_t end = index->leaf_count * INDEX_LEAF_BLOCKS;
-
-	while (*block < end) {
-		const struct index_leaf *leaf = leaf_of(index, *block);
-
-		if (!leaf) {
-			*block = index_leaf_end(*block);
-			continue;
-		}
-		if (leaf->slots[*block % INDEX_LEAF_BLOCKS].location != 0)
-			return true;
-		++*block;
-	}
-	return false;
+	return next(index, block, present_bits);
 }
 
 bool index_next_lost(const struct index *index, uint64_t *block)
 {
-	uint64_t end = index->leaf_count * INDEX_LEAF_BLOCKS;
-
-	while (*block < end) {
-		const struct index_leaf *leaf = leaf_of(index, *block);
-		uint64_t first = *block % INDEX_LEAF_BLOCKS;
-		uint64_t at = INDEX_LEAF_BLOCKS;
-
-		if (leaf)
-			at = bitmap_find_set(leaf->lost, INDEX_LEAF_BLOCKS,
-					     first);
-		*block += at - first;
-		if (at < INDEX_LEAF_BLOCKS)
-			return true;
-	}
-	return false;
+	return next(index, block, leaf_lost_bits);
 }
 
-/* First block of a leaf, from @first on, that is not as @dirty says. */
-static uint64_t dirty_end(const struct index *index, uint64_t block,
-			  uint64_t limit, bool dirty)
+/* How many blocks from @block on, in its group, are as @dirty says. */
+static uint64_t dirty_run(const struct index *index, uint64_t block, bool dirty)
 {
 	const struct index_leaf *leaf = leaf_of(index, block);
-	uint64_t first = block % INDEX_LEAF_BLOCKS;
+	uint32_t first = within(block) % LEAF_GROUP_BLOCKS;
+	uint64_t others;
 
-	if (leaf && dirty)
-		return bitmap_find_clear(leaf->dirty, limit, first);
-	if (leaf)
-		return bitmap_find_set(leaf->dirty, limit, first);
-	return dirty == (index_leaf_state(index, block) == INDEX_LEAF_ZEROED)
-		       ? limit
-		       : first;
+	if (!leaf)
+		return dirty == (index_leaf_state(index, block) ==
+				 INDEX_LEAF_ZEROED)
+			       ? index_leaf_end(block) - block
+			       : 0;
+	others = leaf_dirty_bits(&index->chunks, leaf,
+				 within(block) / LEAF_GROUP_BLOCKS);
+	if (dirty)
+		others = ~others;
+	others >>= first;
+	return others != 0 && (uint32_t)__builtin_ctzll(others) <
+				       LEAF_GROUP_BLOCKS - first
+		       ? (uint32_t)__builtin_ctzll(others)
+		       : LEAF_GROUP_BLOCKS - first;
 }
 
 uint64_t index_dirty_run(const struct index *index, uint64_t block,
@@ -373,19 +433,13 @@ uint64_t index_dirty_run(const struct index *index, uint64_t block,
 	uint64_t end = block + count;
 	uint64_t at = block;
 	bool dirty = index_get(index, block).dirty;
+	uint64_t run;
 
-	while (at < end) {
-		uint64_t first = at % INDEX_LEAF_BLOCKS;
-		uint64_t limit = INDEX_LEAF_BLOCKS;
-		uint64_t next;
-
-		if (limit - first > end - at)
-			limit = first + (end - at);
-		next = dirty_end(index, at, limit, dirty);
-		at += next - first;
-		if (next < limit)
-			break;
-	}
+	do {
+		run = dirty_run(index, at, dirty);
+		at += run;
+		/* To the end of its group, or of an empty leaf. */
+	} while (at < end && run > 0 && at % LEAF_GROUP_BLOCKS == 0);
 	*ret_dirty = dirty;
-	return at - block;
+	return at < end ? at - block : count;
 }

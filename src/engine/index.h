@@ -3,9 +3,10 @@
  * index.h - block number -> where its newest copy is, and how it is.
  *
  * A radix of two levels: a directory with one number a 2 MiB leaf of the disk,
- * and leaves of 512 slots. Leaves come from a pool and go back when their last
- * slot is unmapped. The index changes in the order of the log's
- * sequence only (rule 3), by apply.c and eviction.
+ * and leaves, whose copies lie in chunks that are as large as they need be
+ * (leaf.h, chunks.h). Leaves come from a pool and go back when their last block
+ * is unmapped. The index changes in the order of the log's sequence only (rule
+ * 3), by apply.c and eviction.
  *
  * A block that a ZERO or DISCARD has made zeros has no data: its location is
  * that of the record's header, and it is dirty until it is forgotten. A leaf of
@@ -13,7 +14,7 @@
  * directory says where the record is.
  *
  * Its memory outlives the process: each store can be undone, and the caller
- * says with undo_commit() which belong together.
+ * says with index_commit() which belong together.
  */
 #ifndef FOREBAY_ENGINE_INDEX_H
 #define FOREBAY_ENGINE_INDEX_H
@@ -21,39 +22,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "chunks.h"
+#include "leaf.h"
 #include "undo.h"
 
-/* The simulator's disks are small: so are its leaves. */
-#ifndef INDEX_LEAF_BLOCKS
-#define INDEX_LEAF_BLOCKS 512u
-#endif
-#define INDEX_LEAF_WORDS ((INDEX_LEAF_BLOCKS + 63) / 64)
 /* Leaves of the pool for those that have zeros and no data. */
 #define INDEX_ZEROS_ONLY_MAX 16384u
 
-/* How often a block was used lately: counts up to this. */
-#define INDEX_HEAT_MAX 3u
-
-/* One block's copy. location 0 = not cached. */
-struct index_slot {
-	uint32_t location;
-	uint32_t check;
-};
-
-struct index_leaf {
-	struct index_slot slots[INDEX_LEAF_BLOCKS];
-	uint64_t dirty[INDEX_LEAF_WORDS];
-	uint64_t lost[INDEX_LEAF_WORDS]; /* dirty, but unreadable */
-	uint64_t zero[INDEX_LEAF_WORDS]; /* dirty, without data */
-	uint8_t masks[INDEX_LEAF_BLOCKS]; /* valid sectors */
-	uint8_t heat[INDEX_LEAF_BLOCKS / 4]; /* two bits a block */
-	uint32_t used; /* slots with a location */
-	uint32_t zeros; /* of these: without data */
-	uint32_t next_free; /* number of the next leaf in the free list */
-};
-
 /* Whole words: that is what undo_save() notes. */
 struct index_root {
+	struct chunks_root chunks;
 	_Alignas(8) uint32_t pool_used; /* leaves that were ever taken */
 	uint32_t free_head; /* leaf number + 1 */
 	uint32_t zeros_only; /* leaves of the pool without data */
@@ -65,30 +43,40 @@ struct index_memory {
 	uint32_t *directory; /* leaf number + 1, 0 = none */
 	uint32_t *zeroed; /* location that made a leaf zeros, 0 = none did */
 	struct index_leaf *leaves;
+	struct chunk_page *pages;
+	uint8_t *chunks;
 	struct undo *undo;
+};
+
+/* What there is at most of what comes and goes. */
+struct index_limits {
+	uint32_t leaves;
+	uint32_t pages; /* of chunks */
 };
 
 struct index {
 	struct index_memory memory;
+	struct chunks chunks;
+	struct index_limits limits;
 	uint64_t leaf_count; /* of the disk */
-	uint32_t pool_count;
+	uint32_t few_pages; /* so few left, zeroes wait */
 };
 
-/* What stands at a block. */
-struct index_copy {
-	uint32_t location; /* 0 = not cached */
-	uint32_t check;
-	uint8_t mask;
-	bool dirty;
-	bool lost;
-	bool zero; /* dirty, reads as zeros; location: of the header */
-};
-
-/* Leaves that a disk and a cache of these sizes can need at once. */
-uint64_t index_leaves_needed(uint64_t disk_blocks, uint64_t cache_blocks);
+/*
+ * What a disk and a cache of these sizes can need at once. Of pages there are
+ * no more than have a name: beyond 29 TiB that is less than all zeros of the
+ * disk can need, and when few are left, zeroes wait.
+ */
+struct index_limits index_limits(uint64_t disk_blocks, uint64_t cache_blocks);
 /* On memory as an index left it, or as index_clear() does. */
-void index_init(struct index *index, uint64_t disk_blocks, uint32_t pool_count,
+void index_init(struct index *index, uint64_t disk_blocks,
+		const struct index_limits *limits,
 		const struct index_memory *memory);
+/*
+ * What was changed since the last commit belongs together, and has happened.
+ * Order: before the next change, and behind what a predecessor left.
+ */
+void index_commit(struct index *index);
 /* Nothing is cached. Whatever the memory held is gone; not to be undone. */
 void index_clear(struct index *index);
 

@@ -10,7 +10,7 @@
 #include "core.h"
 #include "crc32c.h"
 
-#define KEPT_VERSION 3u
+#define KEPT_VERSION 4u
 
 #ifdef FOREBAY_PLANTED_BUGS
 void (*undo_stored_hook)(void);
@@ -25,6 +25,7 @@ static uint64_t layout_of(const struct engine *engine)
 		sizeof(struct segment),
 		sizeof(struct index_leaf),
 		INDEX_LEAF_BLOCKS,
+		CHUNK_PAGE_BYTES,
 		engine->config.disk_bytes,
 		engine->config.file_bytes,
 		engine->config.segment_blocks,
@@ -75,6 +76,7 @@ bool kept_good(struct engine *engine)
 	if (!believed(engine))
 		return false;
 	undo_roll_back(&engine->kept->undo);
+	index_commit(&engine->index);
 	return true;
 }
 

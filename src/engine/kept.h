@@ -3,7 +3,7 @@
  * kept.h - what outlives a process that is killed: the log as far as it was
  * applied, so that the next one need not read it again.
  *
- *   kept | directory | ghosts | segments | leaves
+ *   kept | directory | ghosts | segments | leaves | pages of chunks
  *
  * The index and the counts of the segments change by UNDO_SET() alone; one
  * block's change is a commit. `sequence` says up to which record that is the

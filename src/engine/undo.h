@@ -16,10 +16,14 @@
 #define FOREBAY_ENGINE_UNDO_H
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdint.h>
 
-/* The largest change (a block of a leaf that was zeros as a whole) needs 23. */
-#define UNDO_STORES_MAX 32u
+/*
+ * The largest change (a block less in a leaf that was zeros as a whole, with
+ * masks) notes the copies of a group, 79 words, and some thirty more.
+ */
+#define UNDO_STORES_MAX 160u
 
 struct undo_store {
 	int64_t offset; /* of an aligned word, from the struct undo, in bytes */
@@ -62,6 +66,17 @@ static inline void undo_save(struct undo *undo, const void *place)
 	undo_stored();
 	undo->count++;
 	undo_stored();
+}
+
+/* The same of all words that have some of the @bytes at @place. */
+static inline void undo_save_range(struct undo *undo, const void *place,
+				   size_t bytes)
+{
+	uintptr_t end = (uintptr_t)place + bytes;
+
+	for (uintptr_t word = (uintptr_t)place & ~(uintptr_t)7; word < end;
+	     word += 8)
+		undo_save(undo, (const void *)word);
 }
 
 #define UNDO_SET(undo, place, value)         \

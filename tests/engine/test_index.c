@@ -16,6 +16,9 @@
 #define LEAVES 4u
 #define DISK_BLOCKS (100u * INDEX_LEAF_BLOCKS)
 
+/* More than the leaves of the pool need. */
+#define PAGES 64u
+
 struct memory {
 	struct index index;
 	struct undo undo;
@@ -23,6 +26,8 @@ struct memory {
 	uint32_t directory[DISK_BLOCKS / INDEX_LEAF_BLOCKS];
 	uint32_t zeroed[DISK_BLOCKS / INDEX_LEAF_BLOCKS];
 	struct index_leaf leaves[LEAVES];
+	struct chunk_page pages[PAGES];
+	_Alignas(8) uint8_t chunks[PAGES][CHUNK_PAGE_BYTES];
 };
 
 static int empty(void **state)
@@ -30,12 +35,15 @@ static int empty(void **state)
 	static struct memory memory;
 
 	memset(&memory, 0, sizeof(memory));
-	index_init(&memory.index, DISK_BLOCKS, LEAVES,
+	index_init(&memory.index, DISK_BLOCKS,
+		   &(struct index_limits){.leaves = LEAVES, .pages = PAGES},
 		   &(struct index_memory){
 			   .root = &memory.root,
 			   .directory = memory.directory,
 			   .zeroed = memory.zeroed,
 			   .leaves = memory.leaves,
+			   .pages = memory.pages,
+			   .chunks = memory.chunks[0],
 			   .undo = &memory.undo,
 		   });
 	*state = &memory;
@@ -53,13 +61,13 @@ static void set(struct index *index, uint64_t block, uint32_t location,
 	};
 
 	index_set(index, block, &copy);
-	undo_commit(index->memory.undo);
+	index_commit(index);
 }
 
 static void unmap(struct index *index, uint64_t block)
 {
 	index_unmap(index, block);
-	undo_commit(index->memory.undo);
+	index_commit(index);
 }
 
 static void an_empty_index_has_no_copy(void **state)
@@ -231,7 +239,7 @@ static void a_zeroed_leaf_needs_no_leaf_of_the_pool(void **state)
 
 	for (uint64_t i = 0; i < 90; i++) {
 		index_zero_leaf(&memory->index, i * INDEX_LEAF_BLOCKS, 7);
-		undo_commit(&memory->undo);
+		index_commit(&memory->index);
 	}
 	assert_int_equal(memory->root.pool_used, 0);
 	assert_int_equal(index_leaf_state(&memory->index, block),
@@ -248,7 +256,7 @@ static void a_change_in_a_zeroed_leaf_leaves_the_other_zeros(void **state)
 	struct memory *memory = *state;
 
 	index_zero_leaf(&memory->index, 0, 7);
-	undo_commit(&memory->undo);
+	index_commit(&memory->index);
 	set(&memory->index, 9, 100, false);
 	assert_int_equal(index_leaf_state(&memory->index, 0), INDEX_LEAF_SLOTS);
 	assert_false(index_get(&memory->index, 9).zero);
@@ -272,9 +280,9 @@ static void leaves_of_zeros_alone_are_counted(void **state)
 		.location = 5, .mask = 0xff, .dirty = true, .zero = true};
 
 	index_set(&memory->index, 0, &zero);
-	undo_commit(&memory->undo);
+	index_commit(&memory->index);
 	index_set(&memory->index, 1, &zero);
-	undo_commit(&memory->undo);
+	index_commit(&memory->index);
 	assert_int_equal(memory->root.zeros_only, 1);
 	set(&memory->index, 2, 9, true);
 	assert_int_equal(memory->root.zeros_only, 0);
@@ -299,52 +307,76 @@ static void room_for_a_change_is_found_out_before_it(void **state)
 		index_has_room(&memory->index, LEAVES * INDEX_LEAF_BLOCKS));
 }
 
+static void *zeros(size_t count, size_t size)
+{
+	void *memory = calloc(count, size);
+
+	assert_non_null(memory);
+	return memory;
+}
+
 static void zeroes_wait_when_too_many_leaves_have_nothing_else(void **state)
 {
 	const uint32_t most = INDEX_ZEROS_ONLY_MAX / 2;
+	const uint32_t pages = 64;
 	const struct index_copy zero = {
 		.location = 5, .mask = 0xff, .dirty = true, .zero = true};
-	struct index_leaf *leaves = calloc(most, sizeof(*leaves));
-	uint32_t *numbers = calloc(4ull * most, sizeof(*numbers));
 	struct index_root root = {0};
 	struct undo undo = {0};
+	struct index_memory memory = {
+		.root = &root,
+		.directory = zeros(2ull * most, sizeof(uint32_t)),
+		.zeroed = zeros(2ull * most, sizeof(uint32_t)),
+		.leaves = zeros(most, sizeof(struct index_leaf)),
+		.pages = zeros(pages, sizeof(struct chunk_page)),
+		.chunks = zeros(pages, CHUNK_PAGE_BYTES),
+		.undo = &undo,
+	};
 	struct index index;
 
 	(void)state;
-	assert_true(leaves && numbers);
-	index_init(&index, 2ull * most * INDEX_LEAF_BLOCKS, most,
-		   &(struct index_memory){
-			   .root = &root,
-			   .directory = numbers,
-			   .zeroed = numbers + 2ull * most,
-			   .leaves = leaves,
-			   .undo = &undo,
-		   });
+	index_init(&index, 2ull * most * INDEX_LEAF_BLOCKS,
+		   &(struct index_limits){.leaves = most, .pages = pages},
+		   &memory);
 	for (uint64_t i = 0; i < most; i++) {
 		assert_true(index_zeros_fit(&index));
 		index_set(&index, i * INDEX_LEAF_BLOCKS, &zero);
-		undo_commit(&undo);
+		index_commit(&index);
 	}
 	assert_false(index_zeros_fit(&index));
-	index_unmap(&index, 0);
+	unmap(&index, 0);
 	assert_true(index_zeros_fit(&index));
-	free(leaves);
-	free(numbers);
+	free(memory.directory);
+	free(memory.zeroed);
+	free(memory.leaves);
+	free(memory.pages);
+	free(memory.chunks);
 }
 
 static void a_pool_has_a_leaf_for_each_block_or_each_place(void **state)
 {
 	(void)state;
-	assert_int_equal(index_leaves_needed(INDEX_LEAF_BLOCKS, 1000), 1);
-	assert_int_equal(index_leaves_needed(INDEX_LEAF_BLOCKS + 1, 1000), 2);
-	assert_int_equal(index_leaves_needed(UINT64_C(1) << 40, 1000),
+	assert_int_equal(index_limits(INDEX_LEAF_BLOCKS, 1000).leaves, 1);
+	assert_int_equal(index_limits(INDEX_LEAF_BLOCKS + 1, 1000).leaves, 2);
+	assert_int_equal(index_limits(UINT64_C(1) << 40, 1000).leaves,
 			 1000 + INDEX_ZEROS_ONLY_MAX);
+}
+
+static void there_are_no_more_pages_than_names_for_them(void **state)
+{
+	struct index_limits limits =
+		index_limits(UINT64_C(1) << 34, UINT64_C(1) << 34);
+
+	(void)state;
+	assert_int_equal(limits.pages, CHUNK_PAGES_MAX);
+	assert_int_equal(limits.leaves,
+			 (UINT64_C(1) << 34) / INDEX_LEAF_BLOCKS);
 }
 
 static void what_was_not_committed_is_taken_back(void **state)
 {
 	struct memory *memory = *state;
-	struct memory before;
+	static struct memory before;
 
 	set(&memory->index, 0, 100, true);
 	set(&memory->index, INDEX_LEAF_BLOCKS + 1, 200, false);
@@ -401,6 +433,7 @@ int main(void)
 			zeroes_wait_when_too_many_leaves_have_nothing_else),
 		cmocka_unit_test(
 			a_pool_has_a_leaf_for_each_block_or_each_place),
+		cmocka_unit_test(there_are_no_more_pages_than_names_for_them),
 	};
 
 	return cmocka_run_group_tests_name("index", tests, NULL, NULL);
