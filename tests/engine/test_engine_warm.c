@@ -65,6 +65,20 @@ static void a_killed_process_leaves_what_it_knew(void **state)
 	assert_int_equal(scene_read_now(scene, 200), 'z');
 }
 
+static void a_hole_that_a_killed_process_left_is_filled(void **state)
+{
+	struct scene *scene = *state;
+	struct chunks *chunks = &scene->engine->index.chunks;
+
+	write_records(scene);
+	chunks_give_back(chunks, chunks_take(chunks, 0, 0));
+	undo_commit(chunks->memory.undo);
+	assert_true(chunks_has_hole(chunks));
+	scene_restart_warm(scene);
+	assert_warm(scene);
+	assert_false(chunks_has_hole(&scene->engine->index.chunks));
+}
+
 static void what_was_on_its_way_is_found_on_the_ssd(void **state)
 {
 	struct scene *scene = *state;
@@ -230,6 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_killed_process_leaves_what_it_knew),
+		TEST(a_hole_that_a_killed_process_left_is_filled),
 		TEST(what_was_on_its_way_is_found_on_the_ssd),
 		TEST(what_never_got_to_the_ssd_is_not_there),
 		TEST(an_orderly_end_leaves_nothing_to_read),
