@@ -49,6 +49,7 @@ struct cache {
 	int hold_error; /* why it isn't said; it is tried again */
 	struct forebay_timer hold_again;
 	struct engine_troubles troubles; /* that the log has */
+	uint64_t lost_told; /* blocks */
 	/* Of an open that is being taken back, or of the engine later on. */
 	struct error failure;
 };
@@ -303,8 +304,8 @@ static void troubles_changed(void *owner,
 					 ? "writes wait: the cache has no room "
 					   "until the backend takes something"
 					 : "writes go on");
-	if (troubles->lost_blocks > told->lost_blocks)
-		lost_tell(cache->runner, cache->host, cache->instance);
+	lost_tell(cache->runner, cache->host, cache->instance,
+		  troubles->lost_blocks, &cache->lost_told);
 	*told = *troubles;
 }
 
@@ -651,20 +652,17 @@ static int cache_status(void *state, char *buffer, size_t buffer_bytes)
 		.gives_way = gives_way(cache),
 		.hold_error = cache->hold_error,
 		.troubles = cache->troubles,
+		.now_ns = cache->host->now_ns(cache->instance),
 	};
-	struct engine_hold hold = {0};
-	int length;
 
 	if (cache->runner) {
 		runner_stats(cache->runner, &status.stats);
 		lost_find(cache->runner, &status);
-		hold = runner_hold_now(cache->runner);
+		status.hold = runner_hold_now(cache->runner);
 	}
 	if (cache->open && cache->failure.code < 0)
 		status.failure = cache->failure.message;
-	length = status_format(&status, buffer, buffer_bytes);
-	return held_append(&hold, cache->host->now_ns(cache->instance), buffer,
-			   length, buffer_bytes);
+	return status_format(&status, buffer, buffer_bytes);
 }
 
 static void drained(struct runner_drain *drain, int status)

@@ -86,31 +86,22 @@ static uint64_t since(uint64_t then_ns, uint64_t now_ns)
 	return then_ns > 0 && now_ns > then_ns ? now_ns - then_ns : 0;
 }
 
-int held_append(const struct engine_hold *hold, uint64_t now_ns, char *buffer,
-		int length, size_t buffer_bytes)
+void held_format(const struct engine_hold *hold, uint64_t now_ns,
+		 char ret_json[HELD_JSON_BYTES])
 {
 	bool ended = hold->state == ENGINE_HOLD_ENDED;
-	size_t at;
-	int count;
 
-	if (length < 1)
-		return length;
-	/* In place of the object's last brace. */
-	at = (size_t)length - 1;
-	if (hold->state == ENGINE_HOLD_NONE)
-		count = snprintf(buffer + at, buffer_bytes - at,
-				 ",\"hold\":null}");
-	else
-		count = snprintf(
-			buffer + at, buffer_bytes - at,
-			",\"hold\":{\"state\":\"%s\",\"left_bytes\":%" PRIu64
-			",\"held_for_ns\":%" PRIu64 ",\"ends_in_ns\":%" PRIu64
-			",\"ended_ago_ns\":%" PRIu64 ",\"reason\":%s%s%s}}",
-			state_name(hold->state), hold->left_bytes,
-			since(hold->held_ns, ended ? hold->ended_ns : now_ns),
-			ended ? 0 : since(now_ns, hold->until_ns),
-			since(hold->ended_ns, now_ns), ended ? "\"" : "",
-			ended ? held_words(hold->end) : "null",
-			ended ? "\"" : "");
-	return (size_t)count < buffer_bytes - at ? (int)at + count : -ENOSPC;
+	if (hold->state == ENGINE_HOLD_NONE) {
+		snprintf(ret_json, HELD_JSON_BYTES, "null");
+		return;
+	}
+	snprintf(ret_json, HELD_JSON_BYTES,
+		 "{\"state\":\"%s\",\"left_bytes\":%" PRIu64
+		 ",\"held_for_ns\":%" PRIu64 ",\"ends_in_ns\":%" PRIu64
+		 ",\"ended_ago_ns\":%" PRIu64 ",\"reason\":%s%s%s}",
+		 state_name(hold->state), hold->left_bytes,
+		 since(hold->held_ns, ended ? hold->ended_ns : now_ns),
+		 ended ? 0 : since(now_ns, hold->until_ns),
+		 since(hold->ended_ns, now_ns), ended ? "\"" : "",
+		 ended ? held_words(hold->end) : "null", ended ? "\"" : "");
 }

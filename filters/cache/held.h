@@ -19,11 +19,9 @@ int held_parse(const char *action, uint64_t *ret_timeout_ns);
 bool held_stands(const struct engine_hold *hold);
 /* Why it has ended by itself, for a log line. */
 const char *held_words(enum engine_hold_end end);
-/*
- * Puts a member "hold" at the end of the object of @length bytes in @buffer.
- * Returns: the new length, or -ENOSPC.
- */
-int held_append(const struct engine_hold *hold, uint64_t now_ns, char *buffer,
-		int length, size_t buffer_bytes);
+/* As JSON: an object, or null if there is no hold, with a NUL. */
+#define HELD_JSON_BYTES 320u
+void held_format(const struct engine_hold *hold, uint64_t now_ns,
+		 char ret_json[HELD_JSON_BYTES]);
 
 #endif

@@ -29,14 +29,26 @@ void lost_find(const struct runner *runner, struct status *status)
 	}
 }
 
+bool lost_due(uint64_t lost_blocks, uint64_t told_blocks)
+{
+	return lost_blocks > told_blocks && (lost_blocks <= LOST_TELL_EACH ||
+					     lost_blocks >= 2 * told_blocks);
+}
+
 void lost_tell(const struct runner *runner, const struct forebay_host *host,
-	       struct forebay_instance *instance)
+	       struct forebay_instance *instance, uint64_t lost_blocks,
+	       uint64_t *told_blocks)
 {
 	uint64_t offset = 0;
 	uint64_t length;
 	uint64_t bytes = 0;
 	uint32_t count = 0;
 
+	if (lost_blocks < *told_blocks)
+		*told_blocks = lost_blocks;
+	if (!lost_due(lost_blocks, *told_blocks))
+		return;
+	*told_blocks = lost_blocks;
 	for (; runner_next_lost(runner, &offset, &length); offset += length) {
 		bytes += length;
 		if (count++ < LINES_MAX)

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "held.h"
 #include "mode_reason.h"
 
 #define PIECE_BYTES 96u
@@ -225,7 +226,16 @@ static void add_log(struct text *text, const struct engine_stats *stats)
 	/* The last one, without a comma. */
 	add_number(text, "throttled_ns", stats->throttled_ns);
 	text->length--;
-	add(text, "}");
+	add(text, "},");
+}
+
+static void add_hold(struct text *text, const struct status *status)
+{
+	char hold[HELD_JSON_BYTES];
+
+	held_format(&status->hold, status->now_ns, hold);
+	add(text, "\"hold\":");
+	add(text, hold);
 }
 
 int status_format(const struct status *status, char *buffer,
@@ -258,6 +268,7 @@ int status_format(const struct status *status, char *buffer,
 	add_bypassed(&text, stats);
 	add_lost(&text, status);
 	add_log(&text, stats);
+	add_hold(&text, status);
 	add(&text, "}");
 	return text.length < buffer_bytes ? (int)text.length : -ENOSPC;
 }

@@ -28,6 +28,8 @@ struct status {
 	bool gives_way;
 	/* A negative errno: so it is, because the claim isn't there. */
 	int hold_error;
+	struct engine_hold hold;
+	uint64_t now_ns; /* for how long it has stood, and will */
 	const char *failure; /* why every request fails; NULL: none does */
 };
 

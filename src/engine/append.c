@@ -576,20 +576,26 @@ static void fail_queue(struct engine *engine, struct list *queue)
  * The log has no room for a single record: the CLEANs that wait take effect
  * without one. Losing a CLEAN only repeats a destage.
  */
+struct log_entry append_item_entry(const struct append_item *item)
+{
+	return (struct log_entry){
+		.type = item->type,
+		.block_count = (uint32_t)item->block_count,
+		.first_block = item->block,
+		.upto = item->upto,
+	};
+}
+
 void append_spill_cleans(struct engine *engine)
 {
 	list_for_each_safe (node, &engine->append.meta) {
 		struct append_item *item =
 			list_entry(node, struct append_item, link);
-		struct log_entry entry = {
-			.type = LOG_CLEAN,
-			.block_count = (uint32_t)item->block_count,
-			.first_block = item->block,
-			.upto = item->upto,
-		};
+		struct log_entry entry;
 
 		if (item->type != LOG_CLEAN)
 			continue;
+		entry = append_item_entry(item);
 		list_remove(node);
 		list_init(node);
 		apply_spilled_clean(engine, &entry);

@@ -482,6 +482,8 @@ bool append_idle(const struct engine *engine);
 /* May a write of so many blocks of data begin now? Otherwise it waits. */
 bool append_admits(struct engine *engine, uint64_t blocks);
 bool append_has_room(const struct engine *engine);
+/* What a record would have said of it: for one that goes without. */
+struct log_entry append_item_entry(const struct append_item *item);
 void append_spill_cleans(struct engine *engine);
 /* What is to move up the log finds no room for that: it is given up. */
 void append_drop_reappends(struct engine *engine);

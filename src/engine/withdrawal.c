@@ -56,11 +56,7 @@ void engine_withdraw(struct engine *engine, int code, const char *format, ...)
 
 void withdrawal_take(struct engine *engine, struct append_item *item)
 {
-	struct log_entry entry = {
-		.block_count = (uint32_t)item->block_count,
-		.first_block = item->block,
-		.upto = item->upto,
-	};
+	struct log_entry entry = append_item_entry(item);
 
 	switch (item->type) {
 	case LOG_CLEAN:

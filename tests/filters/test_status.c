@@ -222,6 +222,25 @@ static void what_was_not_cached_has_a_reason(void **state)
 	json_decref(root);
 }
 
+static void a_hold_is_part_of_it(void **state)
+{
+	const struct status status = {
+		.hold = {.state = ENGINE_HOLD_HELD, .until_ns = 9},
+		.now_ns = 4,
+	};
+	const struct status none = {.now_ns = 4};
+	json_t *root = document_of(&status);
+
+	(void)state;
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_object_get(root, "hold"), "ends_in_ns")),
+			 5);
+	json_decref(root);
+	root = document_of(&none);
+	assert_true(json_is_null(json_object_get(root, "hold")));
+	json_decref(root);
+}
+
 static void a_buffer_too_small_is_never_overrun(void **state)
 {
 	const struct status status = {.failure = "the SSD is gone"};
@@ -254,6 +273,7 @@ int main(void)
 		cmocka_unit_test(a_failed_cache_says_of_what),
 		cmocka_unit_test(hits_are_a_part_of_all_that_was_read),
 		cmocka_unit_test(what_was_not_cached_has_a_reason),
+		cmocka_unit_test(a_hold_is_part_of_it),
 		cmocka_unit_test(a_buffer_too_small_is_never_overrun),
 	};
 
