@@ -31,7 +31,6 @@
 
 #define LOCK_RETRY_NS (10 * NS_PER_MS)
 #define HOLDER_BYTES 96u
-#define PROBE_BYTES 4096
 /* The folder of an image's sidecars: its path and this. */
 #define SIDECAR_FOLDER ".forebay"
 
@@ -162,18 +161,6 @@ static void read_facts(const struct file *file, struct backend_facts *ret_facts)
 	};
 }
 
-/* Whether the file system can punch: tried behind the end, where nothing is. */
-static bool probe_punch(const struct file *file)
-{
-	uint64_t end = (file->backend.info.size_bytes + PROBE_BYTES - 1) /
-		       PROBE_BYTES * PROBE_BYTES;
-
-	return file->block_device ||
-	       fallocate(file->buffered_fd,
-			 FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)end,
-			 PROBE_BYTES) == 0;
-}
-
 static void fill_info(struct file *file)
 {
 	struct backend_info *info = &file->backend.info;
@@ -196,10 +183,14 @@ static void fill_info(struct file *file)
 	if (file->read_only)
 		return;
 	file->can_zero_range = true;
-	file->can_punch = probe_punch(file);
-	info->operations |= 1u << BACKEND_WRITE | 1u << BACKEND_WRITE_ZEROES;
-	if (file->can_punch)
-		info->operations |= 1u << BACKEND_DISCARD;
+	/*
+	 * Not tried here: even a hole behind the end is a change of the image,
+	 * and an open that is refused must leave it as it was closed. The first
+	 * request finds out.
+	 */
+	file->can_punch = true;
+	info->operations |= 1u << BACKEND_WRITE | 1u << BACKEND_WRITE_ZEROES |
+			    1u << BACKEND_DISCARD;
 }
 
 /* Returns: 0, -EBUSY (nothing is held), or -errno with words. */
