@@ -282,7 +282,8 @@ class Control(unittest.TestCase):
         self.assertEqual(stats['filters'][1]['properties']['iops'], 1000)
         self.assertEqual(sorted(stats['exports']), ['nbd', 'vhost_user_blk'])
         self.assertEqual(sorted(stats['requests']['read']['latency_us']),
-                         ['max', 'mean', 'p50', 'p99', 'p999'])
+                         ['histogram', 'max', 'mean', 'p50', 'p99', 'p999',
+                          'sum_ns'])
 
     def test_properties_change_while_the_disk_is_open(self):
         self.disk.call('set-properties', filter='throttle',
