@@ -49,7 +49,8 @@ static void phase_enter(struct attach *attach, enum attach_phase phase)
 
 static void log_once(struct attach *attach, const char *message)
 {
-	if (attach->logged || waited_ns(attach) < ATTACH_LOG_AFTER_NS)
+	if (attach->logged || attach->again ||
+	    waited_ns(attach) < ATTACH_LOG_AFTER_NS)
 		return;
 	attach->logged = true;
 	attach->host->log(attach->instance, FOREBAY_LOG_INFO, "%s", message);
@@ -221,8 +222,30 @@ void attach_start(struct attach *attach)
 				ATTACH_LOCK_RETRY_NS);
 }
 
+void attach_again(struct attach *attach)
+{
+	attach->again = true;
+	attach->kept = NULL;
+	attach->error = (struct error){0};
+	phase_enter(attach, ATTACH_CONNECTING);
+	attach->host->timer_arm(attach->instance, &attach->timer,
+				ATTACH_LOCK_RETRY_NS);
+	if (attach->connected)
+		ask(attach);
+}
+
+void attach_cancel(struct attach *attach)
+{
+	if (attach->phase == ATTACH_ENDED)
+		return;
+	attach->host->timer_cancel(attach->instance, &attach->timer);
+	attach->phase = ATTACH_ENDED;
+	fd_drop(attach);
+}
+
 void attach_channel_state(struct attach *attach, bool connected)
 {
+	attach->connected = connected;
 	/* A granted file needs no channel, and memory is told of its loss. */
 	if (attach->phase != ATTACH_CONNECTING &&
 	    attach->phase != ATTACH_ASKING)

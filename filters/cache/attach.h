@@ -43,6 +43,8 @@ struct attach {
 	enum attach_phase phase;
 	uint64_t phase_since_ns; /* CONNECTING and ASKING count as one */
 	bool logged;
+	bool connected;
+	bool again; /* somebody was told already why it takes time */
 	struct forebay_timer timer;
 	/* 0: ->fd is locked. Else ->error has the words. Comes once. */
 	void (*done)(struct attach *attach, int status);
@@ -59,6 +61,10 @@ struct attach {
 
 /* @attach: zeroed but for host, instance, disk, done, kept_bytes and owner. */
 void attach_start(struct attach *attach);
+/* Order: it has ended. Once more, from the beginning. */
+void attach_again(struct attach *attach);
+/* done() doesn't come any more. */
+void attach_cancel(struct attach *attach);
 void attach_channel_state(struct attach *attach, bool connected);
 void attach_memory(struct attach *attach, void *address);
 /* Owns: takes the descriptors. */

@@ -78,6 +78,11 @@ static bool reason_of(const struct status *status, enum mode_reason *ret_reason)
 
 	if (status->failure)
 		*ret_reason = MODE_REASON_CACHE_FAILED;
+	else if (status->bypass)
+		*ret_reason = status->bypass->code == -ENOSPC ||
+					      status->bypass->code == -EDQUOT
+				      ? MODE_REASON_POOL_FULL
+				      : MODE_REASON_CACHE_AWAY;
 	else if (mode_reason == ENGINE_MODE_DATA_LOST)
 		*ret_reason = MODE_REASON_DATA_LOST;
 	else if (mode_reason == ENGINE_MODE_SSD_FAILED)
@@ -105,6 +110,8 @@ static const char *cause_of(const struct status *status,
 {
 	if (reason == MODE_REASON_CACHE_FAILED)
 		return status->failure;
+	if (status->bypass && !status->failure)
+		return status->bypass->message;
 	if (reason == MODE_REASON_BACKEND_REFUSING)
 		return strerror(-status->troubles.code);
 	if (reason == MODE_REASON_NO_SIDECAR)
@@ -146,8 +153,9 @@ static void add_mode(struct text *text, const struct status *status)
 	add(text, "\"mode\":{");
 	add_word(text, "requested", requested(status));
 	add_word(text, "actual",
-		 status->failure ? "none"
-				 : mode_name(status->stats.mode_actual));
+		 status->failure || status->bypass
+			 ? "none"
+			 : mode_name(status->stats.mode_actual));
 	add_reason(text, status);
 	add_bare(text, "writes_wait",
 		 status->troubles.writes_wait ? "true" : "false");

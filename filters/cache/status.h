@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "engine.h"
+#include "error.h"
 
 /* Ranges that are told one by one; of more only the sum. */
 #define STATUS_LOST_MAX 128u
@@ -30,6 +31,8 @@ struct status {
 	int hold_error;
 	struct engine_hold hold;
 	uint64_t now_ns; /* for how long it has stood, and will */
+	const struct error *bypass; /* the disk runs without the cache; or NULL
+				     */
 	const char *failure; /* why every request fails; NULL: none does */
 };
 

@@ -31,6 +31,13 @@ static const struct {
 	[MODE_REASON_CACHE_FAILED] = {"cache-failed",
 				      "the cache can't go on, and every "
 				      "request fails"},
+	[MODE_REASON_POOL_FULL] = {"pool-full",
+				   "the pool has no room for its cache, so the "
+				   "disk goes on without"},
+	[MODE_REASON_CACHE_AWAY] = {"cache-away",
+				    "its cache can't be had and holds nothing "
+				    "that the backend lacks, so the disk goes "
+				    "on without"},
 	[MODE_REASON_MIGRATING] = {"migrating",
 				   "the VM may soon run elsewhere, so nothing "
 				   "gets dirty any more"},

@@ -3,6 +3,7 @@
 
 import fcntl
 import os
+import random
 import signal
 import subprocess
 import unittest
@@ -11,6 +12,7 @@ import nbd
 
 import tap
 from forebay import Host
+from nbd_load import Load
 from spawn import folder, wait_until
 
 MIB = 1 << 20
@@ -138,6 +140,109 @@ class Pools(unittest.TestCase):
         wait_until(lambda: self.host.try_cli('disk', 'open', 'd1')
                    .returncode == 0, 120, 'd1 opens')
         self.assert_holds('d1', b'1')
+
+    def mode(self, name):
+        return self.host.disk(name)['mode']
+
+    def start_without_its_ssd(self, letter=b'1', **more):
+        """d1 holds @letter everywhere, all below; its SSD is away."""
+        self.host.cli('pool', 'create', 'ssd', self.large)
+        self.policy('gold', **more)
+        self.disk('d1', 'gold')
+        self.write('d1', letter)
+        self.host.cli('disk', 'close', 'd1')
+        run('umount', '-l', self.large)
+        self.host.cli('disk', 'open', 'd1')
+
+    def wait_until_cached(self, mode='write-back'):
+        wait_until(lambda: self.mode('d1')['actual'] == mode, 120,
+                   'd1 is cached again')
+
+    def test_a_disk_without_dirty_data_opens_without_its_ssd(self):
+        self.start_without_its_ssd()
+        mode = self.mode('d1')
+        self.assertEqual((mode['requested'], mode['actual'], mode['reason']),
+                         ('write-back', 'none', 'cache-away'))
+        self.assertIn(self.large, mode['detail'])
+        self.assert_holds('d1', b'1')
+        self.write('d1', b'2')
+        self.host.kill_disk('d1')
+        self.assert_holds('d1', b'2')
+        with open(os.path.join(self.work, 'd1.raw'), 'rb') as image:
+            self.assertEqual(image.read(MIB), b'2' * MIB)
+        self.host.cli('disk', 'flush', 'd1')
+        self.host.cli('disk', 'close', 'd1')
+
+    def test_it_is_cached_again_by_itself_and_forgets_what_it_had(self):
+        self.start_without_its_ssd(b'\0')
+        load = Load(self.host.disk('d1')['exports']['nbd']['uri'],
+                    [(0, SIZE_MIB * MIB // 512)], random.Random(7))
+        load.connect()
+        load.run(1)
+        self.mount(self.large)
+        for _ in range(120):
+            load.run(0.5)
+            if self.mode('d1')['actual'] == 'write-back':
+                break
+        self.wait_until_cached()
+        load.run(1)
+        self.assertGreater(self.host.disk('d1')['dirty_bytes'], 0)
+        self.host.kill_disk('d1')
+        load.run_until_broken()
+        load.settle()
+        load.disconnect()
+        self.assertIsNone(self.mode('d1')['reason'])
+        self.host.cli('disk', 'close', 'd1')
+
+    def test_what_was_written_meanwhile_is_no_cached_copy(self):
+        self.start_without_its_ssd(mode='write-through')
+        self.assert_holds('d1', b'1')
+        self.write('d1', b'2')
+        self.mount(self.large)
+        self.wait_until_cached('write-through')
+        self.assert_holds('d1', b'2')
+        # And of a start that finds the cache, but not what we wrote.
+        self.host.cli('disk', 'close', 'd1')
+        run('umount', '-l', self.large)
+        self.host.cli('disk', 'open', 'd1')
+        self.write('d1', b'3')
+        self.host.cli('disk', 'close', 'd1')
+        self.mount(self.large)
+        self.host.cli('disk', 'open', 'd1')
+        self.assertEqual(self.mode('d1')['actual'], 'write-through')
+        self.assert_holds('d1', b'3')
+
+    def test_with_dirty_data_it_is_refused_without_its_ssd(self):
+        self.host.cli('pool', 'create', 'ssd', self.large)
+        self.policy('gold', on_close='hold')
+        self.disk('d1', 'gold')
+        self.write('d1', b'1')
+        self.host.try_cli('disk', 'close', 'd1')
+        run('umount', '-l', self.large)
+        done = self.host.try_cli('disk', 'open', 'd1')
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(self.large, done.stderr)
+        # A refusal leaves the image as it was closed.
+        self.mount(self.large)
+        wait_until(lambda: self.host.try_cli('disk', 'open', 'd1')
+                   .returncode == 0, 120, 'd1 opens')
+        self.assert_holds('d1', b'1')
+
+    def test_a_full_pool_is_no_reason_to_refuse_a_disk(self):
+        self.host.cli('pool', 'create', 'ssd', self.small)
+        self.policy('gold', limit='128MiB')
+        self.disk('d1', 'gold')
+        self.disk('d2', 'gold')
+        mode = self.mode('d2')
+        self.assertEqual((mode['actual'], mode['reason']),
+                         ('none', 'pool-full'))
+        self.write('d2', b'2')
+        self.assert_holds('d2', b'2')
+        self.host.cli('disk', 'close', 'd1')
+        self.host.cli('disk', 'delete', 'd1')
+        wait_until(lambda: self.mode('d2')['actual'] == 'write-back', 120,
+                   'd2 is cached')
+        self.assert_holds('d2', b'2')
 
     def test_a_policy_names_the_pool_of_its_disks(self):
         self.host.cli('pool', 'create', 'fast', self.small)
