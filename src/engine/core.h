@@ -192,6 +192,7 @@ struct reads {
 	struct list issuing; /* requests with runs to issue */
 	struct list pieces; /* slots that wait for a buffer */
 	uint32_t fills; /* reads for the log that are under way */
+	uint32_t turned_away; /* second misses, while all is used */
 };
 
 enum write_path { PATH_BACK, PATH_THROUGH, PATH_AROUND };
@@ -401,6 +402,7 @@ struct engine {
 	uint64_t zeros_cleaned;
 	uint64_t zeros_spilled;
 	uint32_t reserve_segments;
+	uint32_t used_permille; /* of segments given up, as reappend.c says */
 	uint32_t granted_segments; /* that it may have; it has others till then
 				    */
 	/* What was written before the mode changed is still to go below. */
@@ -662,6 +664,8 @@ uint32_t grant_expected(const struct engine *engine);
  */
 bool reappend_start(struct engine *engine);
 void reappend_done(struct engine *engine);
+/* All that was given up lately had been used. */
+bool reappend_all_used(const struct engine *engine);
 
 /* zero_ahead.c */
 void zero_ahead_advance(struct engine *engine);

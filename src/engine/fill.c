@@ -26,6 +26,20 @@
 #define FILLS_MAX 8u
 
 /*
+ * When all that is cached is in use, a newcomer would only push out what is as
+ * good, as in a loop that is larger than the cache. So many are let in, out of
+ * so many: enough to fill records, and to see when that has changed.
+ */
+#define LET_IN 64u
+#define LET_IN_OF 1024u
+
+static bool let_in(struct engine *engine)
+{
+	return !reappend_all_used(engine) ||
+	       engine->reads.turned_away++ % LET_IN_OF < LET_IN;
+}
+
+/*
  * Was most of the run missed before? Notes the rest either way. While nothing
  * has to be given up for it, a first miss is enough.
  */
@@ -35,7 +49,8 @@ static bool admitted(struct engine *engine, uint64_t block, uint64_t count)
 
 	for (uint64_t i = 0; i < count; i++)
 		again += ghost_missed_again(&engine->ghosts, block + i);
-	return again * 2 >= count || evict_has_spare(engine);
+	return evict_has_spare(engine) ||
+	       (again * 2 >= count && let_in(engine));
 }
 
 static_assert(ENGINE_FILL_BYTES == SLOT_IOV_MAX * LOG_BLOCK_BYTES &&

@@ -14,6 +14,12 @@
  *
  * What was used and finds no place is remembered as if it had been missed once:
  * the next miss brings it back.
+ *
+ * A log that holds many headers and overwritten copies turns so fast that "not
+ * used since it came here" says little. While it is so sparse, blocks stay as
+ * hot as they are, and what was read from below and not used yet moves as well:
+ * it was missed twice to get here. What the guest wrote once and nobody used
+ * doesn't.
  */
 #include "core.h"
 
@@ -23,12 +29,16 @@
 
 /* Of a segment's blocks: so many may move up for having been used. */
 #define HOT_PERCENT 50u
-/*
- * So many in all, if others go as well: when more than a quarter of the log is
- * headers and copies that were overwritten, what is cold isn't old.
- */
-#define COLD_PERCENT 25u
+/* So many in all, if others go as well, from a log that has less than this
+ * share of live data. */
+#define COLD_PERCENT 40u
 #define SPARSE_PERCENT 75u
+/*
+ * With more of a segment's room than this taken by what was used, the mean of
+ * the last so many, there is nothing that a newcomer could be better than.
+ */
+#define ALL_USED_PERMILLE 900u
+#define MEAN_OF 16u
 /* Head, headers and summary of what moves up: it must free more than it uses.
  */
 #define OVERHEAD_BLOCKS 4u
@@ -37,6 +47,8 @@
 struct pass {
 	uint32_t wanted[INDEX_HEAT_MAX + 1]; /* blocks, by heat */
 	bool choosing;
+	bool sparse;
+	bool crowded; /* not all that were used find a place */
 };
 
 static bool sparse(const struct engine *engine)
@@ -46,15 +58,17 @@ static bool sparse(const struct engine *engine)
 		       engine->segments.segment_blocks * SPARSE_PERCENT;
 }
 
-/* A whole, clean copy that was used, at this place; nobody is changing it. */
-static bool eligible(const struct engine *engine, uint64_t block,
+/* A whole, clean copy at this place that was used, or may move without. */
+static bool eligible(const struct engine *engine, const struct pass *pass,
+		     const struct log_entry *entry, uint64_t block,
 		     uint32_t location)
 {
 	struct index_copy copy = index_get(&engine->index, block);
 
 	return copy.location == location && !copy.dirty && !copy.zero &&
 	       copy.mask == LOG_MASK_WHOLE &&
-	       (index_heat(&engine->index, block) > 0 || sparse(engine));
+	       (index_heat(&engine->index, block) > 0 ||
+		(pass->sparse && entry->type == LOG_FILL));
 }
 
 static bool data_good(const struct engine *engine, uint64_t block,
@@ -101,7 +115,8 @@ static void choose(struct engine *engine, struct pass *pass, uint64_t block,
 	    !data_good(engine, block, location, data))
 		return;
 	pass->wanted[heat]--;
-	index_cool(&engine->index, block);
+	if (pass->crowded || !pass->sparse)
+		index_cool(&engine->index, block);
 	queue_block(engine, block, data);
 }
 
@@ -116,7 +131,7 @@ static void take_entry(struct engine *engine, struct pass *pass,
 		uint64_t block = cursor->entry->first_block + i;
 		uint32_t at = offset + cursor->data_block + i;
 
-		if (!eligible(engine, block, begin + at))
+		if (!eligible(engine, pass, cursor->entry, block, begin + at))
 			continue;
 		if (pass->choosing)
 			choose(engine, pass, block, begin + at,
@@ -150,20 +165,43 @@ static void walk_segment(struct engine *engine, struct pass *pass)
 	}
 }
 
+static uint32_t used_blocks(const struct pass *pass)
+{
+	uint32_t used = 0;
+
+	for (uint32_t heat = INDEX_HEAT_MAX; heat > 0; heat--)
+		used += pass->wanted[heat];
+	return used;
+}
+
+static void note_used(struct engine *engine, uint32_t used, uint32_t data)
+{
+	uint32_t sum = engine->used_permille * (MEAN_OF - 1);
+
+	engine->used_permille = (sum + used * 1000 / data) / MEAN_OF;
+}
+
+bool reappend_all_used(const struct engine *engine)
+{
+	return engine->used_permille > ALL_USED_PERMILLE;
+}
+
 /* How many of each heat find a place: the hottest first. */
-static void settle(const struct engine *engine, struct pass *pass)
+static void settle(struct engine *engine, struct pass *pass)
 {
 	uint32_t data = engine->segments.segment_blocks - OVERHEAD_BLOCKS;
 	uint32_t room = data * HOT_PERCENT / 100;
 	uint32_t cold = data * COLD_PERCENT / 100;
+	uint32_t used = used_blocks(pass);
 
+	note_used(engine, used, data);
+	pass->crowded = used > room;
 	for (uint32_t heat = INDEX_HEAT_MAX; heat > 0; heat--) {
 		if (pass->wanted[heat] > room)
 			pass->wanted[heat] = room;
 		room -= pass->wanted[heat];
-		cold = cold > pass->wanted[heat] ? cold - pass->wanted[heat]
-						 : 0;
 	}
+	cold = cold > used ? cold - used : 0;
 	if (cold > room)
 		cold = room;
 	if (pass->wanted[0] > cold)
@@ -172,7 +210,7 @@ static void settle(const struct engine *engine, struct pass *pass)
 
 bool reappend_start(struct engine *engine)
 {
-	struct pass pass = {0};
+	struct pass pass = {.sparse = sparse(engine)};
 
 	engine->destage.reappends = 0;
 	if (!append_has_room(engine) || engine->destage.quiesced ||
