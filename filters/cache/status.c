@@ -180,6 +180,8 @@ static void add_bypassed(struct text *text, const struct engine_stats *stats)
 {
 	add(text, "\"bypassed\":{");
 	add_number(text, "first_miss_bytes", stats->bypassed_first_bytes);
+	add_number(text, "stream_bytes", stats->bypassed_stream_bytes);
+	add_number(text, "in_use_bytes", stats->bypassed_in_use_bytes);
 	add_number(text, "large_read_bytes", stats->bypassed_large_bytes);
 	add_number(text, "busy_bytes", stats->bypassed_busy_bytes);
 	/* The last one, without a comma. */

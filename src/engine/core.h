@@ -47,6 +47,7 @@
 #include "pace.h"
 #include "recovery_parts.h"
 #include "segments.h"
+#include "stream.h"
 #include "width.h"
 
 /* A position in a request's iovec. */
@@ -418,6 +419,7 @@ struct engine {
 	struct segment_table segments;
 	struct hazards *hazards;
 	struct ghosts ghosts;
+	struct streams streams;
 	struct io_pool io;
 	struct append append;
 	struct reads reads;

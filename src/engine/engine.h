@@ -488,6 +488,8 @@ struct engine_stats {
 	/* Missed, read from below, and not cached: why. */
 	uint64_t bypassed_large_bytes; /* the miss was a large one */
 	uint64_t bypassed_first_bytes; /* missed for the first time */
+	uint64_t bypassed_stream_bytes; /* and a part of a stream */
+	uint64_t bypassed_in_use_bytes; /* what it would push out is used */
 	uint64_t bypassed_busy_bytes; /* no room, buffer or quiet just then */
 	uint64_t bypassed_undurable_bytes; /* below may still lose it */
 	uint64_t reappended_bytes; /* moved up the log, being used */

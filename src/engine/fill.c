@@ -41,16 +41,24 @@ static bool let_in(struct engine *engine)
 
 /*
  * Was most of the run missed before? Notes the rest either way. While nothing
- * has to be given up for it, a first miss is enough.
+ * has to be given up for it, a first miss is enough, unless it is a stream's.
+ * Returns: NULL if it is admitted, or else what counts those that are not.
  */
-static bool admitted(struct engine *engine, uint64_t block, uint64_t count)
+static uint64_t *refusal(struct engine *engine, uint64_t block, uint64_t count,
+			 bool streaming)
 {
+	struct engine_stats *stats = &engine->stats;
+	bool spare = evict_has_spare(engine);
 	uint64_t again = 0;
 
 	for (uint64_t i = 0; i < count; i++)
 		again += ghost_missed_again(&engine->ghosts, block + i);
-	return evict_has_spare(engine) ||
-	       (again * 2 >= count && let_in(engine));
+	if (again * 2 >= count)
+		return spare || let_in(engine) ? NULL
+					       : &stats->bypassed_in_use_bytes;
+	if (streaming)
+		return &stats->bypassed_stream_bytes;
+	return spare ? NULL : &stats->bypassed_first_bytes;
 }
 
 static_assert(ENGINE_FILL_BYTES == SLOT_IOV_MAX * LOG_BLOCK_BYTES &&
@@ -158,17 +166,20 @@ void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count,
 {
 	uint64_t first = log_block_of(sector + LOG_SECTORS_PER_BLOCK - 1);
 	uint64_t end = log_block_of(sector + sector_count);
+	uint64_t bytes = (end - first) * LOG_BLOCK_BYTES;
+	uint64_t *refused;
+	bool streaming;
 
 	if (end <= first)
 		return;
+	streaming = stream_goes_on(&engine->streams, first, end - first);
 	if (end - first > FILL_BLOCKS_MAX) {
-		engine->stats.bypassed_large_bytes +=
-			(end - first) * LOG_BLOCK_BYTES;
+		engine->stats.bypassed_large_bytes += bytes;
 		return;
 	}
-	if (!admitted(engine, first, end - first) && !admit) {
-		engine->stats.bypassed_first_bytes +=
-			(end - first) * LOG_BLOCK_BYTES;
+	refused = refusal(engine, first, end - first, streaming);
+	if (refused && !admit) {
+		*refused += bytes;
 		return;
 	}
 	/* Reads that share no unit don't meet each other in filled(). */

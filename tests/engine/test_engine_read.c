@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "scene.h"
+#include "stream.h"
 
 /* Misses twice, so that the block is cached. */
 static void cache(struct scene *scene, uint64_t block)
@@ -77,6 +78,54 @@ static void the_second_miss_admits_a_block_to_a_full_log(void **state)
 	assert_int_equal(read_goes_to(scene, block, &read), ENGINE_SSD_READ);
 	scene_end_all(scene);
 	assert_block(read->bytes, 'o');
+}
+
+/* What a stream brings, once it is known to be one. */
+static void a_stream_is_not_cached_when_it_is_missed_first(void **state)
+{
+	struct scene *scene = *state;
+	struct engine_stats stats;
+
+	scene_grow(scene, SCENE_DISK_BLOCKS_MAX);
+	for (uint64_t block = 0; block < STREAM_BLOCKS + 64; block += 16) {
+		scene_forget_guests(scene);
+		scene_read(scene, block, 16);
+		scene_poll(scene);
+		scene_end_all(scene);
+	}
+	stats = scene_stats(scene);
+	assert_int_equal(stats.bypassed_stream_bytes, 64 * LOG_BLOCK_BYTES);
+	assert_int_not_equal(stats.fill_bytes, 0);
+}
+
+/* It isn't a scan if it comes again. */
+static void a_stream_is_cached_when_it_is_missed_again(void **state)
+{
+	struct scene *scene = *state;
+	uint64_t fills;
+
+	a_stream_is_not_cached_when_it_is_missed_first(state);
+	fills = scene_stats(scene).fill_bytes;
+	scene_read_now(scene, STREAM_BLOCKS + 40);
+	assert_int_equal(scene_stats(scene).fill_bytes,
+			 fills + LOG_BLOCK_BYTES);
+}
+
+/* As in a loop that is larger than the cache: nothing is better than the rest.
+ */
+static void what_is_used_throughout_makes_no_room(void **state)
+{
+	struct scene *scene = *state;
+
+	for (uint64_t i = 0; i < 8000; i++) {
+		scene_forget_guests(scene);
+		scene_read_now(scene, i % 100);
+		if (i % 32 == 31)
+			scene_pass_ns(scene, SCENE_SECOND_NS);
+		scene_end_all(scene);
+	}
+	assert_int_not_equal(scene_stats(scene).bypassed_in_use_bytes, 0);
+	assert_int_not_equal(scene_stats(scene).read_hit_bytes, 0);
 }
 
 /* Nobody waits for them, and a header for each would be half of the log. */
@@ -553,6 +602,9 @@ int main(void)
 		TEST(what_is_not_cached_is_read_from_below),
 		TEST(a_first_miss_is_cached_while_there_is_room),
 		TEST(the_second_miss_admits_a_block_to_a_full_log),
+		TEST(a_stream_is_not_cached_when_it_is_missed_first),
+		TEST(a_stream_is_cached_when_it_is_missed_again),
+		TEST(what_is_used_throughout_makes_no_room),
 		TEST(fills_of_a_full_log_share_a_record),
 		TEST(what_is_used_outlives_what_is_not),
 		TEST(what_moves_up_the_log_is_there_after_a_restart),

@@ -200,25 +200,27 @@ static void what_was_not_cached_has_a_reason(void **state)
 		.bypassed_large_bytes = 2,
 		.bypassed_busy_bytes = 3,
 		.bypassed_undurable_bytes = 4,
-		.reappended_bytes = 5,
-		.copied_bytes = 6,
+		.bypassed_stream_bytes = 5,
+		.bypassed_in_use_bytes = 6,
+		.reappended_bytes = 7,
+		.copied_bytes = 8,
 	};
-	static const char *const reasons[] = {"first_miss_bytes",
-					      "large_read_bytes", "busy_bytes",
-					      "not_durable_below_bytes"};
+	static const char *const reasons[] = {
+		"first_miss_bytes",	   "large_read_bytes", "busy_bytes",
+		"not_durable_below_bytes", "stream_bytes",     "in_use_bytes"};
 	json_t *root = document(&stats);
 	json_t *bypassed = json_object_get(root, "bypassed");
 
 	(void)state;
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 6; i++)
 		assert_int_equal(json_integer_value(
 					 json_object_get(bypassed, reasons[i])),
 				 i + 1);
 	assert_int_equal(
 		json_integer_value(json_object_get(root, "reappended_bytes")),
-		5);
+		7);
 	assert_int_equal(
-		json_integer_value(json_object_get(root, "copied_bytes")), 6);
+		json_integer_value(json_object_get(root, "copied_bytes")), 8);
 	json_decref(root);
 }
 
