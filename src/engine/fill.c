@@ -42,10 +42,10 @@ static bool let_in(struct engine *engine)
 /*
  * Was most of the run missed before? Notes the rest either way. While nothing
  * has to be given up for it, a first miss is enough, unless it is a stream's.
- * Returns: NULL if it is admitted, or else what counts those that are not.
+ * *ret_refused counts what isn't admitted for the same reason.
  */
-static uint64_t *refusal(struct engine *engine, uint64_t block, uint64_t count,
-			 bool streaming)
+static bool admitted(struct engine *engine, uint64_t block, uint64_t count,
+		     bool streaming, uint64_t **ret_refused)
 {
 	struct engine_stats *stats = &engine->stats;
 	bool spare = evict_has_spare(engine);
@@ -53,12 +53,13 @@ static uint64_t *refusal(struct engine *engine, uint64_t block, uint64_t count,
 
 	for (uint64_t i = 0; i < count; i++)
 		again += ghost_missed_again(&engine->ghosts, block + i);
-	if (again * 2 >= count)
-		return spare || let_in(engine) ? NULL
-					       : &stats->bypassed_in_use_bytes;
-	if (streaming)
-		return &stats->bypassed_stream_bytes;
-	return spare ? NULL : &stats->bypassed_first_bytes;
+	if (again * 2 >= count) {
+		*ret_refused = &stats->bypassed_in_use_bytes;
+		return spare || let_in(engine);
+	}
+	*ret_refused = streaming ? &stats->bypassed_stream_bytes
+				 : &stats->bypassed_first_bytes;
+	return spare && !streaming;
 }
 
 static_assert(ENGINE_FILL_BYTES == SLOT_IOV_MAX * LOG_BLOCK_BYTES &&
@@ -177,8 +178,8 @@ void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count,
 		engine->stats.bypassed_large_bytes += bytes;
 		return;
 	}
-	refused = refusal(engine, first, end - first, streaming);
-	if (refused && !admit) {
+	if (!admitted(engine, first, end - first, streaming, &refused) &&
+	    !admit) {
 		*refused += bytes;
 		return;
 	}
