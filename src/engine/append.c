@@ -579,7 +579,7 @@ static void fail_queue(struct engine *engine, struct list *queue)
 struct log_entry append_item_entry(const struct append_item *item)
 {
 	return (struct log_entry){
-		.type = item->type,
+		.type = (uint8_t)item->type,
 		.block_count = (uint32_t)item->block_count,
 		.first_block = item->block,
 		.upto = item->upto,
