@@ -73,10 +73,14 @@ size_t bitmap_find_clear(const uint64_t *words, size_t bits, size_t from)
 
 size_t bitmap_count(const uint64_t *words, size_t bits)
 {
+	size_t whole = bits / BITMAP_WORD_BITS;
+	size_t rest = bits % BITMAP_WORD_BITS;
 	size_t count = 0;
 
-	for (size_t word = 0; word < BITMAP_WORDS(bits); word++)
-		count += (size_t)__builtin_popcountll(words[word] &
-						      mask_in(word, 0, bits));
+	for (size_t word = 0; word < whole; word++)
+		count += bitmap_count_word(words[word]);
+	if (rest > 0)
+		count += bitmap_count_word(words[whole] &
+					   ((UINT64_C(1) << rest) - 1));
 	return count;
 }

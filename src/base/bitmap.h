@@ -32,6 +32,18 @@ static inline void bitmap_clear(uint64_t *words, size_t bit)
 		~(UINT64_C(1) << bit % BITMAP_WORD_BITS);
 }
 
+/*
+ * Bits of one word that are set. The processors that we are built for need not
+ * have an instruction for it, and the compiler would call a function then.
+ */
+static inline uint32_t bitmap_count_word(uint64_t word)
+{
+	word -= word >> 1 & 0x5555555555555555u;
+	word = (word & 0x3333333333333333u) + (word >> 2 & 0x3333333333333333u);
+	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+	return (uint32_t)(word * 0x0101010101010101u >> 56);
+}
+
 void bitmap_set_range(uint64_t *words, size_t first, size_t count);
 void bitmap_clear_range(uint64_t *words, size_t first, size_t count);
 

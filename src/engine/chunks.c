@@ -29,13 +29,8 @@
 		SHAPE(28, masks), SHAPE(32, masks), SHAPE(40, masks),       \
 		SHAPE(48, masks), SHAPE(56, masks), SHAPE(64, masks)
 
-struct shape {
-	uint32_t places;
-	uint32_t bytes;
-	uint32_t per_page;
-};
-
-static const struct shape shapes[CHUNK_SHAPES] = {SIZES(false), SIZES(true)};
+const struct chunk_shape chunk_shapes[CHUNK_SHAPES] = {SIZES(false),
+						       SIZES(true)};
 
 static_assert(CHUNK_PAGE_BYTES / (BYTES(2, false) + OWNER_BYTES) <
 		      1u << CHUNK_NUMBER_BITS,
@@ -48,21 +43,22 @@ uint32_t chunks_shape(uint32_t places, bool masks)
 	uint32_t shape = masks ? CHUNK_SIZES : 0;
 
 	assert(places <= CHUNK_PLACES_MAX);
-	while (shapes[shape].places < places)
+	while (chunk_shapes[shape].places < places)
 		shape++;
 	return shape;
 }
 
 uint32_t chunks_smaller_places(uint32_t shape, uint32_t sizes)
 {
-	return shape % CHUNK_SIZES >= sizes ? shapes[shape - sizes].places : 0;
+	return shape % CHUNK_SIZES >= sizes ? chunk_shapes[shape - sizes].places
+					    : 0;
 }
 
 /* Chunks of the largest shape fill the fewest of a page. */
 uint64_t chunks_pages_needed(uint64_t count, uint32_t places)
 {
 	uint32_t largest = chunks_shape(places, true);
-	uint32_t per_page = shapes[largest].per_page;
+	uint32_t per_page = chunk_shapes[largest].per_page;
 
 	assert(per_page > 0);
 	return (count + per_page - 1) / per_page +
@@ -84,52 +80,20 @@ static uint32_t name_of(uint32_t page, uint32_t number)
 	return (page + 1) << CHUNK_NUMBER_BITS | number;
 }
 
-static uint32_t page_of(uint32_t name)
+static const struct chunk_shape *shape_of(const struct chunks *chunks,
+					  uint32_t name)
 {
-	return (name >> CHUNK_NUMBER_BITS) - 1;
-}
-
-static uint32_t number_of(uint32_t name)
-{
-	return name & ((1u << CHUNK_NUMBER_BITS) - 1);
-}
-
-static uint8_t *page_data(const struct chunks *chunks, uint32_t page)
-{
-	return chunks->memory.data + (size_t)page * CHUNK_PAGE_BYTES;
-}
-
-static const struct shape *shape_of(const struct chunks *chunks, uint32_t name)
-{
-	return &shapes[chunks->memory.pages[page_of(name)].shape];
+	return &chunk_shapes[chunks->memory.pages[chunk_page_of(name)].shape];
 }
 
 /* Owners stand behind the chunks. */
 static uint32_t *owner_of(const struct chunks *chunks, uint32_t name)
 {
-	const struct shape *shape = shape_of(chunks, name);
-	uint8_t *owners = page_data(chunks, page_of(name)) +
+	const struct chunk_shape *shape = shape_of(chunks, name);
+	uint8_t *owners = chunk_page_data(chunks, chunk_page_of(name)) +
 			  (size_t)shape->per_page * shape->bytes;
 
-	return (uint32_t *)(void *)owners + number_of(name);
-}
-
-struct chunk chunks_at(const struct chunks *chunks, uint32_t name)
-{
-	uint32_t number = chunks->memory.pages[page_of(name)].shape;
-	const struct shape *shape = &shapes[number];
-	uint8_t *slots = page_data(chunks, page_of(name)) +
-			 (size_t)number_of(name) * shape->bytes;
-	uint8_t *states = slots + shape->places * sizeof(struct chunk_slot);
-
-	return (struct chunk){
-		.slots = (void *)slots,
-		.states = states,
-		.masks = number < CHUNK_SIZES ? NULL
-					      : states + shape->places / 2,
-		.places = shape->places,
-		.shape = number,
-	};
+	return (uint32_t *)(void *)owners + chunk_number_of(name);
 }
 
 uint32_t chunks_pages_left(const struct chunks *chunks)
@@ -183,7 +147,7 @@ uint32_t chunks_take(struct chunks *chunks, uint32_t shape, uint32_t owner)
 	struct chunk_end *end = &chunks->memory.root->ends[shape];
 	uint32_t name;
 
-	if (end->page == 0 || end->count == shapes[shape].per_page)
+	if (end->page == 0 || end->count == chunk_shapes[shape].per_page)
 		add_page(chunks, shape);
 	name = name_of(end->page - 1, end->count);
 	UNDO_SET(chunks->memory.undo, end->count, end->count + 1);
@@ -216,7 +180,7 @@ static void shorten(struct chunks *chunks, uint32_t shape)
 		return;
 	end->page = before;
 	undo_stored();
-	end->count = before != 0 ? shapes[shape].per_page : 0;
+	end->count = before != 0 ? chunk_shapes[shape].per_page : 0;
 	undo_stored();
 	UNDO_SET(memory->undo, memory->pages[page].before, root->free_page);
 	UNDO_SET(memory->undo, root->free_page, page + 1);
@@ -228,14 +192,15 @@ bool chunks_fill_hole(struct chunks *chunks, uint32_t *ret_owner,
 {
 	struct chunks_root *root = chunks->memory.root;
 	uint32_t hole = root->hole;
-	uint32_t shape = chunks->memory.pages[page_of(hole)].shape;
+	uint32_t shape = chunks->memory.pages[chunk_page_of(hole)].shape;
 	const struct chunk_end *end = &root->ends[shape];
 	uint32_t last = name_of(end->page - 1, end->count - 1);
 
 	if (last != hole) {
 		/* Nobody refers to the hole: there is nothing to be undone. */
 		memcpy(chunks_at(chunks, hole).slots,
-		       chunks_at(chunks, last).slots, shapes[shape].bytes);
+		       chunks_at(chunks, last).slots,
+		       chunk_shapes[shape].bytes);
 		undo_stored();
 		*ret_owner = *owner_of(chunks, last);
 		*ret_name = hole;

@@ -19,6 +19,7 @@
 #ifndef FOREBAY_ENGINE_CHUNKS_H
 #define FOREBAY_ENGINE_CHUNKS_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -64,6 +65,13 @@ struct chunk_page {
 	uint32_t shape;
 };
 
+struct chunk_shape {
+	uint32_t places;
+	uint32_t bytes;
+	uint32_t per_page;
+};
+extern const struct chunk_shape chunk_shapes[CHUNK_SHAPES];
+
 struct chunks_memory {
 	struct chunks_root *root;
 	struct chunk_page *pages;
@@ -94,7 +102,43 @@ void chunks_init(struct chunks *chunks, uint32_t page_count,
 uint32_t chunks_shape(uint32_t places, bool masks);
 /* Places of the shape that is so many sizes smaller; 0 if there is none. */
 uint32_t chunks_smaller_places(uint32_t shape, uint32_t sizes);
-struct chunk chunks_at(const struct chunks *chunks, uint32_t name);
+
+static inline uint32_t chunk_page_of(uint32_t name)
+{
+	return (name >> CHUNK_NUMBER_BITS) - 1;
+}
+
+static inline uint32_t chunk_number_of(uint32_t name)
+{
+	return name & ((1u << CHUNK_NUMBER_BITS) - 1);
+}
+
+static inline uint8_t *chunk_page_data(const struct chunks *chunks,
+				       uint32_t page)
+{
+	return chunks->memory.data + (size_t)page * CHUNK_PAGE_BYTES;
+}
+
+/* In a header, for every look-up goes through it. */
+static inline struct chunk chunks_at(const struct chunks *chunks, uint32_t name)
+{
+	uint32_t page = chunk_page_of(name);
+	uint32_t number = chunks->memory.pages[page].shape;
+	const struct chunk_shape *shape = &chunk_shapes[number];
+	uint8_t *slots = chunk_page_data(chunks, page) +
+			 (size_t)chunk_number_of(name) * shape->bytes;
+	uint8_t *states = slots + shape->places * sizeof(struct chunk_slot);
+
+	assert(slots && states);
+	return (struct chunk){
+		.slots = (void *)slots,
+		.states = states,
+		.masks = number < CHUNK_SIZES ? NULL
+					      : states + shape->places / 2,
+		.places = shape->places,
+		.shape = number,
+	};
+}
 
 /* Pages that are free. */
 uint32_t chunks_pages_left(const struct chunks *chunks);

@@ -232,34 +232,44 @@ static void recount(struct index *index, struct index_leaf *leaf, int used,
 				    : root->zeros_only + 1);
 }
 
+static bool is_zero(const struct index *index, const struct index_leaf *leaf,
+		    uint32_t i)
+{
+	return leaf->zeros > 0 && leaf_get(&index->chunks, leaf, i).zero;
+}
+
 void index_set(struct index *index, uint64_t block,
 	       const struct index_copy *copy)
 {
+	uint32_t i = within(block);
 	struct leaf_place place;
-	struct index_copy old;
+	bool was_there;
+	bool was_zero;
 
 	assert(copy->location != 0 && copy->mask != 0 && !copy->lost);
 	if (number_at(index, block) == 0)
 		leaf_take(index, block);
 	place = place_of(index, block);
-	old = leaf_get(&index->chunks, place.leaf, within(block));
-	leaf_set(&place, within(block), copy);
-	recount(index, place.leaf, old.location == 0, copy->zero - old.zero);
+	was_there = leaf_has(place.leaf, i);
+	was_zero = is_zero(index, place.leaf, i);
+	leaf_set(&place, i, copy);
+	recount(index, place.leaf, !was_there, copy->zero - was_zero);
 }
 
 void index_unmap(struct index *index, uint64_t block)
 {
+	uint32_t i = within(block);
 	struct leaf_place place;
-	struct index_copy old;
+	bool was_zero;
 
 	if (number_at(index, block) == 0 && *zeroed_of(index, block) != 0)
 		leaf_take(index, block);
 	assert(number_at(index, block) != 0);
 	place = place_of(index, block);
-	old = leaf_get(&index->chunks, place.leaf, within(block));
-	assert(old.location != 0);
-	leaf_unset(&place, within(block));
-	recount(index, place.leaf, -1, -(int)old.zero);
+	assert(leaf_has(place.leaf, i));
+	was_zero = is_zero(index, place.leaf, i);
+	leaf_unset(&place, i);
+	recount(index, place.leaf, -1, -(int)was_zero);
 	if (place.leaf->used == 0)
 		leaf_give_back(index, block);
 }
@@ -271,29 +281,22 @@ uint8_t index_heat(const struct index *index, uint64_t block)
 	return leaf ? leaf_heat(&index->chunks, leaf, within(block)) : 0;
 }
 
-void index_warm(struct index *index, uint64_t block)
+static void add_heat(struct index *index, uint64_t block, int difference)
 {
 	const struct index_leaf *leaf = leaf_of(index, block);
-	struct leaf_place place;
-	uint8_t heat;
 
-	if (!leaf || !leaf_has(leaf, within(block)))
-		return;
-	place = place_of(index, block);
-	heat = leaf_heat(&index->chunks, leaf, within(block));
-	if (heat < INDEX_HEAT_MAX)
-		leaf_set_heat(&place, within(block), (uint8_t)(heat + 1));
+	if (leaf)
+		leaf_add_heat(&index->chunks, leaf, within(block), difference);
+}
+
+void index_warm(struct index *index, uint64_t block)
+{
+	add_heat(index, block, 1);
 }
 
 void index_cool(struct index *index, uint64_t block)
 {
-	uint8_t heat = index_heat(index, block);
-	struct leaf_place place;
-
-	if (heat == 0)
-		return;
-	place = place_of(index, block);
-	leaf_set_heat(&place, within(block), (uint8_t)(heat - 1));
+	add_heat(index, block, -1);
 }
 
 enum index_leaf_state index_leaf_state(const struct index *index,

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "bitmap.h"
 #include "log_format.h"
 
 /* The low half of a place's four bits is its state, the high half its heat. */
@@ -21,11 +22,6 @@
 /* Shrinks to the next size when the one below that would do. */
 #define SHRINK_SIZES 2u
 
-static uint32_t count_bits(uint64_t word)
-{
-	return (uint32_t)__builtin_popcountll(word);
-}
-
 static uint32_t group_of(uint32_t i)
 {
 	return i / LEAF_GROUP_BLOCKS;
@@ -34,7 +30,8 @@ static uint32_t group_of(uint32_t i)
 /* Place of block @i's copy among those of its group. */
 static uint32_t rank_of(const struct index_leaf *leaf, uint32_t i)
 {
-	return count_bits(leaf->present[group_of(i)] & (leaf_bit(i) - 1));
+	return bitmap_count_word(leaf->present[group_of(i)] &
+				 (leaf_bit(i) - 1));
 }
 
 static struct chunk chunk_of(const struct chunks *chunks,
@@ -154,10 +151,9 @@ static void insert(struct undo *undo, const struct chunk *chunk, uint32_t at,
 
 	undo_save_range(undo, &chunk->slots[at],
 			(count + 1 - at) * sizeof(*chunk->slots));
-	for (uint32_t i = count; i > at; i--) {
-		chunk->slots[i] = chunk->slots[i - 1];
-		undo_stored();
-	}
+	memmove(&chunk->slots[at + 1], &chunk->slots[at],
+		(count - at) * sizeof(*chunk->slots));
+	undo_stored();
 	if (chunk->masks) {
 		undo_save_range(undo, &chunk->masks[at], count + 1 - at);
 		memmove(&chunk->masks[at + 1], &chunk->masks[at], count - at);
@@ -177,10 +173,9 @@ static void take_out(struct undo *undo, const struct chunk *chunk, uint32_t at,
 
 	undo_save_range(undo, &chunk->slots[at],
 			(count - at) * sizeof(*chunk->slots));
-	for (uint32_t i = at; i + 1 < count; i++) {
-		chunk->slots[i] = chunk->slots[i + 1];
-		undo_stored();
-	}
+	memmove(&chunk->slots[at], &chunk->slots[at + 1],
+		(count - at - 1) * sizeof(*chunk->slots));
+	undo_stored();
 	if (chunk->masks) {
 		undo_save_range(undo, &chunk->masks[at], count - at);
 		memmove(&chunk->masks[at], &chunk->masks[at + 1],
@@ -240,7 +235,7 @@ static void fit(const struct leaf_place *place, uint32_t group, uint32_t count,
 		bool masks)
 {
 	const struct index_leaf *leaf = place->leaf;
-	uint32_t have = count_bits(leaf->present[group]);
+	uint32_t have = bitmap_count_word(leaf->present[group]);
 	struct chunk chunk = {0};
 
 	if (leaf->chunks[group] != 0)
@@ -257,7 +252,7 @@ void leaf_set(const struct leaf_place *place, uint32_t i,
 	struct undo *undo = place->chunks->memory.undo;
 	struct index_leaf *leaf = place->leaf;
 	uint32_t group = group_of(i);
-	uint32_t count = count_bits(leaf->present[group]);
+	uint32_t count = bitmap_count_word(leaf->present[group]);
 	uint32_t at = rank_of(leaf, i);
 	bool there = leaf_has(leaf, i);
 	struct chunk chunk;
@@ -283,7 +278,7 @@ void leaf_unset(const struct leaf_place *place, uint32_t i)
 	struct undo *undo = chunks->memory.undo;
 	struct index_leaf *leaf = place->leaf;
 	uint32_t group = group_of(i);
-	uint32_t left = count_bits(leaf->present[group]) - 1;
+	uint32_t left = bitmap_count_word(leaf->present[group]) - 1;
 	struct chunk chunk = chunk_of(chunks, leaf, group);
 
 	take_out(undo, &chunk, rank_of(leaf, i), left + 1);
@@ -346,13 +341,22 @@ uint8_t leaf_heat(const struct chunks *chunks, const struct index_leaf *leaf,
 	return place_bits(&chunk, rank_of(leaf, i)) >> HEAT_SHIFT;
 }
 
-void leaf_set_heat(const struct leaf_place *place, uint32_t i, uint8_t heat)
+void leaf_add_heat(const struct chunks *chunks, const struct index_leaf *leaf,
+		   uint32_t i, int difference)
 {
-	struct chunk chunk = chunk_of(place->chunks, place->leaf, group_of(i));
-	uint32_t at = rank_of(place->leaf, i);
+	struct chunk chunk;
+	uint32_t at;
+	int heat;
 
-	set_place_bits(&chunk, at,
-		       (uint8_t)(state_at(&chunk, at) | heat << HEAT_SHIFT));
+	if (!leaf_has(leaf, i))
+		return;
+	chunk = chunk_of(chunks, leaf, group_of(i));
+	at = rank_of(leaf, i);
+	heat = (place_bits(&chunk, at) >> HEAT_SHIFT) + difference;
+	if (heat >= 0 && heat <= (int)INDEX_HEAT_MAX)
+		set_place_bits(&chunk, at,
+			       (uint8_t)(state_at(&chunk, at) |
+					 (uint32_t)heat << HEAT_SHIFT));
 }
 
 /* Every fourth bit, side by side. */

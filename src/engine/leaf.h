@@ -83,7 +83,9 @@ void leaf_fill_zeros(const struct leaf_place *place, uint32_t location);
 
 uint8_t leaf_heat(const struct chunks *chunks, const struct index_leaf *leaf,
 		  uint32_t i);
-void leaf_set_heat(const struct leaf_place *place, uint32_t i, uint8_t heat);
+/* By one, if it is cached, up to INDEX_HEAT_MAX or down to 0. */
+void leaf_add_heat(const struct chunks *chunks, const struct index_leaf *leaf,
+		   uint32_t i, int difference);
 
 /* Bit a block of the group: those that are dirty, and those that are lost. */
 uint64_t leaf_dirty_bits(const struct chunks *chunks,

@@ -74,9 +74,19 @@ static inline void undo_save_range(struct undo *undo, const void *place,
 {
 	uintptr_t end = (uintptr_t)place + bytes;
 
-	for (uintptr_t word = (uintptr_t)place & ~(uintptr_t)7; word < end;
-	     word += 8)
-		undo_save(undo, (const void *)word);
+	uintptr_t word = (uintptr_t)place & ~(uintptr_t)7;
+	struct undo_store *store = &undo->stores[undo->count];
+	uint64_t count = (end - word + 7) / 8;
+
+	assert(undo->count + count <= UNDO_STORES_MAX);
+	for (; word < end; word += 8, store++) {
+		store->offset = (int64_t)(word - (uintptr_t)undo);
+		store->old = *(const uint64_t *)word;
+	}
+	undo_stored();
+	/* None of them counts before. */
+	undo->count += count;
+	undo_stored();
 }
 
 #define UNDO_SET(undo, place, value)         \

@@ -127,6 +127,10 @@ static uint32_t part_blocks(const struct engine_request *request,
 	uint64_t last = first + request_blocks(request) - 1;
 	uint32_t count = 0;
 
+	if ((request->part_sector | request->part_count) %
+		    LOG_SECTORS_PER_BLOCK ==
+	    0)
+		return 0;
 	if (mask_at(request, first) != LOG_MASK_WHOLE)
 		ret_blocks[count++] = first;
 	if (last != first && mask_at(request, last) != LOG_MASK_WHOLE)
