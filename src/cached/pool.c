@@ -488,14 +488,35 @@ int pool_set_find(const struct pool_set *set, const uint8_t uuid[UUID_BYTES],
 	return 0;
 }
 
+/* Says what there is, what it takes, and who has the rest. */
+static int refuse_full(const struct pool_directory *directory,
+		       const struct pool_space *space, uint64_t bytes,
+		       struct error *error)
+{
+	char free_text[SIZE_TEXT_BYTES];
+	char wanted[SIZE_TEXT_BYTES];
+	char granted[SIZE_TEXT_BYTES];
+
+	return error_set(
+		error, -ENOSPC,
+		"pool directory %s has most space, %s, but the cache file "
+		"needs %s: free or add space, or lower the policy's limit; "
+		"the cache files of %u disks have %s there",
+		directory->path,
+		quantity_format_size(space->free_bytes >> 20 << 20, free_text,
+				     sizeof(free_text)),
+		quantity_format_size(bytes, wanted, sizeof(wanted)),
+		space->file_count,
+		quantity_format_size(space->file_bytes, granted,
+				     sizeof(granted)));
+}
+
 int pool_set_choose(const struct pool_set *set, const char *name,
 		    uint64_t bytes, const struct pool_directory **ret_directory,
 		    struct error *error)
 {
 	const struct pool_directory *best = NULL;
-	char wanted[SIZE_TEXT_BYTES];
-	char free_text[SIZE_TEXT_BYTES];
-	uint64_t best_bytes = 0;
+	struct pool_space best_space = {0};
 
 	for (unsigned int i = 0; i < set->count; i++) {
 		const struct pool_directory *directory = &set->directories[i];
@@ -505,9 +526,9 @@ int pool_set_choose(const struct pool_set *set, const char *name,
 			continue;
 		if (pool_directory_space(directory, &space, error) < 0)
 			continue;
-		if (!best || space.free_bytes > best_bytes) {
+		if (!best || space.free_bytes > best_space.free_bytes) {
 			best = directory;
-			best_bytes = space.free_bytes;
+			best_space = space;
 		}
 	}
 	if (!best && name[0] != '\0')
@@ -519,16 +540,8 @@ int pool_set_choose(const struct pool_set *set, const char *name,
 		return error_set(error, -ENOENT,
 				 "this host has no usable pool: make one with "
 				 "'forebay pool create'");
-	if (best_bytes < bytes)
-		return error_set(
-			error, -ENOSPC,
-			"pool directory %s has most space, %s, but the cache "
-			"file needs %s: free or add space, or lower the "
-			"policy's limit",
-			best->path,
-			quantity_format_size(best_bytes >> 20 << 20, free_text,
-					     sizeof(free_text)),
-			quantity_format_size(bytes, wanted, sizeof(wanted)));
+	if (best_space.free_bytes < bytes)
+		return refuse_full(best, &best_space, bytes, error);
 	*ret_directory = best;
 	return 0;
 }

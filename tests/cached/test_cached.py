@@ -199,6 +199,14 @@ class Cached(unittest.TestCase):
         self.assertIn(self.pool, str(refusal))
         self.assertEqual(self.files(), [])
 
+    def test_a_full_pool_says_how_much_others_have_of_it(self):
+        self.set_pool()
+        self.client(A).open(limit=66 * MIB)
+        self.client(B).open(limit=64 * MIB)
+        refusal = self.refusal(self.client(bytes([0xcc] * 16)), limit=1 << 43)
+        self.assertIn('the cache files of 2 disks have 130MiB there',
+                      str(refusal))
+
     def test_a_limit_that_makes_no_file_is_refused(self):
         self.set_pool()
         for limit in (0, 63 * MIB, (1 << 64) - 1):
