@@ -326,6 +326,7 @@ static json_t *view_path(struct agent *agent, const json_t *stats,
 	const json_t *known = stats_of(stats, path);
 	const json_t *reason = json_object_get(known, "reason");
 	struct pool_directory_space space;
+	const json_t *granted;
 	json_t *view;
 
 	/* What is left of a directory whose file system is away says nothing.
@@ -337,6 +338,10 @@ static json_t *view_path(struct agent *agent, const json_t *stats,
 		view = json_pack("{s:s, s:I, s:I}", "path", path, "size_bytes",
 				 (json_int_t)space.size_bytes, "free_bytes",
 				 (json_int_t)space.free_bytes);
+	granted = json_object_get(known, "file_bytes");
+	json_object_set_new(view, "granted_bytes",
+			    json_is_integer(granted) ? json_deep_copy(granted)
+						     : json_null());
 	json_object_set_new(view, "reason",
 			    json_is_string(reason) ? json_deep_copy(reason)
 						   : json_null());

@@ -102,12 +102,14 @@ static bool is_noted(const json_t *pool)
 static int present_one(const json_t *pool)
 {
 	static const struct column columns[] = {
-		{"path", UNIT_TEXT}, {"state", UNIT_STATE}, {"size", UNIT_SIZE},
-		{"free", UNIT_SIZE}, {"disks", UNIT_TEXT},  {"note", UNIT_TEXT},
+		{"path", UNIT_TEXT},	{"state", UNIT_STATE},
+		{"size", UNIT_SIZE},	{"free", UNIT_SIZE},
+		{"granted", UNIT_SIZE}, {"disks", UNIT_TEXT},
+		{"note", UNIT_TEXT},
 	};
 	const json_t *paths = json_object_get(pool, "paths");
 	bool ready = !json_is_string(json_object_get(pool, "reason"));
-	struct table *table = table_create(columns, is_noted(pool) ? 6 : 5);
+	struct table *table = table_create(columns, is_noted(pool) ? 7 : 6);
 
 	for (size_t i = 0; i < json_array_size(paths); i++) {
 		const json_t *path = json_array_get(paths, i);
@@ -119,10 +121,11 @@ static int present_one(const json_t *pool)
 		else
 			reason = json_object_get(pool, "reason");
 		table_row(table,
-			  json_pack("[O?s O?O?o?O?]",
+			  json_pack("[O?s O?O?O?o?O?]",
 				    json_object_get(path, "path"), state,
 				    json_object_get(path, "size_bytes"),
 				    json_object_get(path, "free_bytes"),
+				    json_object_get(path, "granted_bytes"),
 				    join_names(json_object_get(path, "disks")),
 				    reason));
 	}

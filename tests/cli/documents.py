@@ -14,9 +14,9 @@ POOL = {
     'name': 'ssd', 'state': 'ready', 'reason': None,
     'paths': [
         {'path': '/mnt/a', 'size_bytes': 100 * GIB, 'free_bytes': 3 * GIB,
-         'reason': None, 'disks': ['d1', 'd2']},
+         'granted_bytes': 7 * GIB, 'reason': None, 'disks': ['d1', 'd2']},
         {'path': '/mnt/b', 'size_bytes': None, 'free_bytes': None,
-         'reason': 'it is missing', 'disks': ['d3']},
+         'granted_bytes': None, 'reason': 'it is missing', 'disks': ['d3']},
     ],
 }
 

@@ -201,6 +201,8 @@ class Pools(CliTest):
         self.serve().answers('GET', '/v1/pools/ssd',
                              Answer(200, documents.POOL))
         shown = self.ok('pool', 'show', 'ssd').splitlines()
+        self.assertEqual(shown[0].split()[4], 'GRANTED_BYTES')
+        self.assertEqual(shown[1].split()[4], '7516192768')
         self.assertRegex(shown[1], r'^/mnt/a +ready .* d1 d2 +-$')
         self.assertRegex(shown[2], r'^/mnt/b +missing .* d3 +it is missing$')
 

@@ -252,6 +252,19 @@ class Pools(unittest.TestCase):
         self.assertEqual(self.paths('fast')[self.small]['disks'], ['d1'])
         self.assertEqual(self.paths('big')[self.large]['disks'], [])
 
+    def test_what_cache_files_have_is_granted_to_open_and_closed_disks(self):
+        self.host.cli('pool', 'create', 'ssd', self.large)
+        self.policy('gold')
+        self.assertEqual(self.paths('ssd')[self.large]['granted_bytes'], 0)
+        self.disk('d1', 'gold')
+        self.disk('d2', 'gold')
+        self.host.cli('disk', 'close', 'd1')
+        self.assertEqual(self.paths('ssd')[self.large]['granted_bytes'],
+                         128 * MIB)
+        self.assertIn(f' {128 * MIB} ', self.host.cli('pool', 'show', 'ssd'))
+        self.lose(self.large)
+        self.assertIsNone(self.paths('ssd')[self.large]['granted_bytes'])
+
 
 if __name__ == '__main__':
     tap.main()
