@@ -98,7 +98,8 @@ static bool reason_of(const struct status *status, enum mode_reason *ret_reason)
 	else if (status->hold_error < 0)
 		*ret_reason = MODE_REASON_NO_SIDECAR;
 	else if (mode_reason != ENGINE_MODE_AS_REQUESTED)
-		*ret_reason = MODE_REASON_DRAINING;
+		*ret_reason = held_stands(&status->hold) ? MODE_REASON_HOLD
+							 : MODE_REASON_DRAINING;
 	else
 		return false;
 	return true;

@@ -12,6 +12,9 @@ static const struct {
 	[MODE_REASON_DRAINING] = {"draining",
 				  "what was written before is still being "
 				  "written back"},
+	[MODE_REASON_HOLD] = {"hold",
+			      "the backend is held, so what was written "
+			      "before is written back when that ends"},
 	[MODE_REASON_BACKEND_REFUSING] = {"backend-refusing",
 					  "the backend refuses what is written "
 					  "back; it is tried again"},

@@ -243,6 +243,32 @@ static void a_hold_is_part_of_it(void **state)
 	json_decref(root);
 }
 
+static void what_a_hold_keeps_from_draining_says_so(void **state)
+{
+	struct status status = {
+		.stats.mode_requested = ENGINE_WRITE_THROUGH,
+		.stats.mode_actual = ENGINE_WRITE_BACK,
+		.stats.mode_reason = ENGINE_MODE_DRAINING,
+		.hold = {.state = ENGINE_HOLD_HELD},
+	};
+	json_t *root = document_of(&status);
+
+	(void)state;
+	assert_string_equal(mode_text(root, "reason"), "hold");
+	json_decref(root);
+	/* One that ended by itself is in nobody's way. */
+	status.hold.state = ENGINE_HOLD_ENDED;
+	root = document_of(&status);
+	assert_string_equal(mode_text(root, "reason"), "draining");
+	json_decref(root);
+	/* Nor does it explain a mode that is as requested. */
+	status.hold.state = ENGINE_HOLD_HELD;
+	status.stats.mode_reason = ENGINE_MODE_AS_REQUESTED;
+	root = document_of(&status);
+	assert_null(mode_text(root, "reason"));
+	json_decref(root);
+}
+
 static void a_buffer_too_small_is_never_overrun(void **state)
 {
 	const struct status status = {.failure = "the SSD is gone"};
@@ -276,6 +302,7 @@ int main(void)
 		cmocka_unit_test(hits_are_a_part_of_all_that_was_read),
 		cmocka_unit_test(what_was_not_cached_has_a_reason),
 		cmocka_unit_test(a_hold_is_part_of_it),
+		cmocka_unit_test(what_a_hold_keeps_from_draining_says_so),
 		cmocka_unit_test(a_buffer_too_small_is_never_overrun),
 	};
 
