@@ -606,8 +606,6 @@ void flush_without_log(struct engine *engine);
 /* destage.c */
 void destage_advance(struct engine *engine);
 void destage_clean_done(struct engine *engine);
-/* A pass is under way that will mark some of these blocks clean. */
-bool destage_has(const struct engine *engine, uint64_t first, uint64_t count);
 /* When it wants to look again without an event; UINT64_MAX = never. */
 uint64_t destage_next_ns(struct engine *engine);
 /* Dirty data of write-back is left although the mode is another now. */
@@ -615,9 +613,6 @@ bool destage_mode_draining(struct engine *engine);
 /* How much of it, and why it isn't gone. */
 uint64_t destage_mode_left_blocks(const struct engine *engine);
 enum engine_mode_reason destage_mode_reason(struct engine *engine);
-/* Zeros of the segment that is in the buffer go into the pass, if all can. */
-bool destage_select_zeros(struct engine *engine, uint64_t block,
-			  uint64_t count);
 /* Everything below it is clean. UINT64_MAX: nothing is dirty. */
 uint64_t destage_oldest_sequence(struct engine *engine);
 /*

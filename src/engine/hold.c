@@ -18,6 +18,7 @@
 
 #include "bitmap.h"
 #include "core.h"
+#include "selection.h"
 
 bool hold_stands(const struct engine *engine)
 {
@@ -153,8 +154,8 @@ void hold_select_zeros(struct engine *engine, uint32_t segment)
 		struct hold_zeros *zeros = &hold->zeros[i];
 
 		if (segments_of(&engine->segments, zeros->location) == segment)
-			zeros->going = destage_select_zeros(
-				engine, zeros->block, zeros->count);
+			zeros->going = selection_zeros(engine, zeros->block,
+						       zeros->count);
 	}
 }
 

@@ -23,6 +23,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "selection.h"
+
 #define RUNS_HIGH (THROUGH_RUNS_MAX * 3 / 4)
 
 void through_queue(struct engine *engine, struct engine_request *request)
@@ -179,8 +181,8 @@ static bool settled(struct engine *engine, struct engine_request *request)
 	    withdrawn(engine))
 		return true;
 	/* A pass that began before all was in the log marks it clean. */
-	if (destage_has(engine, request_block(request),
-			request_blocks(request)))
+	if (selection_has(engine, request_block(request),
+			  request_blocks(request)))
 		return false;
 	if (!drop_cleaned(engine, request))
 		return true;
