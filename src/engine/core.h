@@ -284,6 +284,7 @@ struct destage {
 	uint64_t upto; /* versions that are destaged, rule 6 */
 	uint64_t flush_ticket;
 	uint64_t retry_at_ns; /* after a failure */
+	uint64_t guests_until_ns; /* their writes have all of `segment` */
 	uint8_t *buffer; /* one segment; recovery's before */
 	struct destage_block *blocks;
 	uint32_t block_count;
@@ -298,6 +299,7 @@ struct destage {
 	uint32_t read_attempts;
 	bool read_thorough;
 	bool read_done;
+	bool guests; /* have some of what was to be selected */
 	bool failed;
 	bool refused; /* the last pass, by the layers below */
 	int error; /* with which words */
@@ -605,6 +607,8 @@ void flush_without_log(struct engine *engine);
 
 /* destage.c */
 void destage_advance(struct engine *engine);
+/* A guest's own write below has ended, or has no more to do there. */
+void destage_guest_done(struct engine *engine);
 void destage_clean_done(struct engine *engine);
 /* When it wants to look again without an event; UINT64_MAX = never. */
 uint64_t destage_next_ns(struct engine *engine);

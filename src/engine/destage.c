@@ -138,10 +138,34 @@ static bool due(struct engine *engine, const struct segment *oldest)
 	       before_switch(engine, oldest) || pressure_due(engine, oldest);
 }
 
+/*
+ * After a failure below nothing is tried for a while. A segment that guests'
+ * own writes have to themselves waits for the end of one (another that is the
+ * oldest by now does not).
+ */
+static uint64_t not_before_ns(const struct engine *engine, uint32_t segment)
+{
+	const struct destage *destage = &engine->destage;
+
+	return segment == destage->segment &&
+			       destage->guests_until_ns > destage->retry_at_ns
+		       ? destage->guests_until_ns
+		       : destage->retry_at_ns;
+}
+
+void destage_guest_done(struct engine *engine)
+{
+	if (engine->destage.guests_until_ns == 0)
+		return;
+	engine->destage.guests_until_ns = 0;
+	engine->progress = true;
+}
+
 uint64_t destage_next_ns(struct engine *engine)
 {
 	const struct segment *oldest;
 	uint32_t number;
+	uint64_t not_before;
 	uint64_t next;
 
 	if (engine->destage.state != DESTAGE_IDLE)
@@ -150,8 +174,8 @@ uint64_t destage_next_ns(struct engine *engine)
 		return UINT64_MAX;
 	next = due(engine, oldest) ? engine->now_ns
 				   : pressure_due_ns(engine, oldest);
-	return next < engine->destage.retry_at_ns ? engine->destage.retry_at_ns
-						  : next;
+	not_before = not_before_ns(engine, number);
+	return next < not_before ? not_before : next;
 }
 
 static void begin(struct engine *engine)
@@ -161,11 +185,14 @@ static void begin(struct engine *engine)
 	uint32_t blocks;
 	uint32_t number;
 
-	if (destage->quiesced || engine->now_ns < destage->retry_at_ns)
+	if (destage->quiesced)
 		return;
 	segment = next_dirty(engine, &number);
-	if (!segment || !due(engine, segment))
+	if (!segment || engine->now_ns < not_before_ns(engine, number) ||
+	    !due(engine, segment))
 		return;
+	destage->guests = false;
+	destage->guests_until_ns = 0;
 	destage->upto = engine->append.completed_sequence;
 	if (destage->upto > segment->last_sequence)
 		destage->upto = segment->last_sequence;
@@ -217,8 +244,11 @@ static void read_advance_destage(struct engine *engine)
 	destage->failed = false;
 	selection_make(engine);
 	if (destage->block_count == 0) {
-		/* Somebody else is at them, or they can't be read. */
-		destage->retry_at_ns = engine->now_ns + RETRY_NS / 100;
+		/* Guests are at them, or they can't be read. */
+		if (destage->guests)
+			destage->guests_until_ns = engine->now_ns + RETRY_NS;
+		else
+			destage->retry_at_ns = engine->now_ns + RETRY_NS / 100;
 		destage->state = DESTAGE_IDLE;
 		pace_pass_ended(&engine->pace, engine->now_ns,
 				destage->refused);

@@ -60,9 +60,12 @@ static bool select_zeros(struct engine *engine, uint64_t block, uint32_t count,
 	bool longer = follows_last(destage, block, may_unmap);
 	struct destage_block *run;
 
-	if ((!longer && selection_full(engine)) ||
-	    !hazard_destage_take(engine->hazards, block))
+	if (!longer && selection_full(engine))
 		return false;
+	if (!hazard_destage_take(engine->hazards, block)) {
+		destage->guests = true;
+		return false;
+	}
 	if (longer) {
 		destage->blocks[destage->block_count - 1].count += count;
 		return true;
@@ -180,9 +183,13 @@ static void select_block(struct engine *engine, uint64_t block,
 			apply_lost(engine, block);
 		return;
 	}
-	if (selection_full(engine) || through_owns(engine, block) ||
-	    !hazard_destage_take(engine->hazards, block))
+	if (selection_full(engine))
 		return;
+	if (through_owns(engine, block) ||
+	    !hazard_destage_take(engine->hazards, block)) {
+		destage->guests = true;
+		return;
+	}
 	destage->blocks[destage->block_count++] = (struct destage_block){
 		.block = block,
 		.offset = offset,

@@ -95,6 +95,7 @@ static void below_written(struct engine *engine, struct engine_io *io,
 
 	io_slot_put(engine, slot);
 	hazard_below_release(engine->hazards, first, count);
+	destage_guest_done(engine);
 	/* One that failed may have changed something as well. */
 	request->below_target = ++engine->flusher.below_writes;
 	hazard_below_written(engine->hazards, first, count,

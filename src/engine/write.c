@@ -38,8 +38,10 @@ static void leave(struct engine *engine, struct engine_request *request)
 	list_remove(&request->active);
 	engine->writes.in_flight--;
 	pressure_arrived(engine, data_blocks(request));
-	if (request->path != PATH_BACK)
+	if (request->path != PATH_BACK) {
 		engine->writes.not_back--;
+		destage_guest_done(engine);
+	}
 }
 
 void write_again(struct engine *engine, struct engine_request *request)

@@ -94,6 +94,38 @@ static void a_buffer_that_changes_before_it_goes_below_is_the_same_in_both(
 	assert_below(scene, 16, (char)scene_read_now(scene, 16));
 }
 
+/* Virtual time goes in small steps, and what is asked for ends at once. */
+static void the_destager_waits_for_a_write_that_hangs_below(void **state)
+{
+	struct scene *scene = *state;
+	uint32_t reads = 0;
+	struct guest *write;
+
+	set_mode(scene, ENGINE_WRITE_THROUGH);
+	write = scene_write(scene, 3, 1, 'x');
+	scene_poll(scene);
+	scene_end(scene, ENGINE_SSD_WRITE);
+	scene_end(scene, ENGINE_SSD_FLUSH);
+	engine_set_draining(scene->engine, true);
+	for (uint32_t i = 0; i < 60; i++) {
+		scene_pass_ns(scene, SCENE_SECOND_NS / 200);
+		while (scene_waiting(scene, ENGINE_SSD_READ) > 0) {
+			reads++;
+			scene_end(scene, ENGINE_SSD_READ);
+		}
+		end_others(scene);
+	}
+	assert_false(write->done);
+	assert_int_equal(reads, 1);
+	/* Its end is what was waited for: no time passes. */
+	scene_end(scene, ENGINE_BELOW_WRITE);
+	assert_true(scene_waiting(scene, ENGINE_SSD_READ) > 0);
+	scene_end_all(scene);
+	assert_true(write->done);
+	assert_true(engine_clean(scene->engine));
+	assert_below(scene, 3, 'x');
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, scene_set_up, scene_tear_down)
 
@@ -101,6 +133,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_buffer_that_changes_before_it_goes_below_is_the_same_in_both),
+		TEST(the_destager_waits_for_a_write_that_hangs_below),
 	};
 
 	return cmocka_run_group_tests_name("engine: through", tests, NULL,
