@@ -238,6 +238,8 @@ struct flusher {
 	uint64_t below_destage_done;
 	uint64_t below_destage_covers;
 	int below_failed; /* a flush of below did, and no FLUSH has said so */
+	int below_failure; /* of the last one that did ... */
+	uint32_t below_failures; /* ... of so many */
 	bool below_doubtful; /* since then no fills: what is read may go */
 	bool ssd_busy;
 	bool below_busy;
@@ -538,6 +540,13 @@ void write_again(struct engine *engine, struct engine_request *request);
 
 /* zeroing.c */
 void zeroing_submit(struct engine *engine, struct engine_request *request);
+/* Its part is below. What a flush that failed has dropped of it can't be told
+ * from what it hasn't, so if one has failed before all is there, it fails. */
+void zeroing_part_below(const struct engine *engine,
+			struct engine_request *request);
+/* All its parts are done. Returns: 0 or what that flush failed with. */
+int zeroing_status(const struct engine *engine,
+		   const struct engine_request *request);
 /* Its part is done: the next begins. */
 void zeroing_go_on(struct engine *engine, struct engine_request *request);
 /* It takes several parts: each is done below before the next. */

@@ -214,6 +214,8 @@ struct engine_request {
 	size_t iov_offset;
 	uint8_t path;
 	bool retry; /* the log has gone: it begins again */
+	bool around; /* a part of a ZERO has gone straight below; and then: */
+	uint32_t below_failures; /* flushes of below that had failed by then */
 };
 
 enum engine_io_type {

@@ -207,6 +207,8 @@ static void below_flush_failed(struct engine *engine, int status)
 	if (!told)
 		flusher->below_failed = status;
 	flusher->below_wanted = flusher->below_flushed;
+	flusher->below_failures++;
+	flusher->below_failure = status;
 	flusher->below_doubtful = true;
 	flusher->run_count = 0;
 	destage->failed |= destage->state == DESTAGE_FLUSH ||

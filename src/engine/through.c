@@ -106,6 +106,8 @@ static void below_written(struct engine *engine, struct engine_io *io,
 		write_finish(engine, request, status);
 		return;
 	}
+	if (request_zeroes(request))
+		zeroing_part_below(engine, request);
 	if (request->path == PATH_THROUGH) {
 		for (uint64_t block = first; block < first + count; block++) {
 			uint64_t sequence =

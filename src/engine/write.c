@@ -76,6 +76,8 @@ void write_finish(struct engine *engine, struct engine_request *request,
 			zeroing_go_on(engine, request);
 			return;
 		}
+		if (request_zeroes(request))
+			status = zeroing_status(engine, request);
 	}
 	io_request_done(engine, request, status);
 }

@@ -58,6 +58,7 @@ void zeroing_submit(struct engine *engine, struct engine_request *request)
 		io_request_done(engine, request, -EOPNOTSUPP);
 		return;
 	}
+	request->around = false;
 	begin_part(engine, request, request->sector);
 	write_submit(engine, request);
 }
@@ -67,6 +68,24 @@ void zeroing_go_on(struct engine *engine, struct engine_request *request)
 	begin_part(engine, request, request->part_sector + request->part_count);
 	list_prepend(&engine->writes.waiting, &request->link);
 	engine->progress = true;
+}
+
+void zeroing_part_below(const struct engine *engine,
+			struct engine_request *request)
+{
+	if (request->path != PATH_AROUND || request->around)
+		return;
+	request->around = true;
+	request->below_failures = engine->flusher.below_failures;
+}
+
+int zeroing_status(const struct engine *engine,
+		   const struct engine_request *request)
+{
+	return request->around && request->below_failures !=
+					  engine->flusher.below_failures
+		       ? engine->flusher.below_failure
+		       : 0;
 }
 
 void zeroing_item(const struct engine_request *request,

@@ -291,6 +291,36 @@ static void a_long_discard_ends_with_the_error_of_below(void **state)
 	assert_int_equal(scene_read_now(scene, 20), 'o');
 }
 
+/* What the flush has dropped may be of a part that was done. */
+static void a_long_discard_that_meets_a_failed_flush_fails(void **state)
+{
+	struct scene *scene = *state;
+	struct guest *discard, *flush;
+
+	scene->config.zeroing_blocks_max = 16;
+	scene->config.mode = ENGINE_WRITE_AROUND;
+	scene_restart(scene);
+	discard = scene_zero(scene, ENGINE_DISCARD, 0, 64 * 8);
+	scene_poll(scene);
+	while (scene_waiting(scene, ENGINE_BELOW_ZERO) == 0)
+		scene_end_io(scene, scene->waiting[0], 0);
+	scene_end(scene, ENGINE_BELOW_ZERO);
+	flush = scene_flush(scene);
+	scene_poll(scene);
+	scene_end_with(scene, ENGINE_BELOW_FLUSH, -EIO);
+	assert_true(flush->done);
+	assert_int_equal(flush->request.status, -EIO);
+	assert_false(discard->done);
+	scene_end_all(scene);
+	assert_true(discard->done);
+	assert_int_equal(discard->request.status, -EIO);
+	/* And another one doesn't. */
+	discard = scene_zero(scene, ENGINE_DISCARD, 0, 64 * 8);
+	scene_end_all(scene);
+	assert_true(discard->done);
+	assert_int_equal(discard->request.status, 0);
+}
+
 static void forced_zeroes_are_durable_when_acknowledged(void **state)
 {
 	struct scene *scene = *state;
@@ -479,6 +509,7 @@ int main(void)
 		TEST(more_runs_than_a_pass_holds_go_below_in_several),
 		TEST(a_long_discard_is_below_before_it_is_acknowledged),
 		TEST(a_long_discard_ends_with_the_error_of_below),
+		TEST(a_long_discard_that_meets_a_failed_flush_fails),
 		TEST(forced_zeroes_are_durable_when_acknowledged),
 		TEST(a_flush_covers_zeroes),
 		TEST(in_write_through_zeroes_are_below_when_acknowledged),
