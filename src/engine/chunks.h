@@ -125,11 +125,12 @@ static inline struct chunk chunks_at(const struct chunks *chunks, uint32_t name)
 	uint32_t page = chunk_page_of(name);
 	uint32_t number = chunks->memory.pages[page].shape;
 	const struct chunk_shape *shape = &chunk_shapes[number];
-	uint8_t *slots = chunk_page_data(chunks, page) +
-			 (size_t)chunk_number_of(name) * shape->bytes;
-	uint8_t *states = slots + shape->places * sizeof(struct chunk_slot);
+	uint8_t *slots, *states;
 
-	assert(slots && states);
+	assert(chunks->memory.data);
+	slots = chunk_page_data(chunks, page) +
+		(size_t)chunk_number_of(name) * shape->bytes;
+	states = slots + shape->places * sizeof(struct chunk_slot);
 	return (struct chunk){
 		.slots = (void *)slots,
 		.states = states,
