@@ -269,12 +269,12 @@ def parse_arguments():
                         'failpoint (32)')
     parser.add_argument('--cuts', type=count, default=100, metavar='N',
                         help='power losses of a host (100)')
-    parser.add_argument('--states', type=count, default=2_000_000,
+    parser.add_argument('--states', type=count, default=48_000_000,
                         metavar='N', help='crash states, from new seeds '
-                        '(2000000)')
-    parser.add_argument('--programs', type=count, default=3, metavar='N',
+                        '(48000000: with the programs 100 million in all)')
+    parser.add_argument('--programs', type=count, default=4, metavar='N',
                         help='all programs of up to so many operations; each '
-                        'more takes 20 times as long (3)')
+                        'more takes 20 times as long (4)')
     parser.add_argument('--fuzz', type=count, default=180, metavar='SECONDS',
                         help='for each fuzzer (180)')
     parser.add_argument('--seed', type=count, metavar='N',
