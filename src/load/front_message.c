@@ -40,6 +40,8 @@ int front_dial(struct front *front)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd, result;
 
+	/* First: a disk that still sees it refuses another one. */
+	front_disconnect(front);
 	if (strlen(front->options.socket_path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(address.sun_path, front->options.socket_path,
@@ -55,7 +57,6 @@ int front_dial(struct front *front)
 		close(fd);
 		return result;
 	}
-	front_disconnect(front);
 	front->socket = fd;
 	return 0;
 }
