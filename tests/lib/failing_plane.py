@@ -86,6 +86,7 @@ class FailingPlane(DataPlane):
                       for name, geometry in PARTS.items()]
         self.loads = 0
         self.kills = 0
+        self.starts = 0
         self.warm = False
         self.killed_in_start = False
         self.checked_blocks = 0
@@ -93,6 +94,7 @@ class FailingPlane(DataPlane):
     # ---- processes -----------------------------------------------------
 
     def spawn(self, name, *words, **options):
+        self.starts += 1
         program = name.replace('forebay-', 'failing-')
         return Process([os.path.join(BUILD, 'tests/failures', program),
                         *words], self.path(name + '.log'),
@@ -302,8 +304,14 @@ class FailingPlane(DataPlane):
             happen()
 
     def kill_at(self, name, nth):
+        starts = self.starts
         self.failpoints.arm(name, nth, DIE)
         self.reach(name)
+        # It has counted down to its end and dies in a moment, or somebody
+        # has been started since.
+        wait_until(lambda: self.starts > starts or not self.disk.alive()
+                   or not self.cached.alive(), END_SECONDS,
+                   'whoever was to die is dead')
         self.kills += 1
         self.say(f'killed at {name}, {nth}')
         self.mend()
