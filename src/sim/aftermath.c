@@ -175,8 +175,13 @@ bool world_check_versions(struct world *world, enum world_crash kind,
 		if (!check_version(world, kind, world->oracle->time, sector,
 				   version))
 			return false;
-		if (!settle || version == WORLD_UNREADABLE)
+		if (!settle)
 			continue;
+		if (version == WORLD_UNREADABLE) {
+			if (kind == WORLD_POWER_FAILURE)
+				oracle_unread(world->oracle, sector);
+			continue;
+		}
 		version =
 			oracle_which(world->oracle, sector, version,
 				     floor_after(world->oracle, kind,

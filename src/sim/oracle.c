@@ -346,9 +346,9 @@ bool oracle_read(struct oracle *oracle, uint64_t sector_number,
 }
 
 /*
- * A FLUSH of it failed, so the layers below may have lost it and an older one
- * stands there, whatever a copy in the cache says: both may be read until it is
- * written again.
+ * Which version stands below isn't known: nobody could read it, or a FLUSH of
+ * it failed, so that an older one may stand there whatever a copy in the cache
+ * says. All that may have survived can be read until it is written again.
  */
 static void keep_in_doubt(struct oracle_sector *sector, uint64_t time)
 {
@@ -391,6 +391,11 @@ void oracle_settle(struct oracle *oracle, uint64_t sector_number,
 	sector->versions[0].overwritten = 0;
 	sector->durable_floor = sector->versions[0].submitted;
 	sector->count = 1;
+}
+
+void oracle_unread(struct oracle *oracle, uint64_t sector_number)
+{
+	keep_in_doubt(&oracle->sectors[sector_number], oracle->time);
 }
 
 void oracle_seen(struct oracle *oracle, uint64_t sector_number,

@@ -29,7 +29,7 @@ struct oracle_version {
 	uint64_t overwritten; /* end of a read that proves it; 0: none */
 	bool zero; /* its bytes don't say which it is */
 	bool doubtful; /* a FLUSH that should have made it durable failed */
-	bool unsure; /* in doubt, and a power failure since: may go away */
+	bool unsure; /* not settled by a power failure since: may be gone */
 };
 
 struct oracle_sector {
@@ -112,6 +112,8 @@ bool oracle_read(struct oracle *oracle, uint64_t sector, uint64_t version,
  * below may have lost it, and a copy in the cache is clean and may be given up.
  */
 void oracle_settle(struct oracle *oracle, uint64_t sector, uint64_t version);
+/* The same, but nobody can read what stands there: any that may, may. */
+void oracle_unread(struct oracle *oracle, uint64_t sector);
 /* After a kill: @version was seen, so nothing older may be read any more. */
 void oracle_seen(struct oracle *oracle, uint64_t sector, uint64_t version);
 

@@ -276,6 +276,22 @@ static void what_a_failed_flush_left_in_doubt_stays_so_until_it_is_written(
 	assert_false(readable(oracle, 1, second.bytes));
 }
 
+static void what_nobody_could_read_after_a_power_failure_may_be_either(
+	void **state)
+{
+	struct oracle *oracle = *state;
+	struct written older = write_acked(oracle, 1);
+	struct written first = write_acked(oracle, 1);
+	struct written second;
+
+	oracle_flushed(oracle, oracle_tick(oracle));
+	second = write_acked(oracle, 1);
+	oracle_unread(oracle, 1);
+	assert_true(readable(oracle, 1, first.bytes));
+	assert_true(readable(oracle, 1, second.bytes));
+	assert_false(readable(oracle, 1, older.bytes));
+}
+
 static void what_a_kill_showed_once_may_not_go_away(void **state)
 {
 	struct oracle *oracle = *state;
@@ -347,6 +363,7 @@ int main(void)
 		TEST(a_changed_buffer_may_give_either_content),
 		TEST(what_a_power_failure_left_is_the_truth_from_then_on),
 		TEST(what_a_failed_flush_left_in_doubt_stays_so_until_it_is_written),
+		TEST(what_nobody_could_read_after_a_power_failure_may_be_either),
 		TEST(what_a_kill_showed_once_may_not_go_away),
 		TEST(many_versions_later_it_still_refuses_the_old),
 		TEST(what_was_submitted_later_is_not_of_a_moment),
