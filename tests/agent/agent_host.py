@@ -2,30 +2,16 @@
 """A forebayd under a root of its own, spoken to over its socket."""
 
 import glob
-import http.client
 import json
 import os
 import signal
-import socket
 import time
 
 from spawn import Process, folder, wait_until
+from unix_http import UnixConnection
 
 BUILD = os.environ['FOREBAY_BUILD']
 HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-class Connection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path, seconds):
-        super().__init__('localhost', timeout=seconds)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 class AgentHost:
@@ -108,7 +94,7 @@ class AgentHost:
             file.write('looked at by forebay-disk only')
 
     def raw(self, method, path, body=None, seconds=90):
-        connection = Connection(self.socket, seconds)
+        connection = UnixConnection(self.socket, seconds)
         connection.request(method, path, body)
         answer = connection.getresponse()
         text = answer.read().decode()

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Prometheus scrapes from a host, and that promtool has no complaint."""
 
-import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 import unittest
@@ -15,6 +13,7 @@ import nbd
 import tap
 from forebay import Host
 from spawn import folder, wait_until
+from unix_http import UnixConnection
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -23,18 +22,6 @@ PROMTOOL_SECONDS = 60
 SCRAPE_SECONDS = 10
 SAMPLE = re.compile(r'([a-z_]+)(?:\{(.*)\})? (\S+)')
 LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
-
-
-class UnixConnection(http.client.HTTPConnection):
-
-    def __init__(self, path):
-        super().__init__('localhost', timeout=SCRAPE_SECONDS)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 class Metrics(unittest.TestCase):
@@ -63,7 +50,7 @@ class Metrics(unittest.TestCase):
         return handle
 
     def get(self, path):
-        connection = UnixConnection(self.host.socket)
+        connection = UnixConnection(self.host.socket, SCRAPE_SECONDS)
         connection.request('GET', path)
         answer = connection.getresponse()
         text = answer.read().decode()
