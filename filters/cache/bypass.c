@@ -55,27 +55,26 @@ static void forward(struct cache *cache, struct cache_request *context)
 	cache->host->request_forward(context->request);
 }
 
+/* The first one that waits, or NULL. */
 static struct cache_request *take_waiting(struct bypass *bypass)
 {
-	struct cache_request *waiting = bypass->first;
+	struct cache_request *context;
 
-	bypass->first = NULL;
-	bypass->last = NULL;
-	return waiting;
+	if (list_is_empty(&bypass->waiting))
+		return NULL;
+	context = list_entry(bypass->waiting.next, struct cache_request, link);
+	list_remove(&context->link);
+	return context;
 }
 
 /* The engine has failed before it got a request. */
 static void stay(struct cache *cache)
 {
-	struct cache_request *context = take_waiting(&cache->bypass);
+	struct cache_request *context;
 
 	cache->bypass.ending = false;
-	while (context) {
-		struct cache_request *next = context->next;
-
+	while ((context = take_waiting(&cache->bypass)))
 		forward(cache, context);
-		context = next;
-	}
 }
 
 bool bypass_goes_on(struct cache *cache)
@@ -94,11 +93,12 @@ bool bypass_goes_on(struct cache *cache)
 	bypass->retry.owner = cache;
 	cache->host->timer_arm(cache->instance, &bypass->retry,
 			       bypass->retry_ns);
-	bypass->on = true;
 	if (!first) {
 		stay(cache);
 		return true;
 	}
+	list_init(&bypass->waiting);
+	bypass->on = true;
 	cache->open = true;
 	cache->host->log(cache->instance, FOREBAY_LOG_WARNING,
 			 "the disk goes on without its cache, which holds "
@@ -112,7 +112,7 @@ bool bypass_goes_on(struct cache *cache)
 static void leave(struct cache *cache)
 {
 	struct bypass *bypass = &cache->bypass;
-	struct cache_request *context = take_waiting(bypass);
+	struct cache_request *context;
 
 	bypass->on = false;
 	bypass->ending = false;
@@ -120,12 +120,8 @@ static void leave(struct cache *cache)
 			 "the disk is cached again");
 	/* What was changed meanwhile. */
 	cache_properties_changed(cache);
-	while (context) {
-		struct cache_request *next = context->next;
-
+	while ((context = take_waiting(bypass)))
 		cache_submit(cache, context->request);
-		context = next;
-	}
 }
 
 void bypass_end(struct cache *cache)
@@ -148,12 +144,7 @@ void bypass_submit(struct cache *cache, struct cache_request *context)
 		forward(cache, context);
 		return;
 	}
-	context->next = NULL;
-	if (bypass->last)
-		bypass->last->next = context;
-	else
-		bypass->first = context;
-	bypass->last = context;
+	list_append(&bypass->waiting, &context->link);
 }
 
 void bypass_completed(struct cache *cache, struct cache_request *context,

@@ -22,6 +22,7 @@
 
 #include "error.h"
 #include "forebay/filter.h"
+#include "list.h"
 
 #define BYPASS_RETRY_FIRST_NS (UINT64_C(2) * 1000 * 1000 * 1000)
 #define BYPASS_RETRY_MOST_NS (UINT64_C(60) * 1000 * 1000 * 1000)
@@ -33,8 +34,7 @@ struct bypass {
 	bool on;
 	bool ending; /* the engine runs: new requests wait */
 	uint64_t in_flight; /* below */
-	struct cache_request *first; /* waiting */
-	struct cache_request *last;
+	struct list waiting; /* for that end */
 	struct error why; /* the cache can't be had */
 	struct forebay_timer retry;
 	uint64_t retry_ns;

@@ -17,6 +17,7 @@
 #include "bypass.h"
 #include "error.h"
 #include "forebay/filter.h"
+#include "list.h"
 #include "overlay.h"
 #include "prefetch.h"
 #include "runner.h"
@@ -50,7 +51,7 @@ struct cache_request {
 	struct forebay_request *request;
 	struct overlay overlay; /* EXTENTS */
 	struct prefetch_request hint; /* CACHE */
-	struct cache_request *next; /* waits behind it for a bypass to end */
+	struct list link; /* waits for a bypass to end */
 	bool bypassed;
 };
 
