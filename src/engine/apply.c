@@ -333,6 +333,7 @@ void apply_spilled_clean(struct engine *engine, const struct log_entry *entry)
 {
 	uint64_t zeros = engine->zero_blocks;
 
+	kept_unsaid(engine, entry->upto);
 	apply_clean(engine, entry);
 	if (engine->zero_blocks < zeros && entry->upto > engine->zeros_spilled)
 		engine->zeros_spilled = entry->upto;

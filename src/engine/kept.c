@@ -10,7 +10,7 @@
 #include "core.h"
 #include "crc32c.h"
 
-#define KEPT_VERSION 4u
+#define KEPT_VERSION 5u
 
 #ifdef FOREBAY_PLANTED_BUGS
 void (*undo_stored_hook)(void);
@@ -105,6 +105,15 @@ void kept_tail(struct engine *engine, uint32_t segment, uint64_t sequence)
 	UNDO_SET(&kept->undo, kept->tail_sequence, sequence);
 	UNDO_SET(&kept->undo, kept->tail, segment);
 	undo_commit(&kept->undo);
+}
+
+void kept_unsaid(struct engine *engine, uint64_t upto)
+{
+	struct kept *kept = engine->kept;
+
+	if (upto > kept->unsaid)
+		kept->unsaid = upto;
+	undo_stored();
 }
 
 void kept_doubt(struct engine *engine)

@@ -36,6 +36,8 @@ struct kept {
 	uint64_t tail_sequence;
 	uint64_t tail; /* segment */
 	uint64_t doubt_ns; /* when a check value was wrong last; 0: never */
+	/* Versions up to this may be clean here and dirty in the log. */
+	uint64_t unsaid;
 	struct index_root root;
 	struct undo undo;
 };
@@ -56,6 +58,8 @@ void kept_begin(struct engine *engine, uint64_t sequence);
 void kept_applied(struct engine *engine, uint64_t sequence);
 /* The log begins with @sequence, in @segment. */
 void kept_tail(struct engine *engine, uint32_t segment, uint64_t sequence);
+/* A CLEAN of versions up to @upto takes effect, and will have no record. */
+void kept_unsaid(struct engine *engine, uint64_t upto);
 /* A check value was wrong. */
 void kept_doubt(struct engine *engine);
 /* The engine has failed: who comes next shall look for himself. */

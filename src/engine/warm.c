@@ -196,9 +196,8 @@ bool warm_segments(struct engine *engine)
 	list_segments(engine);
 	engine->cached_blocks = 0;
 	engine->zero_blocks = 0;
-	/* Zeros may have been forgotten without a record: nobody knows which.
-	 */
-	engine->zeros_spilled = engine->kept->sequence;
+	/* Zeros may have been among them: nobody knows. */
+	engine->zeros_spilled = engine->kept->unsaid;
 	engine->dirty_blocks = 0;
 	engine->lost_blocks = 0;
 	for (uint32_t i = 0; i < table->count; i++)

@@ -69,21 +69,22 @@ static bool may_differ(const struct engine *warm, const struct index_copy *a,
 }
 
 /*
- * The predecessor's log may have been without room, having more space than it
- * may: then a CLEAN takes effect without a record, and the block is destaged
- * again by who reads the log. The copy may have been given up since.
+ * In a log without room a CLEAN takes effect without a record, and who reads
+ * the log destages the block again. The copy may have been given up since.
  */
-static bool cleaned_unsaid(const struct world *warm, const struct index_copy *a,
+static bool cleaned_unsaid(const struct engine *warm,
+			   const struct index_copy *a,
 			   const struct engine *cold,
 			   const struct index_copy *b)
 {
-	if (warm->options.granted_segments == 0 || !b->dirty || b->lost ||
-	    a->dirty)
+	if (!b->dirty || b->lost || a->dirty ||
+	    segments_sequence(&cold->segments, b->location) >
+		    warm->kept->unsaid)
 		return false;
 	if (a->location == 0)
 		return b->zero ||
 		       segments_sequence(&cold->segments, b->location) <
-			       warm->engine->tail_sequence;
+			       warm->tail_sequence;
 	return a->location == b->location && a->check == b->check &&
 	       a->mask == b->mask;
 }
@@ -124,7 +125,7 @@ bool kill_compare(struct world *warm, const struct world *cold)
 
 		if (!same_copy(&left, &right) &&
 		    !may_differ(a, &left, b, &right) &&
-		    !cleaned_unsaid(warm, &left, b, &right))
+		    !cleaned_unsaid(a, &left, b, &right))
 			world_fail(warm,
 				   "block %llu is at %u (dirty %u) by kept "
 				   "memory and at %u (dirty %u) by the log",
