@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,8 +79,8 @@ static void timer_cancel(struct forebay_instance *instance,
 
 static void open_done(struct forebay_instance *instance, int status)
 {
-	assert(status == 0);
-	instance->open = true;
+	instance->open = status == 0;
+	instance->open_status = status;
 }
 
 static void close_done(struct forebay_instance *instance, int status)
@@ -88,18 +89,57 @@ static void close_done(struct forebay_instance *instance, int status)
 	instance->closed = true;
 }
 
+static void explain(struct forebay_instance *instance, const char *message)
+{
+	snprintf(instance->explanation, sizeof(instance->explanation), "%s",
+		 message);
+}
+
+__attribute__((format(printf, 3, 4))) static void log_line(
+	struct forebay_instance *instance, enum forebay_log_level level,
+	const char *format, ...)
+{
+	va_list arguments;
+
+	(void)level;
+	va_start(arguments, format);
+	vsnprintf(instance->logged, sizeof(instance->logged), format,
+		  arguments);
+	va_end(arguments);
+}
+
+static struct fake_property *find_property(struct forebay_instance *instance,
+					   const char *name)
+{
+	for (unsigned int i = 0; i < FAKE_PROPERTIES_MAX; i++) {
+		struct fake_property *property = &instance->properties[i];
+
+		if (property->name && strcmp(property->name, name) == 0)
+			return property;
+	}
+	return NULL;
+}
+
 static int property_integer(struct forebay_instance *instance, const char *name,
 			    int64_t *ret_value)
 {
-	for (unsigned int i = 0; i < FAKE_PROPERTIES_MAX; i++) {
-		const struct fake_property *property = &instance->properties[i];
+	const struct fake_property *property = find_property(instance, name);
 
-		if (property->name && strcmp(property->name, name) == 0) {
-			*ret_value = property->value;
-			return 0;
-		}
-	}
-	return -ENOENT;
+	if (!property)
+		return -ENOENT;
+	*ret_value = property->value;
+	return 0;
+}
+
+static int property_string(struct forebay_instance *instance, const char *name,
+			   const char **ret_value)
+{
+	const struct fake_property *property = find_property(instance, name);
+
+	if (!property || !property->text)
+		return -ENOENT;
+	*ret_value = property->text;
+	return 0;
 }
 
 const struct forebay_host fake_host = {
@@ -117,11 +157,14 @@ const struct forebay_host fake_host = {
 	.timer_cancel = timer_cancel,
 	.open_done = open_done,
 	.close_done = close_done,
+	.explain = explain,
+	.log = log_line,
 	.property_integer = property_integer,
+	.property_string = property_string,
 };
 
-void fake_set(struct forebay_instance *instance, const char *name,
-	      int64_t value)
+static struct fake_property *claim_property(struct forebay_instance *instance,
+					    const char *name)
 {
 	for (unsigned int i = 0; i < FAKE_PROPERTIES_MAX; i++) {
 		struct fake_property *property = &instance->properties[i];
@@ -129,13 +172,24 @@ void fake_set(struct forebay_instance *instance, const char *name,
 		if (property->name && strcmp(property->name, name) != 0)
 			continue;
 		property->name = name;
-		property->value = value;
-		return;
+		return property;
 	}
 	abort();
 }
 
-void fake_open(struct forebay_instance *instance)
+void fake_set(struct forebay_instance *instance, const char *name,
+	      int64_t value)
+{
+	claim_property(instance, name)->value = value;
+}
+
+void fake_set_text(struct forebay_instance *instance, const char *name,
+		   const char *text)
+{
+	claim_property(instance, name)->text = text;
+}
+
+int fake_try_open(struct forebay_instance *instance)
 {
 	static const struct forebay_disk disk = {
 		.struct_size = sizeof(disk),
@@ -146,15 +200,22 @@ void fake_open(struct forebay_instance *instance)
 	const struct forebay_property *property = forebay_filter.properties;
 
 	for (; property->name; property++) {
-		int64_t value;
-
-		if (property_integer(instance, property->name, &value) < 0)
-			fake_set(instance, property->name,
-				 property->default_integer);
+		if (find_property(instance, property->name))
+			continue;
+		fake_set(instance, property->name, property->default_integer);
+		fake_set_text(instance, property->name,
+			      property->default_string);
 	}
 	current = instance;
 	forebay_filter.open(instance, &fake_host, &disk, &instance->state);
-	assert(instance->open);
+	return instance->open_status;
+}
+
+void fake_open(struct forebay_instance *instance)
+{
+	int status = fake_try_open(instance);
+
+	assert(status == 0);
 }
 
 void fake_close(struct forebay_instance *instance)

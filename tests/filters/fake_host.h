@@ -34,6 +34,7 @@ struct forebay_request {
 struct fake_property {
 	const char *name;
 	int64_t value;
+	const char *text;
 };
 
 /* The one instance. */
@@ -46,16 +47,24 @@ struct forebay_instance {
 	struct fake_property properties[FAKE_PROPERTIES_MAX];
 	bool open;
 	bool closed;
+	int open_status;
+	char explanation[512]; /* of a failed open */
+	char logged[512]; /* the last line */
 };
 
 extern const struct forebay_host fake_host;
 
 /* Opens the linked filter; properties start with its defaults. */
 void fake_open(struct forebay_instance *instance);
+/* The same, and it may fail. Returns: with what. */
+int fake_try_open(struct forebay_instance *instance);
 void fake_close(struct forebay_instance *instance);
 /* Before fake_open(), or followed by the filter's properties_changed(). */
 void fake_set(struct forebay_instance *instance, const char *name,
 	      int64_t value);
+/* The same for a text, which outlives the instance. */
+void fake_set_text(struct forebay_instance *instance, const char *name,
+		   const char *text);
 void fake_submit(struct forebay_instance *instance,
 		 struct forebay_request *request);
 /* Turns the clock to @now_ns; timers on the way expire at their time. */
