@@ -141,7 +141,9 @@ static int confine(struct disk *disk, struct error *error)
 {
 	if (disk->unconfined || disk->sandbox.entered)
 		return 0;
-	return doors_close(disk->config, &disk->sandbox, error);
+	/* A parked one may have to take up a large index yet. */
+	return doors_close(disk->config, disk->pipeline != NULL, &disk->sandbox,
+			   error);
 }
 
 static void answer_close(struct disk *disk, int status)

@@ -55,8 +55,8 @@ static int keep_filters(const struct config *config, struct error *error)
 	return status;
 }
 
-int doors_close(const struct config *config, struct sandbox *ret_sandbox,
-		struct error *error)
+int doors_close(const struct config *config, bool limit_memory,
+		struct sandbox *ret_sandbox, struct error *error)
 {
 	struct folder folders[3];
 	const struct sandbox_spec spec = {
@@ -64,6 +64,7 @@ int doors_close(const struct config *config, struct sandbox *ret_sandbox,
 		.uid = config->uid,
 		.gid = config->gid,
 		.socket_gid = config->socket_gid,
+		.memory_bytes_max = limit_memory ? DOORS_MEMORY_BYTES_MAX : 0,
 		.folders =
 			{
 				folder_of(config->control_socket, &folders[0]),
@@ -92,6 +93,7 @@ json_t *doors_describe(const struct sandbox *sandbox)
 		{"no-new-privileges", sandbox->no_new_privileges},
 		{"no-dump", sandbox->no_dump},
 		{"files", sandbox->files},
+		{"memory-limit", sandbox->memory_limit},
 		{"system-calls", sandbox->system_calls},
 		/* Every loop's: without them there is no ring. */
 		{"ring-limits", true},

@@ -19,11 +19,18 @@
 int doors_share_socket(const struct config *config, const char *path,
 		       struct error *error);
 /*
- * Filters that will be opened again are loaded for good; the backend has been
- * kept. Returns: 0 or @error's code.
+ * Private memory that the process may take from then on: what buffers of NBD
+ * connections, answers and a filter's own needs come to, several times over.
  */
-int doors_close(const struct config *config, struct sandbox *ret_sandbox,
-		struct error *error);
+#define DOORS_MEMORY_BYTES_MAX (UINT64_C(1) << 30)
+
+/*
+ * @limit_memory: all that is large has been taken. Filters that will be opened
+ * again are loaded for good; the backend has been kept. Returns: 0 or @error's
+ * code.
+ */
+int doors_close(const struct config *config, bool limit_memory,
+		struct sandbox *ret_sandbox, struct error *error);
 /* What is in force, by name. */
 json_t *doors_describe(const struct sandbox *sandbox);
 

@@ -3,7 +3,8 @@
  * sandbox.c - the order of the layers.
  *
  * The user first, because that needs privileges; then the privileges; then
- * what needs none. The list of system calls is last: it forbids all the others.
+ * what needs none. Memory before files, because what there is of it is read
+ * from one. The list of system calls is last: it forbids all the others.
  */
 #include "sandbox.h"
 
@@ -54,6 +55,10 @@ int sandbox_enter(const struct sandbox_spec *spec, struct sandbox *ret_sandbox,
 		"end of new privileges",
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : -errno);
 	sandbox.no_dump = in_force("end of dumps", forbid_dumps() ? 0 : -errno);
+	if (spec->memory_bytes_max > 0)
+		sandbox.memory_limit =
+			in_force("limit of memory",
+				 sandbox_limit_memory(spec->memory_bytes_max));
 	sandbox.files = in_force("Landlock", sandbox_limit_files(spec));
 	sandbox.system_calls =
 		in_force("list of system calls", sandbox_limit_system_calls());

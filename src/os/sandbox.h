@@ -14,6 +14,7 @@
 #define FOREBAY_OS_SANDBOX_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "error.h"
@@ -27,6 +28,11 @@ struct sandbox_spec {
 	/* Another group that it stays in, so that sockets can have it; 0: none.
 	 */
 	gid_t socket_gid;
+	/*
+	 * Private memory that it may take from now on, on top of what it has;
+	 * 0: as much as there is.
+	 */
+	uint64_t memory_bytes_max;
 	/* Sockets may be made and removed in them; NULL where there is none. */
 	const char *folders[SANDBOX_FOLDERS_MAX];
 };
@@ -40,6 +46,7 @@ struct sandbox {
 	bool no_dump;
 	bool system_calls; /* allow-list */
 	bool files; /* Landlock */
+	bool memory_limit;
 };
 
 /*

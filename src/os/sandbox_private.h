@@ -28,5 +28,6 @@ int sandbox_change_user(const struct sandbox_spec *spec);
 int sandbox_drop_capabilities(void);
 int sandbox_limit_files(const struct sandbox_spec *spec);
 int sandbox_limit_system_calls(void);
+int sandbox_limit_memory(uint64_t bytes_max);
 
 #endif

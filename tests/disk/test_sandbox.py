@@ -23,7 +23,8 @@ EACCES = 13
 EPERM = 1
 
 # What a disk's process must have whoever started it.
-ALWAYS = {'no-capabilities', 'no-new-privileges', 'no-dump', 'ring-limits'}
+ALWAYS = {'no-capabilities', 'no-new-privileges', 'no-dump', 'memory-limit',
+          'ring-limits'}
 
 
 def is_sanitized():

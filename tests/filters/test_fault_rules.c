@@ -364,15 +364,23 @@ static void a_word_without_an_end_is_none(void **state)
 	assert_non_null(strstr(message, "isn't a number above 0"));
 }
 
+/* Puts one more piece behind @text, which has 512 bytes. */
+static void put(char *text, const char *piece)
+{
+	size_t length = strlen(text);
+
+	snprintf(text + length, 512 - length, "%s", piece);
+}
+
 static void there_are_only_so_many_rules(void **state)
 {
 	char text[512] = "";
 
 	(void)state;
 	for (unsigned int i = 0; i < RULES_MAX; i++)
-		strcat(text, "error;");
+		put(text, "error;");
 	assert_int_equal(parse(text).count, RULES_MAX);
-	strcat(text, "error");
+	put(text, "error");
 	refuse(text, "there are more than 16 rules");
 }
 
@@ -382,9 +390,9 @@ static void a_rule_has_only_so_many_characters(void **state)
 
 	(void)state;
 	while (strlen(text) + strlen(" on read") < RULE_TEXT_BYTES)
-		strcat(text, " on read");
+		put(text, " on read");
 	assert_int_equal(parse(text).count, 1);
-	strcat(text, " on write");
+	put(text, " on write");
 	refuse(text, "rule 1 has more than 159 characters");
 }
 
