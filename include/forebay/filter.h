@@ -258,6 +258,100 @@ struct forebay_deferred {
 	uint64_t host_private[8];
 };
 
+/*
+ * Lifecycle events: what happens to a disk besides requests. A filter names in
+ * `events` the kinds that it wants to be told, and is told the phases
+ *
+ *   PRE   it is about to happen; the filters are told one after the other, from
+ *         the VM down. Where the table says so a filter may refuse: it ends its
+ *         turn with a negative errno and says why with host->explain()
+ *   POST  it has happened; in the reverse order
+ *   UNDO  it doesn't happen after all; in the reverse order. If a filter
+ * refuses or is late, only those before it are told that, not itself
+ *
+ *   kind        may  deadline  what
+ *   ATTACH      yes      10 s  this filter is new on this disk: PRE after its
+ *                              open(), before any request
+ *   DETACH      no       10 s  the disk goes, and the filter with it
+ *   OPEN        no        2 s  POST: all filters are open, requests may come
+ *   CLOSE       no        2 s  PRE: before the first close()
+ *   GROW        yes      10 s  `size_bytes` is what the disk shall have. The
+ *                              filters are closed and opened again between PRE
+ *                              and POST or UNDO
+ *   SNAPSHOT    yes       3 s  the layers below are to be kept as the disk is
+ * at one moment between PRE and POST CLONE       yes      10 s  another disk,
+ * `name`, is to be made of this one MIGRATE     no        5 s  PRE: prepare,
+ * the VM may soon run elsewhere. POST: it leaves, and close() follows; requests
+ * have ended. UNDO: it stays, or is back. PRE may come again without either
+ *   STUN        no        2 s  PRE: requests are about to be held back for a
+ *                              while. POST: none is under way
+ *   UNSTUN      no        2 s  PRE: they are about to come again. POST: they do
+ *   PROPERTIES  yes       2 s  PRE: until its end host->property_...() answer
+ *                              what they shall be. POST comes right after
+ *                              properties_changed()
+ *   DELETE      yes      10 s  the disk is to be deleted
+ *   ABORT       no        1 s  PRE: the guest resets its device and waits for
+ * the requests that it has under way: what is held may be let go. POST: it
+ * waits no more VM          no        1 s  POST: the VM is said to be in state
+ * `vm`
+ *
+ * The deadline holds for each filter and phase. Who exceeds it is named in the
+ * log and in the disk's history, and the event goes on without it: where it may
+ * refuse that counts as a refusal. The late filter is told of no other event
+ * until it has ended that one.
+ *
+ * Threads: as for all callbacks. Requests go on meanwhile, but for STUN. A
+ * filter is told of one thing at a time. In UNDO and POST there may be another
+ * instance than in PRE, if the disk was closed in between.
+ */
+enum forebay_event_kind {
+	FOREBAY_EVENT_ATTACH = 0,
+	FOREBAY_EVENT_DETACH = 1,
+	FOREBAY_EVENT_OPEN = 2,
+	FOREBAY_EVENT_CLOSE = 3,
+	FOREBAY_EVENT_GROW = 4,
+	FOREBAY_EVENT_SNAPSHOT = 5,
+	FOREBAY_EVENT_CLONE = 6,
+	FOREBAY_EVENT_MIGRATE = 7,
+	FOREBAY_EVENT_STUN = 8,
+	FOREBAY_EVENT_UNSTUN = 9,
+	FOREBAY_EVENT_PROPERTIES = 10,
+	FOREBAY_EVENT_DELETE = 11,
+	FOREBAY_EVENT_ABORT = 12,
+	FOREBAY_EVENT_VM = 13,
+};
+
+/* Builds the `events` mask of a filter. */
+#define FOREBAY_EVENT_BIT(kind) (1u << (unsigned int)(kind))
+
+enum forebay_event_phase {
+	FOREBAY_EVENT_PRE = 0,
+	FOREBAY_EVENT_POST = 1,
+	FOREBAY_EVENT_UNDO = 2,
+};
+
+/* Of a VM event. */
+enum forebay_vm {
+	FOREBAY_VM_UNKNOWN = 0, /* of all other events */
+	FOREBAY_VM_STARTING = 1,
+	FOREBAY_VM_RUNNING = 2,
+	FOREBAY_VM_MIGRATING = 3,
+	FOREBAY_VM_STOPPED = 4,
+};
+
+/* Valid until event() returns. */
+struct forebay_event {
+	uint32_t struct_size;
+	enum forebay_event_kind kind;
+	enum forebay_event_phase phase;
+	enum forebay_vm vm;
+	uint64_t deadline_ns; /* when the filter's time is up, as now_ns() */
+	uint64_t size_bytes; /* GROW: wanted; else the disk's */
+	const char *name; /* SNAPSHOT, CLONE: of the copy, may be ""; else "" */
+};
+
+struct forebay_event_end; /* opaque: for host->event_end() */
+
 /* Most descriptors in one channel message, most bytes in one message. */
 #define FOREBAY_CHANNEL_FDS_MAX 8u
 #define FOREBAY_CHANNEL_BYTES_MAX 65520u
@@ -403,6 +497,17 @@ struct forebay_host {
 	 * the reason in the log.
 	 */
 	int (*below_void)(struct forebay_instance *instance, bool lost);
+
+	/* Lifecycle events. */
+
+	/*
+	 * The filter has done what it does at an event. Called once for each
+	 * event(), in it or later, also if the deadline has passed; close()
+	 * ends an event that hasn't been, and then this isn't called. @status:
+	 * 0, or a negative errno, which in PRE refuses where that is possible,
+	 * and is written down anywhere else.
+	 */
+	void (*event_end)(struct forebay_event_end *end, int status);
 };
 
 /* Type of a property. In JSON and YAML, SIZE takes "4KiB", DURATION "60s". */
@@ -495,6 +600,19 @@ struct forebay_filter {
 	 */
 	void (*action)(void *state, const char *name,
 		       void (*done)(void *context, int status), void *context);
+
+	/* Lifecycle events. */
+
+	/*
+	 * FOREBAY_EVENT_BIT()s of the kinds that event() is called for. A
+	 * filter without MIGRATE is told "migration-begin" and "migration-end"
+	 * by action() instead.
+	 */
+	uint32_t events;
+	uint32_t events_reserved; /* 0 */
+	/* * Ends with host->event_end(end), now or later. */
+	void (*event)(void *state, const struct forebay_event *event,
+		      struct forebay_event_end *end);
 };
 
 /* The one symbol that a filter exports, even when it hides all others. */

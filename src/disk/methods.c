@@ -145,30 +145,66 @@ static void action_run(void *owner, struct control_call *call,
 	pipeline_action(disk->pipeline, filter, action, on_action, pending);
 }
 
+/* Of one filter or of several: what pipeline_set_properties() takes, or NULL.
+ */
+static json_t *requested_changes(const json_t *params)
+{
+	const char *filter =
+		json_string_value(json_object_get(params, "filter"));
+	json_t *properties = json_object_get(params, "properties");
+	json_t *changes = json_object_get(params, "changes");
+	const char *name;
+
+	if (filter && json_is_object(properties))
+		return json_pack("{s:O}", filter, properties);
+	if (!json_is_object(changes))
+		return NULL;
+	json_object_foreach(changes, name, properties)
+	{
+		if (!json_is_object(properties))
+			return NULL;
+	}
+	return json_incref(changes);
+}
+
+static void on_properties_set(void *context, const struct error *error)
+{
+	struct pending *pending = context;
+
+	if (error)
+		control_fail(pending->call, error->code, "%s", error->message);
+	else
+		control_reply(pending->call, NULL);
+	disk_action_ends(pending->disk);
+	free(pending);
+}
+
 static void set_properties_run(void *owner, struct control_call *call,
 			       const json_t *params)
 {
 	struct disk *disk = owner;
-	const char *filter =
-		json_string_value(json_object_get(params, "filter"));
-	const json_t *properties = json_object_get(params, "properties");
-	struct error error = {0};
-	int status;
+	json_auto_t *changes = requested_changes(params);
+	struct pending *pending;
 
 	if (!need_pipeline(disk, call))
 		return;
-	if (!filter || !json_is_object(properties)) {
+	if (!changes) {
 		control_fail(call, -EINVAL,
 			     "'filter' must be the name of a filter and "
-			     "'properties' an object");
+			     "'properties' an object, or 'changes' an object "
+			     "of such objects");
 		return;
 	}
-	status = pipeline_set_properties(disk->pipeline, filter, properties,
-					 &error);
-	if (status < 0)
-		control_fail(call, status, "%s", error.message);
-	else
-		control_reply(call, NULL);
+	pending = calloc(1, sizeof(*pending));
+	if (!pending) {
+		control_fail(call, -ENOMEM, "out of memory");
+		return;
+	}
+	pending->disk = disk;
+	pending->call = call;
+	disk_action_begins(disk);
+	pipeline_set_properties(disk->pipeline, changes, on_properties_set,
+				pending);
 }
 
 static void on_closed(void *context, int status)

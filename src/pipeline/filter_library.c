@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "event_kind.h"
 #include "operation_name.h"
 #include "properties.h"
 
@@ -87,6 +88,10 @@ static int check(const struct forebay_filter *filter, const char *path,
 	if (!filter->open || !filter->close || !filter->submit)
 		return error_set(error, -EINVAL,
 				 "%s: filter %s lacks open, close or submit",
+				 path, filter->name);
+	if (filter->events && !filter->event)
+		return error_set(error, -EINVAL,
+				 "%s: filter %s names events and lacks event",
 				 path, filter->name);
 	return properties_check_table(filter->properties, filter->name, error);
 }
@@ -191,6 +196,20 @@ void filter_library_close(struct filter_library *library)
 	free(library);
 }
 
+static json_t *describe_events(uint32_t events)
+{
+	json_t *names = json_array();
+
+	for (unsigned int i = 0; i < EVENT_KIND_COUNT; i++) {
+		enum forebay_event_kind kind = (enum forebay_event_kind)i;
+
+		if (events & FOREBAY_EVENT_BIT(kind))
+			json_array_append_new(
+				names, json_string(event_kind(kind)->name));
+	}
+	return names;
+}
+
 json_t *filter_library_describe(const struct filter_library *library)
 {
 	const struct forebay_filter *filter = &library->filter;
@@ -204,10 +223,11 @@ json_t *filter_library_describe(const struct filter_library *library)
 				operations,
 				json_string(operation_name(operation)));
 	}
-	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o}", "name",
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o}", "name",
 			 filter->name, "version", filter->version,
 			 "description", filter->description, "class",
 			 filter_class_name(filter->filter_class), "abi_version",
 			 (int)filter->abi_version, "operations", operations,
+			 "events", describe_events(filter->events),
 			 "properties", properties_describe(filter->properties));
 }

@@ -283,19 +283,22 @@ static int below_void(struct forebay_instance *instance, bool lost)
 static int property_integer(struct forebay_instance *instance, const char *name,
 			    int64_t *ret_value)
 {
-	return properties_integer(instance->properties, name, ret_value);
+	return properties_integer(instance_properties(instance), name,
+				  ret_value);
 }
 
 static int property_string(struct forebay_instance *instance, const char *name,
 			   const char **ret_value)
 {
-	return properties_string(instance->properties, name, ret_value);
+	return properties_string(instance_properties(instance), name,
+				 ret_value);
 }
 
 static int property_boolean(struct forebay_instance *instance, const char *name,
 			    bool *ret_value)
 {
-	return properties_boolean(instance->properties, name, ret_value);
+	return properties_boolean(instance_properties(instance), name,
+				  ret_value);
 }
 
 const struct forebay_host host_services = {
@@ -329,4 +332,5 @@ const struct forebay_host host_services = {
 	.below_state = below_state,
 	.below_hold = below_hold,
 	.below_void = below_void,
+	.event_end = instance_event_end,
 };

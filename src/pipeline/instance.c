@@ -262,11 +262,11 @@ json_t *instance_status(const struct forebay_instance *instance)
 				 ? filter_document(instance)
 				 : json_object();
 
-	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "name", filter->name,
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "name", filter->name,
 			 "version", filter->version, "class",
 			 filter_class_name(filter->filter_class), "properties",
 			 properties_document(instance->properties), "status",
-			 status);
+			 status, "event", instance_event_document(instance));
 }
 
 void instance_action(struct forebay_instance *instance, const char *name,
@@ -277,14 +277,4 @@ void instance_action(struct forebay_instance *instance, const char *name,
 		return;
 	}
 	instance->filter->action(instance->state, name, done, context);
-}
-
-int instance_change(struct forebay_instance *instance, const json_t *properties,
-		    struct error *error)
-{
-	int status = properties_change(instance->properties, properties, error);
-
-	if (status == 0 && instance->filter->properties_changed)
-		instance->filter->properties_changed(instance->state);
-	return status;
 }

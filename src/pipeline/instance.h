@@ -22,6 +22,7 @@
 #include "daemon_link.h"
 #include "error.h"
 #include "filter_library.h"
+#include "instance_event.h"
 #include "instance_io.h"
 #include "properties.h"
 
@@ -51,6 +52,7 @@ struct forebay_instance {
 
 	struct filter_library *library;
 	struct properties *properties;
+	struct properties *proposed; /* NULL: no change is under way */
 	char *daemon_socket; /* NULL: no daemon */
 	struct daemon_link *link; /* NULL: not opened */
 	struct error explanation; /* of a failing open() */
@@ -61,6 +63,7 @@ struct forebay_instance {
 	void *owner;
 	int end_status;
 	struct loop_deferred end;
+	struct forebay_event_end event;
 };
 
 int instance_create(struct instance_home *home,
@@ -88,12 +91,10 @@ void instance_end(struct forebay_instance *instance,
  * -EALREADY. */
 int instance_link(struct forebay_instance *instance);
 
-/* {name, version, class, properties, status}. Owns: the caller. */
+/* {name, version, class, properties, status, event}. Owns: the caller. */
 json_t *instance_status(const struct forebay_instance *instance);
 void instance_action(struct forebay_instance *instance, const char *name,
 		     void (*done)(void *context, int status), void *context);
-int instance_change(struct forebay_instance *instance, const json_t *properties,
-		    struct error *error);
 
 /* Logs that the filter broke @rule, and aborts. */
 void instance_misuse(const struct forebay_instance *instance, const char *rule)

@@ -102,6 +102,26 @@ static void close_next(struct pipeline *pipeline)
 		instance_close(pipeline->instances[top], on_closed, pipeline);
 }
 
+/* What the disk's life does to all of its filters at once. */
+static void begin_life_event(struct pipeline *pipeline,
+			     enum forebay_event_kind kind,
+			     void (*done)(struct pipeline_event *event,
+					  int status))
+{
+	pipeline->life = (struct pipeline_event){
+		.kind = kind,
+		.done = done,
+		.owner = pipeline,
+	};
+}
+
+static void on_close_told(struct pipeline_event *event, int status)
+{
+	(void)status;
+	pipeline_event_release(event);
+	close_next(event->owner);
+}
+
 void pipeline_close(struct pipeline *pipeline,
 		    void (*done)(void *context, int status), void *context)
 {
@@ -109,19 +129,29 @@ void pipeline_close(struct pipeline *pipeline,
 	       pipeline->actions == 0);
 	pipeline->closed = done;
 	pipeline->closed_context = context;
-	close_next(pipeline);
+	begin_life_event(pipeline, FOREBAY_EVENT_CLOSE, on_close_told);
+	pipeline_event_pre(pipeline, &pipeline->life);
+}
+
+static void on_open_told(struct pipeline_event *event, int status)
+{
+	struct pipeline *pipeline = event->owner;
+	struct pipeline_open_request *opening = pipeline->opening;
+
+	(void)status;
+	pipeline_event_release(event);
+	pipeline->opening = NULL;
+	opening->done(opening, 0, pipeline, NULL);
 }
 
 static void finish_open(struct pipeline *pipeline)
 {
-	struct pipeline_open_request *opening = pipeline->opening;
-
 	if (claim_take(&pipeline->home.claim, &pipeline->error) < 0) {
 		close_next(pipeline);
 		return;
 	}
-	pipeline->opening = NULL;
-	opening->done(opening, 0, pipeline, NULL);
+	begin_life_event(pipeline, FOREBAY_EVENT_OPEN, on_open_told);
+	pipeline_event_post(pipeline, &pipeline->life);
 }
 
 static void open_next(struct pipeline *pipeline);
@@ -383,6 +413,9 @@ static struct pipeline *create(struct loop *loop,
 		.kept_memory_good = request->kept_memory_good,
 	};
 	memcpy(pipeline->home.disk.uuid, request->uuid, sizeof(request->uuid));
+	list_init(&pipeline->events);
+	pipeline->happened = request->happened;
+	pipeline->happened_owner = request->owner;
 	pipeline->bottom.loop = loop;
 	pipeline->bottom.name = name;
 	pipeline->bottom.copied_bytes = &pipeline->home.copied_bytes;

@@ -272,14 +272,3 @@ uint32_t pipeline_find(const struct pipeline *pipeline, const char *filter)
 		index++;
 	return index;
 }
-
-int pipeline_set_properties(struct pipeline *pipeline, const char *filter,
-			    const json_t *properties, struct error *error)
-{
-	uint32_t index = pipeline_find(pipeline, filter);
-
-	if (index == pipeline->instance_count)
-		return error_set(error, -ENOENT, "disk %s has no filter '%s'",
-				 pipeline->name, filter);
-	return instance_change(pipeline->instances[index], properties, error);
-}

@@ -25,6 +25,7 @@
 #include "loop.h"
 
 struct pipeline;
+struct pipeline_event; /* pipeline_event.h */
 
 /* Most requests in flight through one pipeline. */
 #define PIPELINE_REQUESTS_MAX 4096u
@@ -79,6 +80,11 @@ struct pipeline_open_request {
 		     struct pipeline *pipeline, const struct error *error);
 	/* May be NULL. What it is that opens now, or what it waits for. */
 	void (*progress)(void *owner, const char *reason);
+	/*
+	 * May be NULL. An event is over: it has happened, or doesn't. As long
+	 * as the pipeline lives.
+	 */
+	void (*happened)(void *owner, const struct pipeline_event *event);
 	void *owner;
 };
 
@@ -161,8 +167,14 @@ json_t *pipeline_stats(const struct pipeline *pipeline);
 void pipeline_action(struct pipeline *pipeline, const char *filter,
 		     const char *action,
 		     void (*done)(void *context, int status), void *context);
-/* Validates, then applies. Nothing changes when it fails. */
-int pipeline_set_properties(struct pipeline *pipeline, const char *filter,
-			    const json_t *properties, struct error *error);
+/*
+ * @changes: an object of the filters' names, with the properties that change.
+ * All is checked and asked before anything is applied: done() gets NULL, or why
+ * all is as it was. Order: maybe before this returns.
+ */
+void pipeline_set_properties(struct pipeline *pipeline, const json_t *changes,
+			     void (*done)(void *context,
+					  const struct error *error),
+			     void *context);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pipeline_object.h - what pipeline.c, lifecycle.c and action.c share. */
+/* pipeline_object.h - what the files of a pipeline share. */
 #ifndef FOREBAY_PIPELINE_PIPELINE_OBJECT_H
 #define FOREBAY_PIPELINE_PIPELINE_OBJECT_H
 
@@ -11,6 +11,7 @@
 #include "latency.h"
 #include "operation_name.h"
 #include "pipeline.h"
+#include "pipeline_event.h"
 #include "request_pool.h"
 
 struct operation_counters {
@@ -25,7 +26,13 @@ struct pipeline {
 	struct fallback fallback;
 	struct fence fence;
 	uint32_t in_flight; /* requests of the exports */
-	uint32_t actions; /* under way */
+	uint32_t actions; /* and phases of events, under way */
+	struct list events; /* the first one is under way */
+	struct loop_deferred next_event; /* begins */
+	struct pipeline_event life; /* that the disk opens, or closes */
+	bool changing; /* properties */
+	void (*happened)(void *owner, const struct pipeline_event *event);
+	void *happened_owner;
 	struct operation_counters counters[OPERATION_COUNT];
 
 	struct instance_home home;

@@ -2,8 +2,8 @@
 /*
  * properties.c - a set is an array of values parallel to the filter's table.
  *
- * A change is made on a copy of the values, which replaces the old ones only
- * when all of the document was valid.
+ * A change makes another set, whose owner replaces the old one with it when it
+ * has asked whom it must.
  */
 #include "properties.h"
 
@@ -183,26 +183,30 @@ static int check_online(const struct properties *set,
 	return 0;
 }
 
-int properties_change(struct properties *set, const json_t *document,
-		      struct error *error)
+int properties_propose(const struct properties *set, const json_t *document,
+		       struct properties **ret_set, struct error *error)
 {
-	struct property_value values[PROPERTIES_MAX] = {0};
+	struct properties *next = calloc(1, sizeof(*next));
 	int status = 0;
 
+	if (!next)
+		return error_set(error, -ENOMEM, "out of memory");
+	next->table = set->table;
+	next->filter = set->filter;
+	next->count = set->count;
 	for (unsigned int i = 0; i < set->count && status == 0; i++)
-		status = property_value_copy(&set->values[i], &values[i]);
+		status = property_value_copy(&set->values[i], &next->values[i]);
 	if (status < 0)
 		error_set(error, status, "out of memory");
 	else
-		status = overlay(set, document, values, error);
+		status = overlay(next, document, next->values, error);
 	if (status == 0)
-		status = check_online(set, values, error);
+		status = check_online(set, next->values, error);
 	if (status < 0) {
-		values_release(values, set->count);
+		properties_destroy(next);
 		return status;
 	}
-	values_release(set->values, set->count);
-	memcpy(set->values, values, sizeof(values));
+	*ret_set = next;
 	return 0;
 }
 

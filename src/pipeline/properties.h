@@ -37,9 +37,12 @@ int properties_create(const struct forebay_property *table, const char *filter,
 		      struct error *error);
 /* NULL is fine. */
 void properties_destroy(struct properties *set);
-/* Changes what @document names; each must be an online property. */
-int properties_change(struct properties *set, const json_t *document,
-		      struct error *error);
+/*
+ * A set with the values of @set, but for what @document names; what differs
+ * must be an online property.
+ */
+int properties_propose(const struct properties *set, const json_t *document,
+		       struct properties **ret_set, struct error *error);
 /* Values as a JSON object, integers in base units. Owns: the caller. */
 json_t *properties_document(const struct properties *set);
 

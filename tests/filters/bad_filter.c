@@ -28,6 +28,9 @@
 #ifndef BAD_SUBMIT
 #define BAD_SUBMIT bad_submit
 #endif
+#ifndef BAD_EVENTS
+#define BAD_EVENTS 0
+#endif
 #ifndef BAD_DEFAULT
 #define BAD_DEFAULT 0
 #endif
@@ -77,4 +80,5 @@ const struct forebay_filter forebay_filter = {
 	.open = bad_open,
 	.close = bad_close,
 	.submit = BAD_SUBMIT,
+	.events = BAD_EVENTS,
 };

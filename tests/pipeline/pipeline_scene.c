@@ -128,6 +128,26 @@ void close_pipeline(struct scene *scene)
 	scene->pipeline = NULL;
 }
 
+static void on_changed(void *context, const struct error *error)
+{
+	struct scene *scene = context;
+
+	if (error)
+		scene->error = *error;
+	on_done(scene, error ? error->code : 0);
+}
+
+int set_properties(struct scene *scene, const char *filter, const char *json)
+{
+	json_t *changes = json_pack("{s:o}", filter, json_loads(json, 0, NULL));
+
+	assert_non_null(changes);
+	pipeline_set_properties(scene->pipeline, changes, on_changed, scene);
+	json_decref(changes);
+	assert_int_equal(loop_run(scene->loop), 0);
+	return scene->status;
+}
+
 void on_request_done(struct pipeline_request *request, int status)
 {
 	on_done(request->owner, status);

@@ -51,6 +51,9 @@ void close_pipeline(struct scene *scene);
 int run_request(struct scene *scene, enum forebay_operation operation,
 		uint64_t offset, void *block);
 
+/* Gives one filter other properties. Returns: 0, or scene->error's code. */
+int set_properties(struct scene *scene, const char *filter, const char *json);
+
 /* For what runs until loop_run() is stopped: they set the scene's status. */
 void on_done(void *context, int status);
 void on_request_done(struct pipeline_request *request, int status);

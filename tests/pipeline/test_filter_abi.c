@@ -54,6 +54,7 @@ AT(forebay_host, property_boolean, 192);
 AT(forebay_host, request_extents, 200);
 AT(forebay_host, below_hold, 216);
 AT(forebay_host, below_void, 224);
+AT(forebay_host, event_end, 232);
 
 AT(forebay_below, flags, 4);
 AT(forebay_below, next_generation, 16);
@@ -75,6 +76,12 @@ AT(forebay_filter, open, 56);
 AT(forebay_filter, completed, 80);
 AT(forebay_filter, channel_message, 104);
 AT(forebay_filter, action, 128);
+AT(forebay_filter, events, 136);
+AT(forebay_filter, event, 144);
+
+AT(forebay_event, phase, 8);
+AT(forebay_event, deadline_ns, 16);
+AT(forebay_event, name, 32);
 
 /* The compiler has done the work. */
 int main(void)

@@ -138,6 +138,8 @@ static void a_table_with_something_wrong_is_refused(void **state)
 			"more than 4096");
 	refused_variant("bad-submit", -EINVAL,
 			"filter bad lacks open, close or submit");
+	refused_variant("bad-events", -EINVAL,
+			"filter bad names events and lacks event");
 	refused_variant("bad-default", -EINVAL,
 			"filter bad declares property 'number' with");
 }

@@ -333,27 +333,19 @@ static void an_action_that_nobody_knows_is_refused(void **state)
 static void a_change_of_properties_reaches_the_filter(void **state)
 {
 	struct scene *scene = *state;
-	json_t *good = json_loads("{\"late\": \"1s\"}", 0, NULL);
-	json_t *bad = json_loads("{\"fail\": true}", 0, NULL);
-	struct error error = {0};
+	const char *good = "{\"late\": \"1s\"}";
+	const char *bad = "{\"fail\": true}";
 
 	add(scene, "probe-top", NULL);
 	assert_int_equal(open_pipeline(scene), 0);
 	events[0] = '\0';
-	assert_int_equal(pipeline_set_properties(scene->pipeline, "probe-top",
-						 bad, &error),
-			 -EBUSY);
+	assert_int_equal(set_properties(scene, "probe-top", bad), -EBUSY);
 	assert_string_equal(events, "");
-	assert_int_equal(pipeline_set_properties(scene->pipeline, "probe-top",
-						 good, &error),
-			 0);
+	assert_int_equal(set_properties(scene, "probe-top", good), 0);
 	assert_string_equal(events, "top:changed");
-	assert_int_equal(
-		pipeline_set_properties(scene->pipeline, "cache", good, &error),
-		-ENOENT);
-	assert_string_equal(error.message, "disk db1 has no filter 'cache'");
-	json_decref(good);
-	json_decref(bad);
+	assert_int_equal(set_properties(scene, "cache", good), -ENOENT);
+	assert_string_equal(scene->error.message,
+			    "disk db1 has no filter 'cache'");
 	close_pipeline(scene);
 }
 
