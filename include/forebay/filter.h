@@ -260,48 +260,47 @@ struct forebay_deferred {
 
 /*
  * Lifecycle events: what happens to a disk besides requests. A filter names in
- * `events` the kinds that it wants to be told, and is told the phases
+ * `events` the kinds that it wants to be told of, and is told the phases
  *
  *   PRE   it is about to happen; the filters are told one after the other, from
  *         the VM down. Where the table says so a filter may refuse: it ends its
  *         turn with a negative errno and says why with host->explain()
  *   POST  it has happened; in the reverse order
  *   UNDO  it doesn't happen after all; in the reverse order. If a filter
- * refuses or is late, only those before it are told that, not itself
+ *         refuses or is late, only those before it are told that
  *
- *   kind        may  deadline  what
- *   ATTACH      yes      10 s  this filter is new on this disk: PRE after its
- *                              open(), before any request
- *   DETACH      no       10 s  the disk goes, and the filter with it
- *   OPEN        no        2 s  POST: all filters are open, requests may come
- *   CLOSE       no        2 s  PRE: before the first close()
- *   GROW        yes      10 s  `size_bytes` is what the disk shall have. The
- *                              filters are closed and opened again between PRE
- *                              and POST or UNDO
- *   SNAPSHOT    yes       3 s  the layers below are to be kept as the disk is
- * at one moment between PRE and POST CLONE       yes      10 s  another disk,
- * `name`, is to be made of this one MIGRATE     no        5 s  PRE: prepare,
- * the VM may soon run elsewhere. POST: it leaves, and close() follows; requests
- * have ended. UNDO: it stays, or is back. PRE may come again without either
- *   STUN        no        2 s  PRE: requests are about to be held back for a
- *                              while. POST: none is under way
- *   UNSTUN      no        2 s  PRE: they are about to come again. POST: they do
- *   PROPERTIES  yes       2 s  PRE: until its end host->property_...() answer
- *                              what they shall be. POST comes right after
- *                              properties_changed()
- *   DELETE      yes      10 s  the disk is to be deleted
- *   ABORT       no        1 s  PRE: the guest resets its device and waits for
- * the requests that it has under way: what is held may be let go. POST: it
- * waits no more VM          no        1 s  POST: the VM is said to be in state
- * `vm`
+ *   kind        may  time  what
+ *   ATTACH      yes  10 s  this filter is new on this disk: between its
+ *                          open() and the first request
+ *   DETACH      no   10 s  PRE: the disk goes, and the filter with it
+ *   OPEN        no    2 s  POST: all filters are open, requests may come
+ *   CLOSE       no    2 s  PRE: before the first close()
+ *   GROW        yes  10 s  `size_bytes` is what the disk shall have. Filters
+ *                          are closed and opened again after PRE
+ *   SNAPSHOT    yes   3 s  the layers below are to be kept as the disk is
+ *                          at one moment between PRE and POST
+ *   CLONE       yes  10 s  another disk, `name`, is to be made of this one
+ *   MIGRATE     no    5 s  PRE: the VM may soon run elsewhere. POST: it
+ *                          leaves, requests have ended, and close()
+ *                          follows. UNDO: it stays, or is back
+ *   STUN        no    2 s  PRE: requests are about to be held back for a
+ *                          while. POST: none is under way
+ *   UNSTUN      no    2 s  PRE: they are about to come again. POST: they do
+ *   PROPERTIES  yes   2 s  PRE: until its end host->property_...() answer
+ *                          what they shall be. POST: they are so
+ *   DELETE      yes  10 s  the disk is to be deleted
+ *   ABORT       no    1 s  PRE: somebody stops the device, or resets it,
+ *                          and waits for requests under way: what is held
+ *                          may be let go. POST: they have ended
+ *   VM          no    1 s  POST: the VM is said to be in state `vm`
  *
- * The deadline holds for each filter and phase. Who exceeds it is named in the
- * log and in the disk's history, and the event goes on without it: where it may
+ * The time is each filter's in each phase. Who exceeds it is named in the log
+ * and in the disk's history, and the event goes on without it: where it may
  * refuse that counts as a refusal. The late filter is told of no other event
  * until it has ended that one.
  *
  * Threads: as for all callbacks. Requests go on meanwhile, but for STUN. A
- * filter is told of one thing at a time. In UNDO and POST there may be another
+ * filter is told of one thing at a time. In UNDO and POST it may be another
  * instance than in PRE, if the disk was closed in between.
  */
 enum forebay_event_kind {

@@ -125,7 +125,7 @@ static void parse_disk(struct reader *reader, const json_t *document,
 		"uuid",	     "name",	"size_bytes", "backend",
 		"read_only", "filters", "exports",    "control_socket",
 		"grow",	     "user",	"socket_gid", "host",
-		"sidecar",   NULL,
+		"sidecar",   "events",	NULL,
 	};
 	const json_t *size = json_object_get(document, "size_bytes");
 	const json_t *read_only = json_object_get(document, "read_only");
@@ -194,6 +194,8 @@ static void parse_host(struct reader *reader, const json_t *document,
 	config->host_name = "";
 	config->sidecar = get_text(reader, document, "the disk", "sidecar");
 	check_path(reader, config->sidecar, "sidecar");
+	config->events = get_text(reader, document, "the disk", "events");
+	check_path(reader, config->events, "events");
 	if (!host)
 		return;
 	check_keys(reader, host, "'host'", keys);

@@ -13,10 +13,14 @@
  *	             "nbd": {"socket": "/run/…", "name": "db1"}},
  *	 "control_socket": "/run/…", "grow": false,
  *	 "user": {"uid": 1879048192, "gid": 1879048192}, "socket_gid": 64055,
- *	 "host": {"id": "…", "name": "h1"}, "sidecar": "/shared/sidecars/…"}
+ *	 "host": {"id": "…", "name": "h1"}, "sidecar": "/shared/sidecars/…",
+ *	 "events": "/run/…"}
  *
  * `host`: whom other hosts find named beside the backend. `sidecar`: the folder
  * for that; without it, it is beside an image, and nowhere for other backends.
+ *
+ * `events`: the file that what happens to the disk is appended to
+ * (event_journal.h).
  *
  * `grow`: the disk is being resized: an image that is smaller is made larger.
  *
@@ -59,6 +63,7 @@ struct config {
 	uint8_t host_uuid[16]; /* zeros, "": not given */
 	const char *host_name;
 	const char *sidecar; /* NULL: beside the image */
+	const char *events; /* NULL: what happens isn't written down */
 	bool own_user; /* it becomes this one when it is open */
 	uint32_t uid;
 	uint32_t gid;

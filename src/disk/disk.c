@@ -16,6 +16,7 @@
 
 #include "backend.h"
 #include "clock.h"
+#include "disk_event.h"
 #include "disk_private.h"
 #include "doors.h"
 #include "failpoint.h"
@@ -100,6 +101,7 @@ int disk_start_vhost_user(struct disk *disk, struct error *error)
 		.wanted = handover_wanted,
 		.hand_over = handover_asked,
 		.migrating = handover_migrating,
+		.aborting = disk_event_aborting,
 		.owner = disk,
 	};
 	int status;
@@ -238,8 +240,8 @@ static void close_pipeline(struct disk *disk)
 void disk_ready(struct disk *disk)
 {
 	disk_enter(disk, DISK_READY);
-	if (disk->migrating)
-		handover_migrating(disk, true);
+	if (disk->migrating || disk->migrate)
+		handover_migrating(disk, disk->migrating);
 	if (disk->hand_over_due)
 		handover_asked(disk);
 }
@@ -490,6 +492,7 @@ void disk_open_pipeline(struct disk *disk, bool grow,
 		.claim = &disk->claim,
 		.done = done,
 		.progress = on_progress,
+		.happened = disk_event_happened,
 		.owner = disk,
 	};
 	memcpy(disk->opening.uuid, config->uuid, sizeof(config->uuid));
@@ -612,6 +615,7 @@ void disk_start(struct disk *disk, struct loop *loop,
 		.parked_as =
 			options->handed_over ? DISK_HANDED_OVER : DISK_INCOMING,
 	};
+	event_journal_open(&disk->journal, config->events);
 	find_sidecar(disk);
 	status = control_server_create(loop, config->control_socket,
 				       disk_methods, disk, &disk->control,
@@ -629,6 +633,7 @@ bool disk_release(struct disk *disk)
 	assert(disk->state == DISK_ENDED);
 	control_server_destroy(disk->control);
 	disk->control = NULL;
+	event_journal_close(&disk->journal);
 	return !disk->pipeline && !disk->half_open && !disk->vhost_user &&
 	       !disk->nbd;
 }

@@ -35,6 +35,7 @@
 #include "config.h"
 #include "control.h"
 #include "error.h"
+#include "event_journal.h"
 #include "loop.h"
 #include "nbd.h"
 #include "pipeline.h"
@@ -96,16 +97,24 @@ struct disk {
 	uint64_t size_bytes; /* now */
 	struct claim_spec claim;
 	char sidecar[SIDECAR_PATH_BYTES]; /* its folder, if it has one */
+	struct event_journal journal;
+	struct disk_event *stun; /* or unstun: begun, not ended */
+	void (*stunned)(struct disk *disk); /* goes on behind that */
+	bool aborting; /* a guest waits for its requests */
+	struct disk_event *abort; /* begun, not ended */
 
 	/* handover.c's */
 	enum disk_state parked_as; /* before TAKING_OVER */
 	bool hand_over_due; /* as soon as it is READY */
 	bool migrating; /* the VMM logs written pages */
+	bool preparing; /* the filters are being told so */
+	struct disk_event *migrate; /* they have been told */
 	uint64_t left_with; /* connection of the VMM that left; 0: unknown */
 	struct loop_timer handover_retry;
 	struct error arrival_waits; /* why, as last logged */
 
 	/* resize.c's */
+	struct disk_event *grow; /* begun, not ended */
 	uint64_t resize_bytes; /* wanted */
 	uint64_t before_bytes;
 	struct loop_timer resize_retry;

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "disk_event.h"
 #include "disk_private.h"
 #include "failpoint.h"
 #include "log.h"
@@ -49,11 +50,45 @@ static void take_over_again(struct loop_timer *timer)
 		handover_wanted(disk);
 }
 
+static void serve_arrived(struct disk *disk)
+{
+	struct error error = {0};
+
+	vhost_user_export_unpark(disk->vhost_user, disk->pipeline);
+	if (disk->nbd)
+		nbd_export_unpark(disk->nbd, disk->pipeline);
+	else if (disk_start_nbd(disk, &error) < 0)
+		log_error("disk %s is served without NBD: %s",
+			  disk->config->name, error.message);
+	log_info("disk %s has arrived", disk->config->name);
+	disk_unstunned(disk);
+	status_pipe_ready(disk->status_fd);
+	failpoint(FAILPOINT_ARRIVING_TOLD);
+	disk_ready(disk);
+}
+
+static void on_stay_told(void *context)
+{
+	disk_unstun(context, serve_arrived);
+}
+
+/* A VM that comes back has given up a migration that the filters know of. */
+static void tell_arrival(struct disk *disk)
+{
+	static const struct disk_event_spec spec = {
+		.kind = FOREBAY_EVENT_MIGRATE,
+	};
+
+	if (disk->parked_as == DISK_HANDED_OVER)
+		disk_event_tell(disk, &spec, false, on_stay_told, disk);
+	else
+		on_stay_told(disk);
+}
+
 static void on_taken_over(struct pipeline_open_request *request, int status,
 			  struct pipeline *pipeline, const struct error *error)
 {
 	struct disk *disk = request->owner;
-	struct error nbd_error = {0};
 
 	disk->half_open = false;
 	if (status < 0) {
@@ -72,16 +107,7 @@ static void on_taken_over(struct pipeline_open_request *request, int status,
 	failpoint(FAILPOINT_ARRIVING_OPENED);
 	disk->arrival_waits = (struct error){0};
 	disk->pipeline = pipeline;
-	vhost_user_export_unpark(disk->vhost_user, pipeline);
-	if (disk->nbd)
-		nbd_export_unpark(disk->nbd, pipeline);
-	else if (disk_start_nbd(disk, &nbd_error) < 0)
-		log_error("disk %s is served without NBD: %s",
-			  disk->config->name, nbd_error.message);
-	log_info("disk %s has arrived", disk->config->name);
-	status_pipe_ready(disk->status_fd);
-	failpoint(FAILPOINT_ARRIVING_TOLD);
-	disk_ready(disk);
+	tell_arrival(disk);
 }
 
 /*
@@ -133,6 +159,42 @@ static void on_told(void *context, int status)
 			    disk->config->name, strerror(-status));
 }
 
+static void end_migrate(struct disk *disk, bool left,
+			void (*done)(void *context))
+{
+	struct disk_event *migrate = disk->migrate;
+
+	disk->migrate = NULL;
+	disk_event_end(migrate, left, done, disk);
+}
+
+static void on_prepared(void *context, struct disk_event *event,
+			const struct error *error)
+{
+	struct disk *disk = context;
+
+	(void)error; /* nobody can refuse */
+	disk->preparing = false;
+	disk->migrate = event;
+	if (!disk->migrating && disk->state == DISK_READY)
+		end_migrate(disk, false, NULL);
+}
+
+static void begin_migrate(struct disk *disk)
+{
+	static const struct disk_event_spec spec = {
+		.kind = FOREBAY_EVENT_MIGRATE,
+	};
+
+	if (disk->preparing)
+		return;
+	/* Of a pipeline that has gone: these filters know of nothing. */
+	disk_event_forget(disk->migrate);
+	disk->migrate = NULL;
+	disk->preparing = true;
+	disk_event_begin(disk, &spec, on_prepared, disk);
+}
+
 void handover_migrating(void *owner, bool migrating)
 {
 	struct disk *disk = owner;
@@ -146,6 +208,10 @@ void handover_migrating(void *owner, bool migrating)
 			migrating ? PIPELINE_ACTION_MIGRATION_BEGIN
 				  : PIPELINE_ACTION_MIGRATION_END,
 			on_told, disk);
+	if (migrating)
+		begin_migrate(disk);
+	else
+		end_migrate(disk, false, NULL);
 }
 
 /* Departure. */
@@ -174,11 +240,21 @@ static void on_closed(void *context, int status)
 	vhost_user_export_handed_over(disk->vhost_user);
 }
 
+static void close_pipeline(struct disk *disk)
+{
+	pipeline_close(disk->pipeline, on_closed, disk);
+}
+
 static void on_parked(void *context)
+{
+	disk_when_quiet(context, close_pipeline);
+}
+
+static void on_departure_told(void *context)
 {
 	struct disk *disk = context;
 
-	pipeline_close(disk->pipeline, on_closed, disk);
+	vhost_user_export_park(disk->vhost_user, on_parked, disk);
 }
 
 static void on_drained(void *context, int status)
@@ -188,7 +264,7 @@ static void on_drained(void *context, int status)
 	failpoint(FAILPOINT_LEAVING_DRAINED);
 	if (status == 0) {
 		disk_set_reason(disk, "closing");
-		vhost_user_export_park(disk->vhost_user, on_parked, disk);
+		end_migrate(disk, true, on_departure_told);
 		return;
 	}
 	snprintf(disk->reason, sizeof(disk->reason),
@@ -216,10 +292,23 @@ static void drain(struct disk *disk)
 			disk);
 }
 
+static void on_stunned(struct disk *disk)
+{
+	disk_when_quiet(disk, drain);
+}
+
 static void on_nbd_parked(void *context)
 {
 	failpoint(FAILPOINT_LEAVING_PARKED);
-	disk_when_quiet(context, drain);
+	disk_stunned(context, on_stunned);
+}
+
+static void park_nbd(struct disk *disk)
+{
+	if (disk->nbd)
+		nbd_export_park(disk->nbd, on_nbd_parked, disk);
+	else
+		disk_stunned(disk, on_stunned);
 }
 
 /*
@@ -230,10 +319,7 @@ static void hand_over(struct disk *disk)
 {
 	disk_enter(disk, DISK_HANDING_OVER);
 	log_info("disk %s: its VM leaves", disk->config->name);
-	if (disk->nbd)
-		nbd_export_park(disk->nbd, on_nbd_parked, disk);
-	else
-		disk_when_quiet(disk, drain);
+	disk_stun(disk, park_nbd);
 }
 
 void handover_asked(void *owner)

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "disk_event.h"
 #include "doors.h"
+#include "event_kind.h"
 #include "uuid_text.h"
 
 /* An answer that comes later, and the names that it needs. */
@@ -20,6 +22,8 @@ struct pending {
 	struct control_call *call;
 	char action[64];
 	char filter[64]; /* empty: every filter */
+	struct disk_event *snapshot; /* begun, not ended */
+	int status;
 };
 
 static void status_run(void *owner, struct control_call *call,
@@ -100,16 +104,74 @@ static void fail_action(const struct pending *pending, int status)
 			     pending->action, name, strerror(-status));
 }
 
+static void pending_end(struct pending *pending)
+{
+	disk_action_ends(pending->disk);
+	free(pending);
+}
+
+static void answer_action(void *context)
+{
+	struct pending *pending = context;
+
+	if (pending->status == 0)
+		control_reply(pending->call, NULL);
+	else
+		fail_action(pending, pending->status);
+	pending_end(pending);
+}
+
 static void on_action(void *context, int status)
 {
 	struct pending *pending = context;
 
-	disk_action_ends(pending->disk);
-	if (status == 0)
-		control_reply(pending->call, NULL);
+	pending->status = status;
+	disk_event_end(pending->snapshot, status == 0, answer_action, pending);
+}
+
+static void start_action(struct pending *pending)
+{
+	const char *filter = pending->filter[0] ? pending->filter : NULL;
+
+	pipeline_action(pending->disk->pipeline, filter, pending->action,
+			on_action, pending);
+}
+
+/* @event is NULL if a filter refuses. */
+static void on_snapshot_begun(void *context, struct disk_event *event,
+			      const struct error *error)
+{
+	struct pending *pending = context;
+
+	pending->snapshot = event;
+	if (event) {
+		start_action(pending);
+		return;
+	}
+	control_fail(pending->call, -EPERM, "%s", error->message);
+	pending_end(pending);
+}
+
+/* A hold keeps what is below as the disk is now: for a copy. */
+static bool is_hold(const struct pending *pending)
+{
+	size_t length = strlen(PIPELINE_ACTION_HOLD);
+
+	return strncmp(pending->action, PIPELINE_ACTION_HOLD, length) == 0 &&
+	       pending->action[length] == ' ';
+}
+
+static void begin_action(struct pending *pending)
+{
+	static const struct disk_event_spec snapshot = {
+		.kind = FOREBAY_EVENT_SNAPSHOT,
+	};
+
+	if (is_hold(pending))
+		disk_event_begin(pending->disk, &snapshot, on_snapshot_begun,
+				 pending);
 	else
-		fail_action(pending, status);
-	free(pending);
+		start_action(pending);
 }
 
 static void action_run(void *owner, struct control_call *call,
@@ -142,7 +204,7 @@ static void action_run(void *owner, struct control_call *call,
 	snprintf(pending->filter, sizeof(pending->filter), "%s",
 		 filter ? filter : "");
 	disk_action_begins(disk);
-	pipeline_action(disk->pipeline, filter, action, on_action, pending);
+	begin_action(pending);
 }
 
 /* Of one filter or of several: what pipeline_set_properties() takes, or NULL.
@@ -175,8 +237,7 @@ static void on_properties_set(void *context, const struct error *error)
 		control_fail(pending->call, error->code, "%s", error->message);
 	else
 		control_reply(pending->call, NULL);
-	disk_action_ends(pending->disk);
-	free(pending);
+	pending_end(pending);
 }
 
 static void set_properties_run(void *owner, struct control_call *call,
@@ -278,6 +339,29 @@ static void resize_run(void *owner, struct control_call *call,
 		control_fail(call, error.code, "%s", error.message);
 }
 
+static void on_notified(void *context)
+{
+	control_reply(context, NULL);
+}
+
+/* What whoever runs the VM knows of it. */
+static void notify_run(void *owner, struct control_call *call,
+		       const json_t *params)
+{
+	const char *vm = json_string_value(json_object_get(params, "vm"));
+	struct disk_event_spec spec = {.kind = FOREBAY_EVENT_VM};
+	struct disk *disk = owner;
+
+	if (!vm || event_vm_find(vm, &spec.vm) < 0)
+		control_fail(call, -EINVAL,
+			     "'vm' must be starting, running, migrating or "
+			     "stopped");
+	else if (!disk->vhost_user && !need_pipeline(disk, call))
+		return;
+	else
+		disk_event_tell(disk, &spec, true, on_notified, call);
+}
+
 const struct control_method disk_methods[] = {
 	{.name = "status", .run = status_run},
 	{.name = "stats", .run = stats_run},
@@ -285,5 +369,6 @@ const struct control_method disk_methods[] = {
 	{.name = "set-properties", .run = set_properties_run},
 	{.name = "close", .run = close_run},
 	{.name = "resize", .run = resize_run},
+	{.name = "notify", .run = notify_run},
 	{0},
 };

@@ -2,7 +2,8 @@
 /*
  * resize.c - a disk grows while its exports stay connected.
  *
- * Filters learn a disk's size when they open it. So the exports are parked, the
+ * Filters learn a disk's size when they open it; first they are asked, and one
+ * that refuses leaves all as it is. Then the exports are parked, the
  * pipeline is closed and opened again with the new size, and the guest is told.
  * NBD's clients aren't: who connects from then on sees it.
  * The backend grows while the pipeline opens, durably and before anything
@@ -21,6 +22,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "disk_event.h"
 #include "disk_private.h"
 #include "failpoint.h"
 #include "log.h"
@@ -39,17 +41,35 @@ static void answer(struct disk *disk)
 		disk->resize_error.code ? &disk->resize_error : NULL);
 }
 
-static void serve_again(struct disk *disk, struct pipeline *pipeline)
+static void unpark(struct disk *disk)
 {
-	disk->pipeline = pipeline;
+	struct pipeline *pipeline = disk->pipeline;
+
 	if (disk->vhost_user)
 		vhost_user_export_unpark(disk->vhost_user, pipeline);
 	if (disk->nbd)
 		nbd_export_unpark(disk->nbd, pipeline);
 	log_info("disk %s has %" PRIu64 " bytes", disk->config->name,
 		 disk->size_bytes);
+	disk_unstunned(disk);
 	answer(disk);
 	disk_ready(disk);
+}
+
+static void on_grow_ended(void *context)
+{
+	disk_unstun(context, unpark);
+}
+
+/* With one of the two sizes: the filters are told which. */
+static void serve_again(struct disk *disk, struct pipeline *pipeline)
+{
+	struct disk_event *grow = disk->grow;
+
+	disk->grow = NULL;
+	disk->pipeline = pipeline;
+	disk_event_end(grow, disk->size_bytes == disk->resize_bytes,
+		       on_grow_ended, disk);
 }
 
 static void reopen(struct disk *disk, uint64_t size_bytes);
@@ -137,10 +157,15 @@ static void close_pipeline(struct disk *disk)
 	serve_again(disk, disk->pipeline);
 }
 
+static void on_stunned(struct disk *disk)
+{
+	disk_when_quiet(disk, close_pipeline);
+}
+
 static void on_parked(void *context)
 {
 	failpoint(FAILPOINT_RESIZE_PARKED);
-	disk_when_quiet(context, close_pipeline);
+	disk_stunned(context, on_stunned);
 }
 
 static void park_vhost_user(struct disk *disk)
@@ -154,6 +179,40 @@ static void park_vhost_user(struct disk *disk)
 static void on_nbd_parked(void *context)
 {
 	park_vhost_user(context);
+}
+
+static void park(struct disk *disk)
+{
+	if (disk->nbd)
+		nbd_export_park(disk->nbd, on_nbd_parked, disk);
+	else
+		park_vhost_user(disk);
+}
+
+/* @event is NULL if a filter refuses. */
+static void on_grow_begun(void *context, struct disk_event *event,
+			  const struct error *error)
+{
+	struct disk *disk = context;
+
+	if (!event) {
+		disk->resize_error = *error;
+		answer(disk);
+		disk_ready(disk);
+		return;
+	}
+	disk->grow = event;
+	disk_stun(disk, park);
+}
+
+static void begin_grow(struct disk *disk)
+{
+	const struct disk_event_spec spec = {
+		.kind = FOREBAY_EVENT_GROW,
+		.size_bytes = disk->resize_bytes,
+	};
+
+	disk_event_begin(disk, &spec, on_grow_begun, disk);
 }
 
 int disk_resize(struct disk *disk, uint64_t size_bytes,
@@ -183,9 +242,6 @@ int disk_resize(struct disk *disk, uint64_t size_bytes,
 		return 0;
 	}
 	disk_enter(disk, DISK_RESIZING);
-	if (disk->nbd)
-		nbd_export_park(disk->nbd, on_nbd_parked, disk);
-	else
-		park_vhost_user(disk);
+	begin_grow(disk);
 	return 0;
 }

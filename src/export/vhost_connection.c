@@ -46,6 +46,7 @@ struct vhost_connection {
 	bool busy; /* an operation on the socket is under way */
 	bool overdue; /* the deadline has passed, and it waits on */
 	bool migrating; /* as was told */
+	bool aborting; /* likewise */
 	uint64_t stop_deadline_ns;
 	struct loop_timer deadline;
 	size_t received; /* of the header or the payload */
@@ -149,6 +150,14 @@ static void tell_migrating(struct vhost_connection *connection, bool migrating)
 	connection->events->migrating(connection->events->owner, migrating);
 }
 
+static void tell_aborting(struct vhost_connection *connection, bool aborting)
+{
+	if (aborting == connection->aborting)
+		return;
+	connection->aborting = aborting;
+	connection->events->aborting(connection->events->owner, aborting);
+}
+
 static void handle(struct vhost_connection *connection)
 {
 	bool wants_answer;
@@ -180,6 +189,7 @@ static void connection_free(struct vhost_connection *connection)
 {
 	const struct vhost_connection_events *events = connection->events;
 
+	tell_aborting(connection, false);
 	tell_migrating(connection, false);
 	loop_defer_cancel(connection->loop, &connection->advance);
 	loop_timer_cancel(connection->loop, &connection->deadline);
@@ -195,6 +205,13 @@ static void deadline_start(struct vhost_connection *connection)
 	if (!connection->deadline.armed)
 		loop_timer_arm(connection->loop, &connection->deadline,
 			       connection->stop_deadline_ns);
+}
+
+static void wait_to_stop(struct vhost_connection *connection)
+{
+	deadline_start(connection);
+	if (vhost_device_in_flight(connection->device) > 0)
+		tell_aborting(connection, true);
 }
 
 static void connection_lose(struct vhost_connection *connection)
@@ -217,8 +234,11 @@ static void connection_advance(struct loop_deferred *deferred)
 					  &connection->message))
 			handle(connection);
 		else if (vhost_device_stops(&connection->message))
-			deadline_start(connection);
+			wait_to_stop(connection);
 	}
+	if (connection->aborting &&
+	    vhost_device_in_flight(connection->device) == 0)
+		tell_aborting(connection, false);
 	if (connection->phase == PHASE_CLOSING) {
 		vhost_device_release(connection->device);
 		if (!vhost_device_released(connection->device)) {

@@ -28,6 +28,9 @@ struct vhost_connection_events {
 	void (*hand_over)(void *owner);
 	/* The VMM logs written pages, as a migration needs it; or no more. */
 	void (*migrating)(void *owner, bool migrating);
+	/* The VMM stops the device and waits for requests under way; or there
+	 * are none any more. */
+	void (*aborting)(void *owner, bool aborting);
 	void *owner;
 };
 

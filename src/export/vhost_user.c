@@ -40,6 +40,7 @@ struct vhost_user_export {
 	void (*wanted)(void *owner);
 	void (*hand_over)(void *owner);
 	void (*migrating)(void *owner, bool migrating);
+	void (*aborting)(void *owner, bool aborting);
 	void *owner;
 };
 
@@ -91,6 +92,14 @@ static void connection_migrating(void *owner, bool migrating)
 
 	if (export->migrating && !export->stopping)
 		export->migrating(export->owner, migrating);
+}
+
+static void connection_aborting(void *owner, bool aborting)
+{
+	struct vhost_user_export *export = owner;
+
+	if (export->aborting)
+		export->aborting(export->owner, aborting);
 }
 
 static void connect_waiting(struct vhost_user_export *export)
@@ -316,6 +325,7 @@ static void export_learn(struct vhost_user_export *export,
 	export->wanted = options->wanted;
 	export->hand_over = options->hand_over;
 	export->migrating = options->migrating;
+	export->aborting = options->aborting;
 	export->owner = options->owner;
 	export->events = (struct vhost_connection_events){
 		.closed = connection_closed,
@@ -323,6 +333,7 @@ static void export_learn(struct vhost_user_export *export,
 		.wanted = connection_wanted,
 		.hand_over = connection_hand_over,
 		.migrating = connection_migrating,
+		.aborting = connection_aborting,
 		.owner = export,
 	};
 }

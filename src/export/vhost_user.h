@@ -62,6 +62,9 @@ struct vhost_user_options {
 	void (*hand_over)(void *owner);
 	/* NULL: nobody wants to know. The VM may leave soon; or it stays. */
 	void (*migrating)(void *owner, bool migrating);
+	/* NULL: nobody wants to know. The device is stopped, and somebody waits
+	 * for requests under way; or no more. */
+	void (*aborting)(void *owner, bool aborting);
 	void *owner;
 };
 

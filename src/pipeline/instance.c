@@ -269,10 +269,21 @@ json_t *instance_status(const struct forebay_instance *instance)
 			 status, "event", instance_event_document(instance));
 }
 
+/* Such a filter isn't told the same twice. */
+static bool is_told_by_event(const struct forebay_instance *instance,
+			     const char *action)
+{
+	return instance->filter->events &
+		       FOREBAY_EVENT_BIT(FOREBAY_EVENT_MIGRATE) &&
+	       (strcmp(action, PIPELINE_ACTION_MIGRATION_BEGIN) == 0 ||
+		strcmp(action, PIPELINE_ACTION_MIGRATION_END) == 0);
+}
+
 void instance_action(struct forebay_instance *instance, const char *name,
 		     void (*done)(void *context, int status), void *context)
 {
-	if (instance->phase != INSTANCE_OPEN || !instance->filter->action) {
+	if (instance->phase != INSTANCE_OPEN || !instance->filter->action ||
+	    is_told_by_event(instance, name)) {
 		done(context, -ENOTSUP);
 		return;
 	}

@@ -156,7 +156,9 @@ json_t *pipeline_stats(const struct pipeline *pipeline);
 /* Asks filters to bring what they hold down to the backend, which is flushed
  * then. */
 #define PIPELINE_ACTION_FLUSH "flush"
-/* The VM is on its way to another host, and may be there soon; or it stays. */
+/* The VM is on its way to another host, and may be there soon; or it stays.
+ * Not for filters that are told of FOREBAY_EVENT_MIGRATE. */
+#define PIPELINE_ACTION_HOLD "hold" /* and a number of seconds */
 #define PIPELINE_ACTION_MIGRATION_BEGIN "migration-begin"
 #define PIPELINE_ACTION_MIGRATION_END "migration-end"
 /*

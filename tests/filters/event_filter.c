@@ -6,7 +6,8 @@
  * Built several times with another name and class. It reports to probe_note()
  * where the test program exports that, else to the log. The properties name an
  * event as KIND-PHASE: `refuse` it, `hold` it until action "end", or be `slow`
- * and end it in a later step of the loop.
+ * and end it in a later step of the loop. With `keep` it holds a read until
+ * somebody waits for it (abort).
  */
 #include <assert.h>
 #include <errno.h>
@@ -26,6 +27,7 @@ struct eventful {
 	struct forebay_instance *instance;
 	const struct forebay_host *host;
 	struct forebay_event_end *held;
+	struct forebay_request *kept;
 	struct forebay_timer timer;
 };
 
@@ -84,9 +86,25 @@ static void eventful_close(void *state)
 
 static void eventful_submit(void *state, struct forebay_request *request)
 {
-	const struct eventful *eventful = state;
+	struct eventful *eventful = state;
+	const struct forebay_host *host = eventful->host;
+	bool keep = false;
 
-	eventful->host->request_forward(request);
+	host->property_boolean(eventful->instance, "keep", &keep);
+	if (keep && !eventful->kept &&
+	    host->request_operation(request) == FOREBAY_READ)
+		eventful->kept = request;
+	else
+		host->request_forward(request);
+}
+
+static void let_go(struct eventful *eventful)
+{
+	struct forebay_request *kept = eventful->kept;
+
+	eventful->kept = NULL;
+	if (kept)
+		eventful->host->request_forward(kept);
 }
 
 /* Whether property @name names the event in @words. */
@@ -114,6 +132,8 @@ static void eventful_event(void *state, const struct forebay_event *event,
 	snprintf(whole, sizeof(whole), "%s%s%s", words, detail[0] ? "=" : "",
 		 detail);
 	note(eventful, whole);
+	if (event->kind == FOREBAY_EVENT_ABORT)
+		let_go(eventful);
 	if (is_named(eventful, "refuse", words)) {
 		eventful->host->explain(eventful->instance, "it was told to");
 		eventful->host->event_end(end, -EBUSY);
@@ -175,6 +195,11 @@ static const struct forebay_property eventful_properties[] = {
 		.type = FOREBAY_PROPERTY_STRING,
 		.default_string = "",
 		.online = true,
+	},
+	{
+		.name = "keep",
+		.description = "Whether a read is held until an abort.",
+		.type = FOREBAY_PROPERTY_BOOLEAN,
 	},
 	{0},
 };

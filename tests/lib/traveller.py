@@ -63,6 +63,10 @@ class Traveller:
         """Returns when the disk is handed over."""
         self.send(SET_FEATURES, struct.pack(
             '<Q', VERSION_1 | PROTOCOL_FEATURES | LOG_ALL))
+        self.stop()
+
+    def stop(self):
+        """Returns when the queue has stopped."""
         self.send(GET_VRING_BASE, struct.pack('<II', 0, 0))
         answer = b''
         while len(answer) < 20:
