@@ -78,7 +78,6 @@ struct disk {
 
 	struct control_server *control;
 	struct pipeline_open_request opening;
-	bool half_open; /* the pipeline isn't there yet */
 	struct pipeline *pipeline;
 	struct vhost_user_export *vhost_user;
 	struct nbd_export *nbd;
@@ -89,6 +88,8 @@ struct disk {
 	bool one_by_one; /* as disk_start_options has it */
 	bool predecessor_crashed;
 	bool for_nobody; /* opened to be drained and closed */
+	bool half_open; /* the pipeline isn't there yet */
+	bool aborting; /* a guest waits for its requests */
 	unsigned int exports_stopping;
 	struct loop_timer stop_deadline; /* armed: it may be kept yet */
 	unsigned int actions; /* under way in the filters */
@@ -100,7 +101,6 @@ struct disk {
 	struct event_journal journal;
 	struct disk_event *stun; /* or unstun: begun, not ended */
 	void (*stunned)(struct disk *disk); /* goes on behind that */
-	bool aborting; /* a guest waits for its requests */
 	struct disk_event *abort; /* begun, not ended */
 
 	/* handover.c's */
