@@ -13,8 +13,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,6 +20,7 @@
 #include <forebay/filter.h>
 
 #include "rules.h"
+#include "status_text.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 /* Longest sleep at a time; any will do. */
@@ -324,65 +323,29 @@ static void fault_close(void *state)
 	host->close_done(instance, 0);
 }
 
-/* A JSON text that is written piece by piece into a buffer that may end. */
-struct text {
-	char *at;
-	size_t left; /* with room for the NUL; 0: it didn't fit */
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct text *text,
-						      const char *format, ...)
-{
-	va_list arguments;
-	int length;
-
-	if (text->left == 0)
-		return;
-	va_start(arguments, format);
-	length = vsnprintf(text->at, text->left, format, arguments);
-	va_end(arguments);
-	if (length < 0 || (size_t)length >= text->left) {
-		text->left = 0;
-		return;
-	}
-	text->at += length;
-	text->left -= (size_t)length;
-}
-
-static void add_refusal(struct text *text, const char *message)
-{
-	if (!*message) {
-		add(text, "null");
-		return;
-	}
-	add(text, "\"");
-	for (; *message; message++)
-		add(text, *message == '"' ? "\\%c" : "%c", *message);
-	add(text, "\"");
-}
-
 static int fault_status(void *state, char *buffer, size_t buffer_bytes)
 {
 	const struct fault *fault = state;
-	struct text text = {.at = buffer, .left = buffer_bytes};
+	struct status_text text = status_text_begin(buffer, buffer_bytes);
 
-	add(&text, "{\"rules\": [");
+	status_text_add(&text, "{\"rules\": [");
 	for (unsigned int i = 0; i < fault->rules.count; i++) {
 		const struct rule *rule = &fault->rules.list[i];
 
-		add(&text,
-		    "%s{\"rule\": \"%s\", \"met\": %" PRIu64
-		    ", \"fired\": %" PRIu64 "}",
-		    i > 0 ? ", " : "", rule->text, rule->met_count,
-		    rule->fired_count);
+		status_text_add(&text,
+				"%s{\"rule\": \"%s\", \"met\": %" PRIu64
+				", \"fired\": %" PRIu64 "}",
+				i > 0 ? ", " : "", rule->text, rule->met_count,
+				rule->fired_count);
 	}
-	add(&text,
-	    "], \"waiting\": %" PRIu64 ", \"leaked_bytes\": %" PRIu64
-	    ", \"refused\": ",
-	    fault->waiting_count, fault->leaked_bytes);
-	add_refusal(&text, fault->refused);
-	add(&text, "}");
-	return text.left > 0 ? (int)(text.at - buffer) : -ENOSPC;
+	status_text_add(&text,
+			"], \"waiting\": %" PRIu64
+			", \"leaked_bytes\": %" PRIu64 ", \"refused\": ",
+			fault->waiting_count, fault->leaked_bytes);
+	status_text_add_string(&text,
+			       fault->refused[0] ? fault->refused : NULL);
+	status_text_add(&text, "}");
+	return status_text_end(&text);
 }
 
 static const struct forebay_property fault_properties[] = {
