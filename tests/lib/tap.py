@@ -12,10 +12,16 @@ stderr, so that it can't be mistaken for a result. SIGTERM (meson's timeout)
 fails the running test by an exception, so that its clean-ups run and no
 process is left behind.
 Arguments choose tests: a word selects the tests whose name contains it.
+
+Tests that mostly wait need not wait one after the other: tap.main(at_once=3)
+runs each in a process of its own, three of them at a time.
 """
 
+import concurrent.futures
 import os
+import re
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -112,15 +118,81 @@ class Stopped(Exception):
     """Fails the running test, so that its clean-ups run."""
 
 
-def main(module='__main__', words=None):
-    """Runs all tests of @module and exits: 0 if none failed, else 1."""
+class Apart:
+    """Runs each test by this file in a process of its own, some at a time.
+
+    What a test says is shown when it has ended, so that no two mingle.
+    """
+
+    RESULT = re.compile(r'(not )?ok 1 - [^#]*(?:# SKIP (.*))?')
+
+    def __init__(self, result):
+        self.result = result
+        self.running = set()
+        self.stopped = False
+
+    def run_one(self, test):
+        """Returns (what it printed, what it said beside that)."""
+        process = subprocess.Popen(
+            [sys.executable, sys.argv[0], '=' + test.id()], text=True,
+            errors='replace', stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.running.add(process)
+        if self.stopped:
+            process.terminate()
+        said = process.communicate()
+        self.running.remove(process)
+        return said
+
+    def show(self, test, printed, said):
+        sys.stderr.write(said)
+        lines = printed.split('\n')
+        found = next(filter(None, map(self.RESULT.fullmatch, lines)), None)
+        trouble = reason = None
+        if found is None or found[1]:
+            trouble = '\n'.join(line[len('# '):] for line in lines
+                                if line.startswith('# '))
+            trouble = trouble or 'its process has ended before it'
+        else:
+            reason = found[2]
+        self.result.report(sentence(test), trouble, reason)
+
+    def run(self, tests, at_once):
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+            futures = {pool.submit(self.run_one, test): test
+                       for test in tests}
+            try:
+                for future in concurrent.futures.as_completed(futures):
+                    self.show(futures.pop(future), *future.result())
+            except Stopped as stopped:
+                print(stopped, file=sys.stderr)
+                self.stopped = True
+                begun = [future for future in futures if not future.cancel()]
+                for process in list(self.running):
+                    process.terminate()
+                for future in begun:
+                    self.show(futures[future], *future.result())
+
+
+def choose(tests, words):
+    """A word is part of a name, or the whole one behind a '='."""
+    return [test for test in tests
+            if not words or any('=' + test.id() == word or word in test.id()
+                                for word in words)]
+
+
+def main(module='__main__', words=None, at_once=1):
+    """Runs all tests of @module and exits: 0 if none failed, else 1.
+
+    Each in a process of its own, @at_once of them at a time, if that is more
+    than one: a class or module set-up runs once for each test then.
+    """
     out = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
     words = sys.argv[1:] if words is None else words
     tests = unittest.defaultTestLoader.loadTestsFromModule(
         sys.modules[module])
-    chosen = [test for test in flatten(tests)
-              if not words or any(word in test.id() for word in words)]
+    chosen = choose(flatten(tests), words)
     result = TapResult(out, len(chosen))
 
     def stop(signum, _frame):
@@ -129,7 +201,10 @@ def main(module='__main__', words=None):
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    unittest.TestSuite(chosen).run(result)
+    if at_once > 1 and len(chosen) > 1:
+        Apart(result).run(chosen, at_once)
+    else:
+        unittest.TestSuite(chosen).run(result)
     if result.shouldStop:
         result.line('Bail out! stopped by a signal')
         sys.exit(1)

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 class TapTest(unittest.TestCase):
 
-    def start(self, body, decorator=''):
+    def start(self, body, decorator='', options=''):
         """Starts a test file with @body as its class's body."""
         work = folder(self)
         path = os.path.join(work, 'inner.py')
@@ -27,14 +28,14 @@ class TapTest(unittest.TestCase):
                        f'{decorator}\n'
                        'class Inner(unittest.TestCase):\n'
                        + textwrap.indent(textwrap.dedent(body), '    ')
-                       + '\ntap.main()\n')
+                       + f'\ntap.main({options})\n')
         return subprocess.Popen(
             [sys.executable, path], stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True,
             env=dict(os.environ, PYTHONPATH=HERE))
 
-    def run_body(self, body, decorator=''):
-        process = self.start(body, decorator)
+    def run_body(self, body, decorator='', options=''):
+        process = self.start(body, decorator, options)
         output, _ = process.communicate(timeout=30)
         return process.returncode, [line for line in output.split('\n')
                                     if not line.startswith('#')]
@@ -83,13 +84,49 @@ class TapTest(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertTrue(lines[2].startswith('not ok 1'), lines)
 
+    def test_apart_each_outcome_has_its_line(self):
+        code, lines = self.run_body('''
+            def test_a_passes(self): print("ok 1 - noise on stdout")
+            def test_b_fails(self): self.fail("so")
+            @unittest.skip("a reason")
+            def test_c_is_skipped(self): pass
+            def test_d_dies(self): __import__("os")._exit(0)
+            def test_a(self): pass
+        ''', options='at_once=2')
+        self.assertEqual(code, 1)
+        self.assertEqual(lines[:2], ['TAP version 13', '1..5'])
+        self.assertEqual(
+            sorted(re.sub(r' \d+ ', ' ', line) for line in lines[2:-1]),
+            ['not ok - b_fails', 'not ok - d_dies', 'ok - a', 'ok - a_passes',
+             'ok - c_is_skipped # SKIP a reason'])
+
+    def test_apart_tests_wait_for_each_other(self):
+        """Each makes a file and waits for the other's."""
+        code, lines = self.run_body('''
+            def meet(self, mine, other):
+                import os
+                from spawn import wait_until
+                open(__file__ + mine, "w")
+                wait_until(lambda: os.path.exists(__file__ + other), 20, mine)
+            def test_a(self): self.meet("a", "b")
+            def test_b(self): self.meet("b", "a")
+        ''', options='at_once=2')
+        self.assertEqual(code, 0, lines)
+
     def test_a_time_out_runs_the_clean_ups(self):
+        self.time_out('')
+
+    def test_apart_a_time_out_runs_the_clean_ups(self):
+        self.time_out('at_once=2')
+
+    def time_out(self, options):
         process = self.start('''
             def test_a_hangs(self):
                 self.addCleanup(lambda: open(__file__ + ".cleaned", "w"))
                 open(__file__ + ".begun", "w")
                 time.sleep(60)
-        ''')
+            def test_b(self): time.sleep(60)
+        ''', options=options)
         self.addCleanup(process.stdout.close)
         path = process.args[1]
         wait_until(lambda: os.path.exists(path + '.begun'), 20,
