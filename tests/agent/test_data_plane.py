@@ -201,4 +201,4 @@ class DataPlane(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=3)

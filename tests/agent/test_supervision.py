@@ -550,4 +550,4 @@ class Adoption(WithDisk):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=4)

@@ -263,4 +263,4 @@ class Journalled(Case):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=4)

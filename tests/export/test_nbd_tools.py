@@ -316,4 +316,4 @@ class OverCachedDisk(Tools, unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=3)

@@ -128,4 +128,4 @@ class Build(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=4)

@@ -186,4 +186,4 @@ class Shortage(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=4)

@@ -589,4 +589,4 @@ class ManPage(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=4)

@@ -192,4 +192,4 @@ class BadInputTest(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=2)

@@ -313,4 +313,4 @@ class Hold(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=3)

@@ -290,4 +290,4 @@ class Life(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=3)

@@ -433,4 +433,4 @@ class Server(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=4)

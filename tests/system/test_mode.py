@@ -254,4 +254,4 @@ class Mode(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=4)

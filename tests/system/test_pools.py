@@ -267,4 +267,4 @@ class Pools(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=3)

@@ -181,4 +181,4 @@ class Restart(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    tap.main()
+    tap.main(at_once=3)
