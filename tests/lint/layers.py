@@ -15,7 +15,7 @@ import shlex
 import sys
 
 BELOW_DISK = {'include', 'src/base', 'src/os', 'src/event', 'src/ipc',
-              'src/pipeline', 'src/backend', 'src/export'}
+              'src/pipeline', 'src/backend', 'src/sidecar', 'src/export'}
 
 MAY_USE = {
     'src/base': set(),
@@ -23,7 +23,8 @@ MAY_USE = {
     'src/event': {'src/base', 'src/os'},
     'src/ipc': {'src/base', 'src/os', 'src/event'},
     'src/pipeline': {'src/base', 'src/os', 'src/event', 'src/ipc',
-                     'src/backend', 'include'},
+                     'src/backend', 'src/sidecar', 'include'},
+    'src/sidecar': {'src/base'},
     'src/backend': {'src/base', 'src/os', 'src/event'},
     'src/export': {'src/base', 'src/os', 'src/event', 'src/pipeline'},
     'src/disk': BELOW_DISK,
