@@ -134,6 +134,9 @@ int disk_restart(struct agent *agent, const char *reference, bool *ret_done,
 /* @body: {size_bytes}; never less than now. */
 int disk_resize(struct agent *agent, const char *reference, const json_t *body,
 		bool *ret_done, struct problem *problem);
+/* @body: {vm}: how the disk's VM is, for its filters. */
+int disk_notify(struct agent *agent, const char *reference, const json_t *body,
+		struct problem *problem);
 /* @background: what is dirty is brought down when nobody waits any more. */
 int disk_close(struct agent *agent, const char *reference, bool background,
 	       bool *ret_done, struct problem *problem);

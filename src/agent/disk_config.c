@@ -169,6 +169,8 @@ int disk_config_write(struct agent *agent, const struct disk *disk,
 		host_lib(&agent->host, "disks/%s.json", disk->id);
 	struct host_path control =
 		host_run(&agent->host, "disks/%s/control.sock", disk->id);
+	struct host_path events =
+		host_run(&agent->host, "disks/%s/events", disk->id);
 	json_auto_t *filters = json_array(), *config = NULL;
 	bool caches = false;
 	char *written;
@@ -186,6 +188,7 @@ int disk_config_write(struct agent *agent, const struct disk *disk,
 	if (result < 0)
 		return problem_internal(problem, "disk", result);
 	add_claim(agent, disk, config);
+	json_object_set_new(config, "events", json_string(events.text));
 	if (disk->grows)
 		json_object_set_new(config, "grow", json_true());
 	written = json_dumps(config, JSON_INDENT(2));

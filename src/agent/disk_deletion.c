@@ -21,6 +21,7 @@
 #include "disk_config.h"
 #include "disk_hold.h"
 #include "documents.h"
+#include "history.h"
 #include "image.h"
 #include "log.h"
 #include "pool.h"
@@ -210,6 +211,7 @@ static int delete_record(struct agent *agent, const struct disk *disk,
 		return refuse_busy(problem, disk);
 	if (result < 0)
 		return problem_internal(problem, "store", result);
+	history_forget(agent, disk->id);
 	disk_config_delete(agent, disk->id);
 	delete_folder(agent, disk->id);
 	return 0;

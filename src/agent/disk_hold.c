@@ -80,7 +80,8 @@ static int call(struct agent *agent, const struct disk *disk,
 	return call->status;
 }
 
-static int act(struct agent *agent, const struct disk *disk, const char *action)
+static int act(struct agent *agent, const struct disk *disk, const char *action,
+	       struct error *error)
 {
 	json_auto_t *parameters =
 		json_pack("{s:n, s:s}", "filter", "action", action);
@@ -90,6 +91,7 @@ static int act(struct agent *agent, const struct disk *disk, const char *action)
 	};
 	int status = call(agent, disk, &request, ACTION_TIMEOUT_NS);
 
+	*error = request.error;
 	json_decref(request.result);
 	return status;
 }
@@ -160,7 +162,7 @@ static int note(struct agent *agent, const struct disk *disk,
 }
 
 static int refuse_hold(struct problem *problem, const struct disk *disk,
-		       int status)
+		       int status, const struct error *error)
 {
 	enum problem_code code = PROBLEM_HOLD_REFUSED;
 	const char *why = strerror(-status);
@@ -184,6 +186,9 @@ static int refuse_hold(struct problem *problem, const struct disk *disk,
 	case EROFS:
 		why = "it is read-only: its backend doesn't change";
 		break;
+	case EPERM:
+		why = error->message;
+		break;
 	case EAGAIN:
 		why = "it is being opened or flushed: ask again";
 		break;
@@ -203,6 +208,7 @@ int disk_hold(struct agent *agent, const char *reference, const json_t *body,
 	static const char *const members[] = {"timeout_s", NULL};
 	_cleanup_disk_ struct disk disk = {0};
 	unsigned int limit = DISK_HOLD_TIMEOUT_DEFAULT;
+	struct error error = {0};
 	char action[32];
 	int result = gate_object(body, members, problem);
 
@@ -216,13 +222,13 @@ int disk_hold(struct agent *agent, const char *reference, const json_t *body,
 	if (result < 0)
 		return result;
 	snprintf(action, sizeof(action), "hold %u", limit);
-	result = act(agent, &disk, action);
+	result = act(agent, &disk, action, &error);
 	if (result == 0)
 		return 0;
 	/* One that is slow may hold yet: then a release is needed. */
 	if (result != -ETIMEDOUT)
 		disk_hold_forget(agent, disk.id);
-	return refuse_hold(problem, &disk, result);
+	return refuse_hold(problem, &disk, result, &error);
 }
 
 /* @hold: what the process said before the release; NULL: nothing. */
@@ -258,6 +264,7 @@ int disk_release(struct agent *agent, const char *reference,
 {
 	_cleanup_disk_ struct disk disk = {0};
 	json_auto_t *stats = NULL;
+	struct error ignored;
 	int result = disk_load(agent, reference, &disk, problem);
 
 	if (result < 0)
@@ -268,7 +275,7 @@ int disk_release(struct agent *agent, const char *reference,
 		return problem_about(problem, "disk", disk.name);
 	}
 	stats = ask_stats(agent, &disk);
-	result = act(agent, &disk, "release");
+	result = act(agent, &disk, "release", &ignored);
 	if (result == -ETIMEDOUT) {
 		problem_set(problem, PROBLEM_DATA_PLANE_TIMEOUT,
 			    "disk %s can't be released: its process does not "

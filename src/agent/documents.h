@@ -9,6 +9,8 @@
  *	                     desired, clean}
  *	disk-names/NAME     {id}
  *	backends/URI        {id}: a backend belongs to one disk
+ *	history/ID/NUMBER   what happened to a disk (history.h)
+ *	history-heads/ID    {first, next, taken}
  */
 #ifndef FOREBAY_AGENT_DOCUMENTS_H
 #define FOREBAY_AGENT_DOCUMENTS_H

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,9 +21,13 @@
 #include "disk.h"
 #include "documents.h"
 #include "fd.h"
+#include "history.h"
 #include "log.h"
 #include "pool.h"
 #include "rest.h"
+
+/* Between two looks at what disks' processes have written. */
+#define HISTORY_INTERVAL_MS 5000
 
 struct options {
 	struct host_options host;
@@ -176,6 +181,8 @@ static int resume_disk(struct agent *agent, const json_t *document,
 
 	if (result < 0)
 		return error_set(error, -EIO, "%s", problem.detail);
+	/* Before a process begins another file than was read so far. */
+	history_take(agent, disk.id);
 	return disk_register(agent, &disk, error);
 }
 
@@ -210,6 +217,17 @@ static void *publish_pools(void *argument)
 	if (documents_list(agent->store, "pools/", &pools) == 0 &&
 	    json_array_size(pools) > 0 && pool_publish(agent, &problem) < 0)
 		log_warning("pools: %s", problem.detail);
+	return NULL;
+}
+
+/* A thread: so much of it at most is lost with the power. */
+static void *keep_history(void *argument)
+{
+	struct agent *agent = argument;
+	struct pollfd stop = {.fd = agent->stop_fd, .events = POLLIN};
+
+	while (poll(&stop, 1, HISTORY_INTERVAL_MS) == 0)
+		history_take_all(agent);
 	return NULL;
 }
 
@@ -255,14 +273,18 @@ static int serve(struct agent *agent, const sigset_t *signals,
 {
 	struct host_path socket = host_run(&agent->host, "forebayd.sock");
 	struct rest *rest = NULL;
-	pthread_t publisher;
+	pthread_t publisher, historian;
 	uint64_t one = 1;
+	bool published;
 	int number, result;
 
 	result = rest_start(agent, socket.text, &rest, error);
 	if (result < 0)
 		return result;
 	result = pthread_create(&publisher, NULL, publish_pools, agent);
+	published = result == 0;
+	if (result == 0)
+		result = pthread_create(&historian, NULL, keep_history, agent);
 	if (result == 0) {
 		log_info("serving on %s", socket.text);
 		sigwait(signals, &number);
@@ -272,8 +294,10 @@ static int serve(struct agent *agent, const sigset_t *signals,
 	supervisor_stop(agent->supervisor);
 	if (write(agent->stop_fd, &one, sizeof(one)) < 0)
 		log_warning("stop: %s", strerror(errno));
-	if (result == 0)
+	if (published)
 		pthread_join(publisher, NULL);
+	if (result == 0)
+		pthread_join(historian, NULL);
 	rest_stop(rest);
 	return result == 0 ? 0
 			   : error_set(error, -result, "no thread: %s",

@@ -9,6 +9,7 @@
  * answer names it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +18,11 @@
 #include "disk.h"
 #include "disk_config.h"
 #include "documents.h"
+#include "history.h"
 #include "policy.h"
 
-#define TELL_TIMEOUT_NS (5 * NS_PER_SECOND)
+/* Filters that are asked have two seconds each. */
+#define TELL_TIMEOUT_NS (10 * NS_PER_SECOND)
 
 static const char *text(const json_t *object, const char *member)
 {
@@ -153,21 +156,30 @@ static json_t *online_properties(struct agent *agent, const json_t *entry)
 	return properties;
 }
 
-/* Returns: 0; nobody listens is as good: who starts reads the configuration. */
-static int tell_filter(struct agent *agent, const struct disk *disk,
-		       const json_t *entry, struct error *error)
+/*
+ * All filters at once: one that refuses keeps the others as they are. Returns:
+ * 0; nobody listens is as good: who starts reads the configuration.
+ */
+static int tell_process(struct agent *agent, const struct disk *disk,
+			const json_t *policy, struct error *error)
 {
 	struct host_path socket =
 		host_run(&agent->host, "disks/%s/control.sock", disk->id);
-	json_auto_t *parameters =
-		json_pack("{s:s, s:o}", "filter", text(entry, "filter"),
-			  "properties", online_properties(agent, entry));
+	json_t *changes = json_object();
+	json_auto_t *parameters = json_pack("{s:o}", "changes", changes);
 	struct data_plane_call call = {
 		.socket_path = socket.text,
 		.method = "set-properties",
 		.parameters = parameters,
 	};
+	const json_t *entry;
+	size_t index;
 
+	json_array_foreach(json_object_get(policy, "filters"), index, entry)
+	{
+		json_object_set_new(changes, text(entry, "filter"),
+				    online_properties(agent, entry));
+	}
 	data_plane_call_all(&call, 1, TELL_TIMEOUT_NS, agent->stop_fd);
 	json_decref(call.result);
 	if (call.status == -ECONNREFUSED || call.status == -ENOENT ||
@@ -177,30 +189,36 @@ static int tell_filter(struct agent *agent, const struct disk *disk,
 	return call.status;
 }
 
+static void note(struct agent *agent, const char *id, const json_t *policy,
+		 int result, const struct error *error)
+{
+	struct problem problem = {0};
+
+	snprintf(problem.detail, sizeof(problem.detail), "%s", error->message);
+	history_note(agent, id, "properties", result, &problem,
+		     json_pack("{s:O, s:O}", "policy",
+			       json_object_get(policy, "name"), "version",
+			       json_object_get(policy, "version")));
+}
+
 static int tell_disk(struct agent *agent, const char *id, const json_t *policy,
 		     struct error *error)
 {
 	_cleanup_disk_ struct disk disk = {0};
 	struct problem problem = {0};
-	const json_t *entry;
 	bool caches;
-	size_t index;
 	int status = 0;
 
 	if (disk_load(agent, id, &disk, &problem) < 0)
 		return 0;
 	disk_store_policy(agent, &disk, policy);
-	if (disk.desired != DISK_DESIRED_OPEN)
-		return 0;
-	if (disk_config_write(agent, &disk, &caches, &problem) < 0)
-		return error_set(error, -EIO, "%s", problem.detail);
-	json_array_foreach(json_object_get(policy, "filters"), index, entry)
-	{
-		int result = tell_filter(agent, &disk, entry, error);
-
-		if (status == 0)
-			status = result;
+	if (disk.desired == DISK_DESIRED_OPEN) {
+		if (disk_config_write(agent, &disk, &caches, &problem) < 0)
+			status = error_set(error, -EIO, "%s", problem.detail);
+		else
+			status = tell_process(agent, &disk, policy, error);
 	}
+	note(agent, id, policy, status, error);
 	return status;
 }
 

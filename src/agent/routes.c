@@ -15,6 +15,7 @@
 #include "disk_view.h"
 #include "exposition.h"
 #include "gate.h"
+#include "history.h"
 #include "host_status.h"
 #include "libvirt_xml.h"
 #include "metrics.h"
@@ -87,6 +88,14 @@ static int give_disk(const struct route_request *request, bool done,
 	answer->status = done ? 200 : 202;
 	return disk_view_one(request->agent, request->object, &answer->document,
 			     problem);
+}
+
+/* What an operator asked of a disk, and what came of it. */
+static void note(const struct route_request *request, const char *kind,
+		 int result, const struct problem *problem)
+{
+	history_note(request->agent, request->object, kind, result, problem,
+		     NULL);
 }
 
 static int status_get(const struct route_request *request,
@@ -172,9 +181,16 @@ static int disks_get(const struct route_request *request,
 static int disks_post(const struct route_request *request,
 		      struct route_answer *answer, struct problem *problem)
 {
+	int result = disk_create(request->agent, request->body,
+				 &answer->document, problem);
+
 	answer->status = 201;
-	return disk_create(request->agent, request->body, &answer->document,
-			   problem);
+	if (result == 0)
+		history_note(request->agent,
+			     json_string_value(
+				     json_object_get(answer->document, "id")),
+			     "create", 0, problem, NULL);
+	return result;
 }
 
 static int disk_get(const struct route_request *request,
@@ -239,6 +255,7 @@ static int disk_post_open(const struct route_request *request,
 	if (result == 0)
 		result = disk_open(request->agent, request->object, &options,
 				   &opened, problem);
+	note(request, "open", result, problem);
 	if (result == 0)
 		result = give_disk(request, opened.done, answer, problem);
 	if (result == 0 && opened.discarded)
@@ -256,6 +273,7 @@ static int disk_post_restart(const struct route_request *request,
 	int result = disk_restart(request->agent, request->object, &done,
 				  &stall_ns, problem);
 
+	note(request, "restart", result, problem);
 	if (result == 0)
 		result = give_disk(request, done, answer, problem);
 	if (result == 0 && done)
@@ -272,6 +290,7 @@ static int disk_post_resize(const struct route_request *request,
 	int result = disk_resize(request->agent, request->object, request->body,
 				 &done, problem);
 
+	note(request, "resize", result, problem);
 	return result < 0 ? result : give_disk(request, done, answer, problem);
 }
 
@@ -284,7 +303,7 @@ static int disk_post_close(const struct route_request *request,
 	if (result == 0)
 		result = disk_close(request->agent, request->object, background,
 				    &done, problem);
-
+	note(request, "close", result, problem);
 	return result < 0 ? result : give_disk(request, done, answer, problem);
 }
 
@@ -304,6 +323,7 @@ static int disk_post_hold(const struct route_request *request,
 	int result = disk_hold(request->agent, request->object, request->body,
 			       problem);
 
+	note(request, "hold", result, problem);
 	return result < 0 ? result : give_disk(request, false, answer, problem);
 }
 
@@ -313,7 +333,26 @@ static int disk_post_release(const struct route_request *request,
 {
 	int result = disk_release(request->agent, request->object, problem);
 
+	note(request, "release", result, problem);
 	return result < 0 ? result : give_disk(request, true, answer, problem);
+}
+
+static int disk_post_notify(const struct route_request *request,
+			    struct route_answer *answer,
+			    struct problem *problem)
+{
+	int result = disk_notify(request->agent, request->object, request->body,
+				 problem);
+
+	return result < 0 ? result : give_disk(request, true, answer, problem);
+}
+
+static int disk_get_history(const struct route_request *request,
+			    struct route_answer *answer,
+			    struct problem *problem)
+{
+	return history_show(request->agent, request->object, &answer->document,
+			    problem);
 }
 
 static int disk_get_stats(const struct route_request *request,
@@ -378,6 +417,8 @@ const struct route routes[] = {
 	{"POST", "/v1/disks/{disk}/release", disk_post_release, false},
 	{"POST", "/v1/disks/{disk}/restart", disk_post_restart, false},
 	{"POST", "/v1/disks/{disk}/resize", disk_post_resize, true},
+	{"POST", "/v1/disks/{disk}/notify", disk_post_notify, true},
+	{"GET", "/v1/disks/{disk}/history", disk_get_history, false},
 	{"GET", "/v1/disks/{disk}/stats", disk_get_stats, false},
 	{"GET", "/v1/disks/{disk}/xml", disk_get_xml, false},
 	{NULL, NULL, NULL, false},

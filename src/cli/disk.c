@@ -309,6 +309,37 @@ int disk_release(const struct invocation *invocation, struct client *client,
 	return disk_wait(invocation, client, "release", NULL, error);
 }
 
+int disk_notify(const struct invocation *invocation, struct client *client,
+		struct error *error)
+{
+	char *path = path_of(invocation, "notify");
+	json_t *body = json_pack("{s:s}", "vm", invocation->operands[1]);
+	struct client_request request = {
+		.method = CLIENT_POST, .path = path, .body = body};
+	int ret;
+
+	if (!body)
+		ret = error_set(error, -EINVAL, "STATE isn't UTF-8");
+	else
+		ret = call_and_show(invocation, client, &request,
+				    disk_view_notified, error);
+	json_decref(body);
+	free(path);
+	return ret;
+}
+
+int disk_history(const struct invocation *invocation, struct client *client,
+		 struct error *error)
+{
+	char *path = path_of(invocation, "history");
+	struct client_request request = {.method = CLIENT_GET, .path = path};
+	int ret = call_and_show(invocation, client, &request, disk_view_history,
+				error);
+
+	free(path);
+	return ret;
+}
+
 int disk_delete(const struct invocation *invocation, struct client *client,
 		struct error *error)
 {

@@ -10,6 +10,7 @@
 int disk_view_list(const json_t *list);
 int disk_view_show(const json_t *disk);
 int disk_view_stats(const json_t *stats);
+int disk_view_history(const json_t *history); /* disk_history.c */
 /* One line each, for what was just done. */
 int disk_view_created(const json_t *disk);
 int disk_view_opened(const json_t *disk);
@@ -19,6 +20,7 @@ int disk_view_closed(const json_t *disk);
 int disk_view_flushed(const json_t *disk);
 int disk_view_held(const json_t *disk);
 int disk_view_released(const json_t *disk);
+int disk_view_notified(const json_t *disk);
 int disk_view_deleted(const json_t *deleted);
 
 #endif

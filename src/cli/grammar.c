@@ -326,6 +326,27 @@ static const struct verb disk_verbs[] = {
 		.run = disk_release,
 	},
 	{
+		.name = "notify",
+		.summary = "Tell a disk's filters how its VM is",
+		.details = "STATE is starting, running, migrating or stopped. "
+			   "For whatever runs the VM.",
+		.operands = {{"NAME", 0}, {"STATE", 0}},
+		.examples = {"forebay disk notify web1 running"},
+		.run = disk_notify,
+	},
+	{
+		.name = "history",
+		.summary = "Show what happened to a disk, the newest last",
+		.details = "What was asked for, and the lifecycle events of "
+			   "its filters: who refused,\nand who was late. The "
+			   "last 1,000 entries; -o json has the answers of "
+			   "every\nfilter.",
+		.operands = ONE_DISK,
+		.examples = {"forebay disk history web1",
+			     "forebay disk history web1 -o json"},
+		.run = disk_history,
+	},
+	{
 		.name = "delete",
 		.summary = "Forget a closed disk and its cache",
 		.details = "The image under the disk stays, unless "

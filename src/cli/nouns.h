@@ -52,6 +52,10 @@ int disk_release(const struct invocation *invocation, struct client *client,
 		 struct error *error);
 int disk_flush(const struct invocation *invocation, struct client *client,
 	       struct error *error);
+int disk_notify(const struct invocation *invocation, struct client *client,
+		struct error *error);
+int disk_history(const struct invocation *invocation, struct client *client,
+		 struct error *error);
 int disk_delete(const struct invocation *invocation, struct client *client,
 		struct error *error);
 int disk_xml(const struct invocation *invocation, struct client *client,

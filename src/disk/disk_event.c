@@ -29,7 +29,7 @@ struct disk_event {
 
 static const char *outcome_of(const struct pipeline_event *event)
 {
-	if (event->error.code == -ETIMEDOUT)
+	if (event->round.status == -ETIMEDOUT)
 		return "late";
 	if (event->error.code != 0)
 		return "refused";

@@ -42,24 +42,23 @@ static void note(struct pipeline_event *event, const char *outcome,
 }
 
 /* The event fails for all: in words for whoever asked for it. */
-static void explain(struct pipeline_event *event, int status,
-		    const char *outcome, const char *reason)
+static void explain(struct pipeline_event *event, const char *outcome,
+		    const char *reason)
 {
-	error_set(&event->error, status, "filter %s %s %s of disk %s: %s",
+	error_set(&event->error, -EPERM, "filter %s %s %s of disk %s: %s",
 		  asked(event)->filter->name, outcome,
 		  event_kind(event->kind)->name, event->pipeline->name, reason);
 }
 
-/* @status: what the filter ended with; -EBUSY: it wasn't even told. */
-static void take_failure(struct pipeline_event *event, int status,
-			 const char *outcome, const char *reason)
+static void take_failure(struct pipeline_event *event, const char *outcome,
+			 const char *reason)
 {
 	bool refuses = event->round.refusable &&
 		       event->round.phase == FOREBAY_EVENT_PRE;
 
 	note(event, outcome, reason);
 	if (refuses)
-		explain(event, status,
+		explain(event,
 			strcmp(outcome, "refused") == 0 ? "refuses"
 							: "holds up",
 			reason);
@@ -85,8 +84,7 @@ static void on_ended(void *owner, int status)
 	if (status == 0)
 		note(event, "done", NULL);
 	else
-		take_failure(event, status, refuses ? "refused" : "failed",
-			     reason);
+		take_failure(event, refuses ? "refused" : "failed", reason);
 	event_round_answer(&event->round, status);
 	tell_all(event);
 }
@@ -96,7 +94,7 @@ static void on_deadline(struct loop_timer *timer)
 	struct pipeline_event *event = timer->owner;
 
 	instance_event_late(asked(event));
-	take_failure(event, -ETIMEDOUT, "late", "its time is over");
+	take_failure(event, "late", "its time is over");
 	event_round_answer(&event->round, -ETIMEDOUT);
 	tell_all(event);
 }
@@ -127,8 +125,7 @@ static void tell(struct pipeline_event *event)
 	if (instance_event(asked(event), &told, on_ended, event) == 0)
 		return;
 	loop_timer_cancel(loop, &event->deadline);
-	take_failure(event, -EBUSY, "stuck",
-		     "it hasn't ended an earlier event");
+	take_failure(event, "stuck", "it hasn't ended an earlier event");
 	event_round_answer(&event->round, -EBUSY);
 }
 

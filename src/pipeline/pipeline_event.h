@@ -43,7 +43,7 @@ struct pipeline_event {
 	 * where outcome is done, refused, failed, late or stuck.
 	 */
 	json_t *results;
-	struct error error; /* code 0, or who refused, and why */
+	struct error error; /* code 0; or -EPERM: who refuses, and why */
 	/* The last phase: what the event came to. */
 	enum forebay_event_phase ended_with;
 

@@ -50,7 +50,7 @@ class PolicyUpdate(unittest.TestCase):
         policy = self.update(self.gold(mode='write-through'))
         self.assertEqual((policy['version'], policy['untold']), (2, []))
         self.assertEqual(self.told(), {
-            'filter': 'cache', 'properties': {'mode': 'write-through'}})
+            'changes': {'cache': {'mode': 'write-through'}}})
         self.assertEqual(self.config()[0]['properties'],
                          {'mode': 'write-through'})
         self.assertEqual(self.host.disk()['policy'],
@@ -60,7 +60,8 @@ class PolicyUpdate(unittest.TestCase):
         self.update(self.gold(mode='write-through'))
         self.host.post('/disks/d1/open')
         self.update(self.gold())
-        self.assertEqual(self.told()['properties'], {'mode': 'write-back'})
+        self.assertEqual(self.told()['changes'],
+                         {'cache': {'mode': 'write-back'}})
 
     def test_what_can_not_change_is_refused_while_a_disk_is_open(self):
         self.host.post('/disks/d1/open')

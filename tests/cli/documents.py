@@ -96,3 +96,16 @@ DELETED = {
     'id': DISK['id'], 'name': 'd1', 'backend': 'file:/srv/d1.raw',
     'backend_deleted': False, 'discarded_dirty_bytes': 0,
 }
+
+HISTORY = {'disk': 'd1', 'items': [
+    {'time_ms': 1764322811000, 'source': 'operator', 'kind': 'open',
+     'outcome': 'done'},
+    {'time_ms': 1764322812000, 'source': 'disk', 'kind': 'grow',
+     'outcome': 'refused', 'size_bytes': 2 << 30,
+     'reason': 'filter f refuses grow of disk d1: it is full',
+     'filters': [{'filter': 'f', 'phase': 'pre', 'outcome': 'refused',
+                  'reason': 'it is full', 'ms': 3}]},
+    {'time_ms': 1764322813000, 'source': 'disk', 'kind': 'vm',
+     'outcome': 'done', 'vm': 'running', 'missed': 2,
+     'filters': [{'filter': 'f', 'phase': 'post', 'outcome': 'late',
+                  'reason': 'its time is over', 'ms': 1000}]}]}

@@ -58,6 +58,8 @@ COMMANDS = (
     ('disk flush d1 --hold --timeout 20min', 'POST', '/v1/disks/d1/hold',
      documents.HELD),
     ('disk release d1', 'POST', '/v1/disks/d1/release', documents.DISK),
+    ('disk notify d1 running', 'POST', '/v1/disks/d1/notify', documents.DISK),
+    ('disk history d1', 'GET', '/v1/disks/d1/history', documents.HISTORY),
     ('disk stats d1', 'GET', '/v1/disks/d1/stats', documents.STATS),
     ('disk delete d1 --delete-backend --discard-dirty', 'DELETE',
      '/v1/disks/d1?delete_backend=true&discard_dirty=true',

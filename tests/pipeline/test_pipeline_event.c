@@ -317,7 +317,7 @@ static void properties_are_proposed_before_they_are_applied(void **state)
 	assert_int_equal(set_properties(scene, "event-top",
 					"{\"refuse\": \"properties-pre\", "
 					"\"slow\": \"x\"}"),
-			 -EBUSY);
+			 -EPERM);
 	assert_string_equal(scene->error.message,
 			    "filter event-top refuses properties of disk db1: "
 			    "it was told to");
@@ -347,7 +347,7 @@ static void properties_of_several_filters_change_together_or_not(void **state)
 	open_three(scene, NULL, NULL, NULL);
 	pipeline_set_properties(scene->pipeline, changes, on_changed, scene);
 	assert_int_equal(loop_run(scene->loop), 0);
-	assert_int_equal(scene->status, -EBUSY);
+	assert_int_equal(scene->status, -EPERM);
 	assert_string_equal(value_of_slow(scene), "");
 	assert_string_equal(events, "top:properties-pre bottom:properties-pre "
 				    "top:properties-undo");
