@@ -5,6 +5,7 @@
  *
  * Request threads.
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@ static int check(const json_t *body, const char **ret_vm,
 		result = gate_string(body, "vm", true, ret_vm, problem);
 	if (result < 0)
 		return result;
+	assert(*ret_vm); /* it is required */
 	for (unsigned int i = 0; words[i]; i++) {
 		if (strcmp(words[i], *ret_vm) == 0)
 			return 0;

@@ -19,6 +19,7 @@
 #include "describe.h"
 #include "gate.h"
 #include "nearest_name.h"
+#include "property_schema.h"
 
 #define FILTERS_MAX 256u
 
@@ -261,6 +262,26 @@ int filters_find(struct filters *filters, const char *name, json_t **ret_filter,
 			    "filter %s can't be used: %s", name, issue);
 		return problem_about(problem, "filter", name);
 	}
+	*ret_filter = json_incref(filter);
+	return 0;
+}
+
+int filters_show(struct filters *filters, const char *name, json_t **ret_filter,
+		 struct problem *problem)
+{
+	json_auto_t *filter = NULL;
+	int result =
+		gate_is_name(name) ? look_at(filters, name, &filter) : -ENOENT;
+
+	if (result == -ENOENT) {
+		refuse_unknown(filters, name, problem);
+		problem->code = PROBLEM_NO_SUCH_FILTER;
+		return -EPROTO;
+	}
+	if (result < 0)
+		return problem_internal(problem, "filters", result);
+	if (json_is_null(json_object_get(filter, "issue")))
+		json_object_set_new(filter, "schema", property_schema(filter));
 	*ret_filter = json_incref(filter);
 	return 0;
 }

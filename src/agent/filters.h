@@ -26,6 +26,9 @@ void filters_destroy(struct filters *filters);
 /* All, in order of names, broken ones with an "issue" (api: Filter). */
 int filters_list(struct filters *filters, json_t **ret_list,
 		 struct problem *problem);
+/* One of them, with `schema` of its properties unless it has an issue. */
+int filters_show(struct filters *filters, const char *name, json_t **ret_filter,
+		 struct problem *problem);
 /* One that works (api: Filter). Returns: 0 or a problem. */
 int filters_find(struct filters *filters, const char *name, json_t **ret_filter,
 		 struct problem *problem);

@@ -41,6 +41,8 @@ static const struct {
 	[PROBLEM_NO_SUCH_POOL] = {"no-such-pool", 404, "No pool has this name"},
 	[PROBLEM_NO_SUCH_POLICY] = {"no-such-policy", 404,
 				    "No policy has this name"},
+	[PROBLEM_NO_SUCH_FILTER] = {"no-such-filter", 404,
+				    "No installed filter has this name"},
 	[PROBLEM_NO_SUCH_DISK] = {"no-such-disk", 404,
 				  "No disk has this name or id"},
 	[PROBLEM_POOL_EXISTS] = {"pool-exists", 409,

@@ -169,6 +169,13 @@ static int filters_get(const struct route_request *request,
 	return result < 0 ? result : give_list(answer, items);
 }
 
+static int filter_get(const struct route_request *request,
+		      struct route_answer *answer, struct problem *problem)
+{
+	return filters_show(request->agent->filters, request->object,
+			    &answer->document, problem);
+}
+
 static int disks_get(const struct route_request *request,
 		     struct route_answer *answer, struct problem *problem)
 {
@@ -406,6 +413,7 @@ const struct route routes[] = {
 	{"GET", "/v1/policies/{policy}", policy_get, false},
 	{"POST", "/v1/policies/{policy}/update", policy_post_update, true},
 	{"GET", "/v1/filters", filters_get, false},
+	{"GET", "/v1/filters/{filter}", filter_get, false},
 	{"GET", "/v1/disks", disks_get, false},
 	{"POST", "/v1/disks", disks_post, true},
 	{"GET", "/v1/disks/{disk}", disk_get, false},

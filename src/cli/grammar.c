@@ -200,6 +200,16 @@ static const struct verb filter_verbs[] = {
 			     "forebay filter list -o yaml"},
 		.run = filter_list,
 	},
+	{
+		.name = "show",
+		.summary = "Show a filter and the properties that it takes",
+		.details = "-o json has a JSON Schema of the properties, for "
+			   "editors and other programs.",
+		.operands = {{"NAME", 0}},
+		.examples = {"forebay filter show throttle",
+			     "forebay filter show throttle -o json"},
+		.run = filter_show,
+	},
 };
 
 static const struct verb disk_verbs[] = {

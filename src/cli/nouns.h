@@ -31,6 +31,8 @@ int policy_list(const struct invocation *invocation, struct client *client,
 
 int filter_list(const struct invocation *invocation, struct client *client,
 		struct error *error);
+int filter_show(const struct invocation *invocation, struct client *client,
+		struct error *error);
 
 int disk_create(const struct invocation *invocation, struct client *client,
 		struct error *error);

@@ -92,6 +92,13 @@ static void nothing_happens_in_the_future(void **state)
 	json_decref(entry);
 }
 
+static void append(char *line, size_t bytes, const char *text)
+{
+	size_t used = strlen(line);
+
+	(void)snprintf(line + used, bytes - used, "%s", text);
+}
+
 static void answers_beyond_what_filters_can_give_are_left_out(void **state)
 {
 	static char line[8192] =
@@ -100,8 +107,8 @@ static void answers_beyond_what_filters_can_give_are_left_out(void **state)
 
 	(void)state;
 	for (int i = 0; i < 99; i++)
-		strcat(line, ", {\"filter\": \"f\"}");
-	strcat(line, "]}");
+		append(line, sizeof(line), ", {\"filter\": \"f\"}");
+	append(line, sizeof(line), "]}");
 	entry = parse(line);
 	assert_int_equal(json_array_size(json_object_get(entry, "filters")),
 			 64);
@@ -116,7 +123,7 @@ static void a_text_that_is_too_long_is_left_out(void **state)
 
 	(void)state;
 	memset(line + strlen(line), 'x', 512);
-	strcat(line, "\"}");
+	append(line, sizeof(line), "\"}");
 	entry = parse(line);
 	assert_non_null(entry);
 	assert_null(json_object_get(entry, "reason"));

@@ -34,6 +34,7 @@ COMMANDS = (
      documents.POLICY),
     ('policy list', 'GET', '/v1/policies', {'items': [documents.POLICY]}),
     ('filter list', 'GET', '/v1/filters', {'items': documents.FILTERS}),
+    ('filter show cache', 'GET', '/v1/filters/cache', documents.FILTERS[0]),
     ('disk create d1 --backend /b --size 1GiB --policy gold '
      '--export vhost-user-blk,nbd --read-only --queues 4 '
      '--device-revision 1', 'POST', '/v1/disks', documents.DISK),
