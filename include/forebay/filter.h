@@ -507,6 +507,18 @@ struct forebay_host {
 	 * and is written down anywhere else.
 	 */
 	void (*event_end)(struct forebay_event_end *end, int status);
+
+	/* Files for people. */
+
+	/*
+	 * The file of @property, open for reading and writing, for `file` of an
+	 * io. It is new when the disk's process is; an instance that comes
+	 * later in the same process goes on with the one that there is. Owns:
+	 * the host; it outlives the instance. Returns: 0, or -ENOENT if the
+	 * property is "" or `files` doesn't name it.
+	 */
+	int (*file_find)(struct forebay_instance *instance,
+			 const char *property, int *ret_fd);
 };
 
 /* Type of a property. In JSON and YAML, SIZE takes "4KiB", DURATION "60s". */
@@ -529,6 +541,19 @@ struct forebay_property {
 	int64_t maximum;
 	enum forebay_property_type type;
 	bool online; /* may change while the disk is open */
+};
+
+/*
+ * A file that a filter writes for people, such as a trace. The disk's process
+ * can open none once its doors are closed, so Forebay makes it before, if the
+ * property isn't "": FOLDER/DISK-TIME.SUFFIX, a new one in each process, whose
+ * owner is the one of forebayd. A folder that isn't there refuses the open of
+ * the disk. A list of them ends with an entry whose property is NULL.
+ */
+struct forebay_file {
+	/* One of the filter's: a STRING, not online, whose default is "". */
+	const char *property;
+	const char *suffix; /* a-z, 0-9; at most 15 */
 };
 
 /* What a filter exports as `forebay_filter`. Callbacks marked * may be NULL. */
@@ -612,6 +637,10 @@ struct forebay_filter {
 	/* * Ends with host->event_end(end), now or later. */
 	void (*event)(void *state, const struct forebay_event *event,
 		      struct forebay_event_end *end);
+
+	/* Files for people. */
+
+	const struct forebay_file *files; /* or NULL: none; at most 4 */
 };
 
 /* The one symbol that a filter exports, even when it hides all others. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "filter_library.h"
+#include "pipeline.h"
 #include "unix_address.h"
 
 #define NO_CHANGE ((uid_t)-1)
@@ -51,7 +51,8 @@ static int keep_filters(const struct config *config, struct error *error)
 	int status = 0;
 
 	for (uint32_t i = 0; i < config->filter_count && status == 0; i++)
-		status = filter_library_keep(config->filters[i].library, error);
+		status = pipeline_keep_filter(&config->filters[i], config->name,
+					      error);
 	return status;
 }
 

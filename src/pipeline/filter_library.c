@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "event_kind.h"
+#include "filter_files.h"
 #include "operation_name.h"
 #include "properties.h"
 
@@ -93,7 +94,9 @@ static int check(const struct forebay_filter *filter, const char *path,
 		return error_set(error, -EINVAL,
 				 "%s: filter %s names events and lacks event",
 				 path, filter->name);
-	return properties_check_table(filter->properties, filter->name, error);
+	if (properties_check_table(filter->properties, filter->name, error) < 0)
+		return error->code;
+	return filter_files_check(filter, error);
 }
 
 static int adopt(struct filter_library *library, const char *path,

@@ -16,6 +16,7 @@
 
 #include "chain.h"
 #include "daemon_protocol.h"
+#include "filter_files.h"
 #include "instance.h"
 #include "log.h"
 #include "loop.h"
@@ -301,6 +302,15 @@ static int property_boolean(struct forebay_instance *instance, const char *name,
 				  ret_value);
 }
 
+/* Files. */
+
+static int file_find(struct forebay_instance *instance, const char *property,
+		     int *ret_fd)
+{
+	return filter_files_find(instance->filter, instance->properties,
+				 instance->home->disk.name, property, ret_fd);
+}
+
 const struct forebay_host host_services = {
 	.abi_version = FOREBAY_FILTER_ABI,
 	.struct_size = sizeof(struct forebay_host),
@@ -333,4 +343,5 @@ const struct forebay_host host_services = {
 	.below_hold = below_hold,
 	.below_void = below_void,
 	.event_end = instance_event_end,
+	.file_find = file_find,
 };

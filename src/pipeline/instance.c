@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "filter_files.h"
 #include "host_services.h"
 #include "log.h"
 
@@ -49,6 +50,10 @@ int instance_create(struct instance_home *home,
 	status = properties_create(instance->filter->properties,
 				   instance->filter->name, spec->properties,
 				   &instance->properties, error);
+	if (status < 0)
+		goto fail;
+	status = filter_files_keep(instance->filter, instance->properties,
+				   home->disk.name, error);
 	if (status < 0)
 		goto fail;
 	if (spec->daemon_socket) {

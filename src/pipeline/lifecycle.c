@@ -388,6 +388,20 @@ static int check_disk(struct pipeline *pipeline)
 			 pipeline->name, size_bytes, BLOCK_BYTES);
 }
 
+int pipeline_keep_filter(const struct pipeline_filter_spec *spec,
+			 const char *disk, struct error *error)
+{
+	struct instance_home home = {.disk.name = disk};
+	struct forebay_instance *instance;
+	int status = filter_library_keep(spec->library, error);
+
+	if (status == 0)
+		status = instance_create(&home, spec, &instance, error);
+	if (status == 0)
+		instance_destroy(instance);
+	return status;
+}
+
 /* Returns: NULL if there is no memory. */
 static struct pipeline *create(struct loop *loop,
 			       struct pipeline_open_request *request)

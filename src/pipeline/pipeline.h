@@ -102,6 +102,14 @@ void pipeline_open(struct loop *loop, struct pipeline_open_request *request);
 void pipeline_close(struct pipeline *pipeline,
 		    void (*done)(void *context, int status), void *context);
 
+/*
+ * For a process that opens the pipeline only after its doors are closed: what
+ * the filter will need then is loaded and opened, for good. Returns: 0 or
+ * @error's code.
+ */
+int pipeline_keep_filter(const struct pipeline_filter_spec *spec,
+			 const char *disk, struct error *error);
+
 uint64_t pipeline_size_bytes(const struct pipeline *pipeline);
 const uint8_t *pipeline_uuid(const struct pipeline *pipeline);
 bool pipeline_read_only(const struct pipeline *pipeline);

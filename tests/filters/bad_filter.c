@@ -31,6 +31,9 @@
 #ifndef BAD_EVENTS
 #define BAD_EVENTS 0
 #endif
+#ifndef BAD_FILES
+#define BAD_FILES NULL
+#endif
 #ifndef BAD_DEFAULT
 #define BAD_DEFAULT 0
 #endif
@@ -67,6 +70,11 @@ static const struct forebay_property bad_properties[] = {
 	{0},
 };
 
+static const struct forebay_file bad_files[] = {
+	{.property = BAD_FILES, .suffix = "bad"},
+	{0},
+};
+
 const struct forebay_filter forebay_filter = {
 	.abi_version = BAD_ABI,
 	.struct_size = BAD_STRUCT_SIZE,
@@ -80,5 +88,6 @@ const struct forebay_filter forebay_filter = {
 	.open = bad_open,
 	.close = bad_close,
 	.submit = BAD_SUBMIT,
+	.files = bad_files,
 	.events = BAD_EVENTS,
 };

@@ -36,9 +36,11 @@ MAY_USE = {
                   'src/backend'},
     'src/load': {'src/base', 'src/os'},
     'src/rescue': {'src/base', 'src/os', 'src/backend', 'src/engine'},
+    'src/trace': {'src/base', 'src/os', 'src/load', 'include'},
     'src/cli': {'src/base', 'src/os', 'src/load', 'src/rescue'},
     'src/sim': {'src/base', 'src/engine'},
     'filters/cache': {'include', 'src/base', 'src/engine', 'src/runner'},
+    'filters/trace': {'include', 'src/base', 'filters'},
     'filters': {'include'},
     'examples': {'include'},
 }

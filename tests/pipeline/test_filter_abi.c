@@ -55,6 +55,7 @@ AT(forebay_host, request_extents, 200);
 AT(forebay_host, below_hold, 216);
 AT(forebay_host, below_void, 224);
 AT(forebay_host, event_end, 232);
+AT(forebay_host, file_find, 240);
 
 AT(forebay_below, flags, 4);
 AT(forebay_below, next_generation, 16);
@@ -78,6 +79,9 @@ AT(forebay_filter, channel_message, 104);
 AT(forebay_filter, action, 128);
 AT(forebay_filter, events, 136);
 AT(forebay_filter, event, 144);
+AT(forebay_filter, files, 152);
+/* Filters have arrays of these: they can't grow. */
+static_assert(sizeof(struct forebay_file) == 16, "ABI");
 
 AT(forebay_event, phase, 8);
 AT(forebay_event, deadline_ns, 16);

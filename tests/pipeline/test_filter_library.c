@@ -140,6 +140,9 @@ static void a_table_with_something_wrong_is_refused(void **state)
 			"filter bad lacks open, close or submit");
 	refused_variant("bad-events", -EINVAL,
 			"filter bad names events and lacks event");
+	refused_variant("bad-files", -EINVAL,
+			"filter bad declares a file of 'number', which isn't a "
+			"property for folders");
 	refused_variant("bad-default", -EINVAL,
 			"filter bad declares property 'number' with");
 }
