@@ -201,4 +201,5 @@ const struct forebay_filter forebay_filter = {
 	.memory_ready = cache_memory_ready,
 	.status = cache_status,
 	.action = cache_action,
+	.flags = FOREBAY_FILTER_HOLDS,
 };

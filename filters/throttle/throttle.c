@@ -296,4 +296,5 @@ const struct forebay_filter forebay_filter = {
 	.submit = throttle_submit,
 	.properties_changed = throttle_properties_changed,
 	.status = throttle_status,
+	.flags = FOREBAY_FILTER_HOLDS,
 };

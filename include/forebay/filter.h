@@ -55,9 +55,12 @@
  *
  * Errors. 0 is success, failures are negative errno values. An asynchronous
  * call returns void and completes exactly once. A filter that breaks a rule
- * that Forebay can see (a request completed twice, an instance that ends with a
- * timer armed) is named in the log, and its process aborts: it shares its
- * memory with the VM's data.
+ * that Forebay can see (a request completed twice, or touched while another
+ * layer has it; an instance that ends with a timer armed) is named in the log
+ * with its callback and the host function, and its process aborts: it shares
+ * its memory with the VM's data. One that crashes is named likewise, and so is
+ * one whose callback blocks the loop, or that keeps a request for over a minute
+ * without FOREBAY_FILTER_HOLDS.
  *
  * ABI. `abi_version` changes only when old filters can't run any more. Tables
  * grow at their end; `struct_size` tells how much of a table the other side
@@ -556,6 +559,14 @@ struct forebay_file {
 	const char *suffix; /* a-z, 0-9; at most 15 */
 };
 
+/* What a filter says of itself in `flags`. */
+
+/*
+ * It may hold a request for as long as it likes. Of any other a request that is
+ * neither forwarded nor completed after a minute is told to the operator.
+ */
+#define FOREBAY_FILTER_HOLDS (1u << 0)
+
 /* What a filter exports as `forebay_filter`. Callbacks marked * may be NULL. */
 struct forebay_filter {
 	uint32_t abi_version; /* FOREBAY_FILTER_ABI */
@@ -641,6 +652,9 @@ struct forebay_filter {
 	/* Files for people. */
 
 	const struct forebay_file *files; /* or NULL: none; at most 4 */
+
+	/* Requests, since ABI 1 grew. */
+	uint32_t flags; /* FOREBAY_FILTER_... */
 };
 
 /* The one symbol that a filter exports, even when it hides all others. */

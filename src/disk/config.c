@@ -98,6 +98,23 @@ static const char *need_text(struct reader *reader, const json_t *object,
 	return "";
 }
 
+/* An optional number from 1 to @maximum; 0 if there is none or it fails. */
+static unsigned int get_number(struct reader *reader, const json_t *object,
+			       const char *where, const char *key,
+			       unsigned int maximum)
+{
+	const json_t *value = json_object_get(object, key);
+
+	if (!value || json_is_null(value))
+		return 0;
+	if (json_is_integer(value) && json_integer_value(value) > 0 &&
+	    json_integer_value(value) <= maximum)
+		return (unsigned int)json_integer_value(value);
+	fail(reader, "'%s' of %s isn't a number from 1 to %u", key, where,
+	     maximum);
+	return 0;
+}
+
 static void check_path(struct reader *reader, const char *path, const char *key)
 {
 	if (path && *path && path[0] != '/')
@@ -122,10 +139,10 @@ static void parse_disk(struct reader *reader, const json_t *document,
 		       struct config *config)
 {
 	static const char *const keys[] = {
-		"uuid",	     "name",	"size_bytes", "backend",
-		"read_only", "filters", "exports",    "control_socket",
-		"grow",	     "user",	"socket_gid", "host",
-		"sidecar",   "events",	NULL,
+		"uuid",	     "name",	"size_bytes",	 "backend",
+		"read_only", "filters", "exports",	 "control_socket",
+		"grow",	     "user",	"socket_gid",	 "host",
+		"sidecar",   "events",	"held_limit_ms", NULL,
 	};
 	const json_t *size = json_object_get(document, "size_bytes");
 	const json_t *read_only = json_object_get(document, "read_only");
@@ -192,6 +209,9 @@ static void parse_host(struct reader *reader, const json_t *document,
 	const char *id;
 
 	config->host_name = "";
+	config->held_limit_ms =
+		get_number(reader, document, "the disk", "held_limit_ms",
+			   CONFIG_HELD_LIMIT_MS_MAX);
 	config->sidecar = get_text(reader, document, "the disk", "sidecar");
 	check_path(reader, config->sidecar, "sidecar");
 	config->events = get_text(reader, document, "the disk", "events");
@@ -243,23 +263,6 @@ static void parse_filters(struct reader *reader, const json_t *document,
 		parse_filter(reader, json_array_get(filters, i),
 			     &config->filters[i]);
 	config->filter_count = (uint32_t)count;
-}
-
-/* An optional number from 1 to @maximum; 0 if there is none or it fails. */
-static unsigned int get_number(struct reader *reader, const json_t *object,
-			       const char *where, const char *key,
-			       unsigned int maximum)
-{
-	const json_t *value = json_object_get(object, key);
-
-	if (!value || json_is_null(value))
-		return 0;
-	if (json_is_integer(value) && json_integer_value(value) > 0 &&
-	    json_integer_value(value) <= maximum)
-		return (unsigned int)json_integer_value(value);
-	fail(reader, "'%s' of %s isn't a number from 1 to %u", key, where,
-	     maximum);
-	return 0;
 }
 
 static void parse_vhost(struct reader *reader, const json_t *vhost,

@@ -14,13 +14,16 @@
  *	 "control_socket": "/run/…", "grow": false,
  *	 "user": {"uid": 1879048192, "gid": 1879048192}, "socket_gid": 64055,
  *	 "host": {"id": "…", "name": "h1"}, "sidecar": "/shared/sidecars/…",
- *	 "events": "/run/…"}
+ *	 "events": "/run/…", "held_limit_ms": 60000}
  *
  * `host`: whom other hosts find named beside the backend. `sidecar`: the folder
  * for that; without it, it is beside an image, and nowhere for other backends.
  *
  * `events`: the file that what happens to the disk is appended to
  * (event_journal.h).
+ *
+ * `held_limit_ms`: a request that a filter has for longer is told, unless the
+ * filter says that it holds requests.
  *
  * `grow`: the disk is being resized: an image that is smaller is made larger.
  *
@@ -41,6 +44,8 @@
 #define CONFIG_BYTES_MAX (1u << 20)
 /* Longest wait for requests of a guest that stops: an hour. */
 #define CONFIG_STOP_DEADLINE_MS_MAX 3600000u
+/* Longest time for which a filter may keep a request untold: an hour. */
+#define CONFIG_HELD_LIMIT_MS_MAX 3600000u
 
 /* The strings are the document's. */
 struct config {
@@ -57,6 +62,7 @@ struct config {
 	unsigned int queues; /* 0 here and below: the default */
 	unsigned int device_revision;
 	unsigned int stop_deadline_ms;
+	unsigned int held_limit_ms; /* of a filter's requests; 0: the default */
 	const char *nbd_socket; /* NULL: not exported */
 	const char *nbd_name;
 	const char *control_socket;

@@ -23,6 +23,7 @@
 #include "log.h"
 #include "methods.h"
 #include "status_pipe.h"
+#include "watchdog.h"
 
 /* How long a predecessor's I/O may keep the backend locked. */
 #define LOCK_TIMEOUT_NS (10 * NS_PER_SECOND)
@@ -141,11 +142,21 @@ int disk_start_nbd(struct disk *disk, struct error *error)
  */
 static int confine(struct disk *disk, struct error *error)
 {
-	if (disk->unconfined || disk->sandbox.entered)
-		return 0;
-	/* A parked one may have to take up a large index yet. */
-	return doors_close(disk->config, disk->pipeline != NULL, &disk->sandbox,
-			   error);
+	int status;
+
+	if (!disk->unconfined && !disk->sandbox.entered) {
+		/* A parked one may have to take up a large index yet. */
+		status = doors_close(disk->config, disk->pipeline != NULL,
+				     &disk->sandbox, error);
+		if (status < 0)
+			return status;
+	}
+	/* Threads come after the doors have closed, so that they are behind
+	 * them as well. */
+	status = watchdog_start(WATCHDOG_THRESHOLD_NS);
+	if (status < 0)
+		log_warning("filters are not watched: %s", strerror(-status));
+	return 0;
 }
 
 static void answer_close(struct disk *disk, int status)
@@ -486,6 +497,7 @@ void disk_open_pipeline(struct disk *disk, bool grow,
 		.keep = true,
 		.grow = grow,
 		.kept_memory_good = disk->warm,
+		.held_limit_ns = config->held_limit_ms * NS_PER_MS,
 		.filters = config->filters,
 		.filter_count = config->filter_count,
 		.lock_timeout_ns = LOCK_TIMEOUT_NS,

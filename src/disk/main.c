@@ -25,10 +25,12 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "crash_report.h"
 #include "disk.h"
 #include "filter_library.h"
 #include "log.h"
 #include "status_pipe.h"
+#include "watchdog.h"
 
 #define EXIT_USAGE 2
 /* What the kernel keeps of a thread's name, with the NUL. */
@@ -248,6 +250,7 @@ static int serve(const struct config *config,
 		log_error("the event loop failed: %s", strerror(-status));
 		_exit(EXIT_FAILURE);
 	}
+	watchdog_stop();
 	/* What is still under way belongs to memory that nobody owns now. */
 	if (!disk_release(&disk))
 		_exit(disk.exit_code);
@@ -279,6 +282,8 @@ int main(int count, char **words)
 	if (arguments.start.unconfined)
 		log_warning("runs without its sandbox, as it was told");
 	harden(config.name);
+	if (crash_report_start(config.name, arguments.start.status_fd) < 0)
+		log_warning("a crash will have no words: %s", strerror(errno));
 	code = serve(&config, &arguments.start);
 	config_release(&config);
 	return code;

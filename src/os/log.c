@@ -4,7 +4,8 @@
  *
  * One write a line keeps the lines of several processes apart when they share
  * a log file opened for appending. A line longer than LINE_BYTES is cut. The
- * name and the threshold are set once, before any thread starts.
+ * name and the threshold are set once, before any thread starts. No lock and no
+ * memory is taken, so that the handler of a crash can say what it was.
  */
 #include "log.h"
 
@@ -17,6 +18,7 @@
 
 #define LINE_BYTES 1024u
 #define PROGRAM_BYTES 96u
+#define SECONDS_PER_DAY 86400
 
 static char log_program[PROGRAM_BYTES] = "forebay";
 static enum log_level log_threshold = LOG_LEVEL_INFO;
@@ -34,21 +36,44 @@ void log_open(const char *program, enum log_level threshold)
 	log_threshold = threshold;
 }
 
-/* Returns: how many bytes of @line are taken, without a NUL. */
+static int days_of_year(int year)
+{
+	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 366
+								     : 365;
+}
+
+static int days_of_month(int year, int month)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30,
+				   31, 31, 30, 31, 30, 31};
+
+	return month == 1 && days_of_year(year) == 366 ? 29 : days[month];
+}
+
+/*
+ * gmtime_r() takes a lock, which a thread that crashes may have. Returns: how
+ * many bytes of @line are taken, without a NUL.
+ */
 static size_t write_head(char *line, size_t line_bytes, enum log_level level)
 {
 	struct timespec now;
-	struct tm utc;
-	size_t used;
-	int count;
+	int second;
+	int year = 1970;
+	int month = 0;
+	int day;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &utc);
-	used = strftime(line, line_bytes, "%Y-%m-%dT%H:%M:%S", &utc);
-	count = snprintf(line + used, line_bytes - used,
-			 ".%03ldZ %s %s: ", now.tv_nsec / 1000000,
-			 level_names[level], log_program);
-	return used + (size_t)count;
+	day = (int)(now.tv_sec / SECONDS_PER_DAY);
+	second = (int)(now.tv_sec % SECONDS_PER_DAY);
+	for (; day >= days_of_year(year); year++)
+		day -= days_of_year(year);
+	for (; day >= days_of_month(year, month); month++)
+		day -= days_of_month(year, month);
+	return (size_t)snprintf(
+		line, line_bytes,
+		"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s %s: ", year, month + 1,
+		day + 1, second / 3600, second / 60 % 60, second % 60,
+		now.tv_nsec / 1000000, level_names[level], log_program);
 }
 
 /* Messages carry words of guests and peers: they must not forge a line. */

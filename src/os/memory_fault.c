@@ -5,7 +5,8 @@
  * SIGBUS comes from the very instruction that touched the memory, so the
  * handler runs on the thread that changes the table, and never in the middle of
  * a change: that code touches no watched memory. The instruction runs again
- * when the handler returns, and finds zeros.
+ * when the handler returns, and finds zeros. What faults elsewhere faults again
+ * under the handler that there was before.
  */
 #include "memory_fault.h"
 
@@ -22,6 +23,9 @@ struct range {
 
 static struct range ranges[MEMORY_FAULT_RANGES_MAX];
 static unsigned int range_count;
+/* What a SIGBUS anywhere else did before. */
+static struct sigaction before;
+static bool handled;
 
 static struct range *range_find(uintptr_t address)
 {
@@ -54,7 +58,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
 		*range->lost = 1;
 	else
 		/* The instruction faults again, and that ends the process. */
-		signal(number, SIG_DFL);
+		sigaction(number, &before, NULL);
 	errno = saved_errno;
 }
 
@@ -65,7 +69,12 @@ static int set_handler(void)
 		.sa_flags = SA_SIGINFO,
 	};
 
-	return sigaction(SIGBUS, &action, NULL) < 0 ? -errno : 0;
+	if (handled)
+		return 0;
+	if (sigaction(SIGBUS, &action, &before) < 0)
+		return -errno;
+	handled = true;
+	return 0;
 }
 
 int memory_fault_watch(void *map, size_t bytes, volatile sig_atomic_t *lost)

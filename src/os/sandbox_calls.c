@@ -24,6 +24,7 @@
 
 #include <linux/fs.h>
 
+#include "crash.h"
 #include "sandbox_private.h"
 
 #define CALLS_MAX 512
@@ -140,6 +141,7 @@ static void on_forbidden(int number, siginfo_t *info, void *context)
 			  name, call);
 	if (write(STDERR_FILENO, line, (size_t)length) < 0)
 		line[0] = '\0';
+	crash_tell(number, "SIGSYS");
 	signal(number, SIG_DFL);
 	raise(number);
 }

@@ -135,7 +135,6 @@ void bottom_join(struct bottom *bottom, struct chain *chain)
 		.state = bottom,
 		.operations = backend_info(bottom->backend)->operations,
 		.context_bytes = sizeof(struct bottom_io),
-		.name = "backend",
 	};
 
 	bottom->alignment_mask =

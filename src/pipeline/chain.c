@@ -13,11 +13,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "extents.h"
-#include "log.h"
 
 #define CONTEXT_ALIGNMENT 16u
 
@@ -26,11 +24,35 @@ static const struct chain_layer *layer_at(const struct forebay_request *request)
 	return &request->chain->layers[request->at];
 }
 
-__attribute__((cold, noreturn)) static void misuse(
-	const struct forebay_request *request, const char *what)
+/*
+ * Who calls has the request, or nobody's code is marked: then it is one of ours
+ * that isn't inside of a layer.
+ */
+static bool has(const struct forebay_request *request)
 {
-	log_error("filter %s %s", layer_at(request)->name, what);
-	abort();
+	const struct running_place *place = running_now();
+
+	return !place || place->layer == request->at ||
+	       place->layer == RUNNING_LAYER_ANY;
+}
+
+/* A pointer that is used too late may be another request's by then, and that
+ * one's place is all that can be judged. */
+__attribute__((cold, noreturn)) static void misuse(
+	const struct forebay_request *request, const char *function)
+{
+	const struct running_place *place = running_now();
+	const char *rule = "of a request that has ended";
+
+	if (request->phase == REQUEST_UP && has(request))
+		rule = "of a request that has come back: it can only be "
+		       "completed";
+	else if (request->phase != REQUEST_FREE && place &&
+		 request->at > place->layer)
+		rule = "of a request that it has forwarded";
+	else if (request->phase != REQUEST_FREE)
+		rule = "of a request that it has completed";
+	running_misuse(layer_at(request)->name, function, rule);
 }
 
 uint32_t chain_add(struct chain *chain, const struct chain_layer *layer)
@@ -40,6 +62,7 @@ uint32_t chain_add(struct chain *chain, const struct chain_layer *layer)
 
 	assert(index < CHAIN_LAYERS_MAX);
 	*added = *layer;
+	added->running = running_filter(layer->name, index);
 	added->context_offset = chain->context_bytes;
 	chain->context_bytes += (layer->context_bytes + CONTEXT_ALIGNMENT - 1) &
 				~(CONTEXT_ALIGNMENT - 1);
@@ -67,8 +90,12 @@ static void ascend(struct forebay_request *request, uint32_t from, int status)
 		index--;
 		layer = &request->chain->layers[index];
 		if (layer->completed) {
+			const struct running_place *before = running_enter(
+				layer->running, RUNNING_COMPLETED);
+
 			request->at = index;
 			layer->completed(layer->state, request, status);
+			running_leave(before);
 			return;
 		}
 	}
@@ -97,6 +124,7 @@ __attribute__((cold)) static void turn_back(struct forebay_request *request,
 static void enter(struct forebay_request *request, uint32_t index)
 {
 	const struct chain_layer *layer = &request->chain->layers[index];
+	const struct running_place *before;
 
 	if (!(layer->operations &
 	      FOREBAY_OPERATION_BIT(request->user.operation))) {
@@ -107,7 +135,9 @@ static void enter(struct forebay_request *request, uint32_t index)
 	if (layer->zero_context)
 		memset(request->contexts + layer->context_offset, 0,
 		       layer->context_bytes);
+	before = running_enter(layer->running, RUNNING_SUBMIT);
 	layer->submit(layer->state, request);
+	running_leave(before);
 }
 
 void chain_submit(struct forebay_request *request, uint32_t entry)
@@ -121,18 +151,19 @@ void chain_submit(struct forebay_request *request, uint32_t entry)
 
 void chain_forward(struct forebay_request *request)
 {
-	if (request->phase != REQUEST_DOWN)
-		misuse(request, "forwards a request that it doesn't have");
+	if (request->phase != REQUEST_DOWN || !has(request))
+		misuse(request, "request_forward()");
 	/* The backend never forwards, so there is a next layer. */
 	enter(request, request->at + 1);
 }
 
 void chain_complete(struct forebay_request *request, int status)
 {
-	if (request->phase == REQUEST_FREE)
-		misuse(request, "completes a request that it doesn't have");
+	if (request->phase == REQUEST_FREE || !has(request))
+		misuse(request, "request_complete()");
 	if (status > 0)
-		misuse(request, "completes a request with a positive status");
+		running_misuse(layer_at(request)->name, "request_complete()",
+			       "with a positive status");
 	ascend(request, request->at, status);
 }
 

@@ -24,6 +24,7 @@
 #include "forebay/filter.h"
 #include "pipeline.h"
 #include "request_pool.h"
+#include "running.h"
 
 /* The filters and the backend. */
 #define CHAIN_LAYERS_MAX (PIPELINE_FILTERS_MAX + 1)
@@ -37,8 +38,10 @@ struct chain_layer {
 	uint32_t operations; /* FOREBAY_OPERATION_BIT()s it understands */
 	uint32_t context_bytes; /* in every request */
 	bool zero_context; /* before each submit() */
-	const char *name;
-	uint32_t context_offset; /* the chain's */
+	const char *name; /* a filter's; NULL: ours */
+	/* The chain's: */
+	uint32_t context_offset;
+	const struct running_filter *running;
 };
 
 /* Zero it before the first chain_add(). */

@@ -101,10 +101,13 @@ static void on_timer(struct loop_timer *loop_timer)
 {
 	struct forebay_timer *timer = loop_timer->owner;
 	struct timer_private *private = timer_private(timer);
+	const struct running_place *before;
 
 	private->armed = false;
 	private->instance->timers_armed--;
+	before = instance_enter(private->instance, RUNNING_TIMER);
 	timer->expired(timer);
+	running_leave(before);
 }
 
 static void timer_arm(struct forebay_instance *instance,
@@ -140,9 +143,13 @@ static void on_deferred(struct loop_deferred *loop_deferred)
 	struct deferred_private *private =
 		(struct deferred_private *)deferred->host_private;
 
+	const struct running_place *before;
+
 	private->queued = false;
 	private->instance->deferred--;
+	before = instance_enter(private->instance, RUNNING_DEFERRED);
 	deferred->run(deferred);
+	running_leave(before);
 }
 
 static void defer(struct forebay_instance *instance,

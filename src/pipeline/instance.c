@@ -21,12 +21,6 @@
 #define STATUS_BYTES_MIN 4096u
 #define STATUS_BYTES_MAX 32768u
 
-void instance_misuse(const struct forebay_instance *instance, const char *rule)
-{
-	log_error("filter %s %s", instance->filter->name, rule);
-	abort();
-}
-
 int instance_create(struct instance_home *home,
 		    const struct pipeline_filter_spec *spec,
 		    struct forebay_instance **ret_instance, struct error *error)
@@ -95,17 +89,25 @@ void instance_join(struct forebay_instance *instance)
 	};
 
 	instance->layer = chain_add(instance->home->chain, &layer);
+	instance->running = running_filter(filter->name, instance->layer);
 }
 
 /* Everything that could still call into the instance must be over. */
 static void check_quiet(const struct forebay_instance *instance)
 {
+	const char *function = instance->phase == INSTANCE_CLOSING
+				       ? "close_done()"
+				       : "open_done()";
+
 	if (instance->ios.count > 0)
-		instance_misuse(instance, "ended with an io under way");
+		running_misuse(instance->filter->name, function,
+			       "with an io under way");
 	if (instance->timers_armed > 0)
-		instance_misuse(instance, "ended with a timer armed");
+		running_misuse(instance->filter->name, function,
+			       "with a timer armed");
 	if (instance->deferred > 0)
-		instance_misuse(instance, "ended with work deferred");
+		running_misuse(instance->filter->name, function,
+			       "with work deferred");
 }
 
 static void on_end(struct loop_deferred *deferred)
@@ -132,14 +134,17 @@ static void on_end(struct loop_deferred *deferred)
 void instance_end(struct forebay_instance *instance,
 		  enum instance_state expected, int status)
 {
+	const char *function =
+		expected == INSTANCE_OPENING ? "open_done()" : "close_done()";
+
 	if (instance->phase != expected)
-		instance_misuse(instance,
-				expected == INSTANCE_OPENING
-					? "called open_done() while not opening"
-					: "called close_done() while not "
-					  "closing");
+		running_misuse(instance->filter->name, function,
+			       expected == INSTANCE_OPENING
+				       ? "of an instance that isn't opening"
+				       : "of an instance that isn't closing");
 	if (instance->end.queued)
-		instance_misuse(instance, "ended its open or close twice");
+		running_misuse(instance->filter->name, function,
+			       "for the second time");
 	instance->end_status = status;
 	instance->end.run = on_end;
 	instance->end.owner = instance;
@@ -150,6 +155,8 @@ void instance_open(struct forebay_instance *instance,
 		   void (*ended)(struct forebay_instance *instance, int status),
 		   void *owner)
 {
+	const struct running_place *before;
+
 	instance->ended = ended;
 	instance->owner = owner;
 	instance->phase = INSTANCE_OPENING;
@@ -157,8 +164,10 @@ void instance_open(struct forebay_instance *instance,
 		instance_end(instance, INSTANCE_OPENING, -ENOMEM);
 		return;
 	}
+	before = instance_enter(instance, RUNNING_OPEN);
 	instance->filter->open(instance, &host_services, &instance->home->disk,
 			       &instance->state);
+	running_leave(before);
 }
 
 void instance_close(struct forebay_instance *instance,
@@ -166,11 +175,15 @@ void instance_close(struct forebay_instance *instance,
 				  int status),
 		    void *owner)
 {
+	const struct running_place *before;
+
 	assert(instance->phase == INSTANCE_OPEN);
 	instance->ended = ended;
 	instance->owner = owner;
 	instance->phase = INSTANCE_CLOSING;
+	before = instance_enter(instance, RUNNING_CLOSE);
 	instance->filter->close(instance->state);
+	running_leave(before);
 }
 
 /*
@@ -183,22 +196,30 @@ static void on_link_state(void *owner, bool connected)
 {
 	struct forebay_instance *instance = owner;
 
-	if (instance->filter->channel_state && !instance->end.queued)
-		instance->filter->channel_state(instance->state, connected);
+	const struct running_place *before;
+
+	if (!instance->filter->channel_state || instance->end.queued)
+		return;
+	before = instance_enter(instance, RUNNING_CHANNEL_STATE);
+	instance->filter->channel_state(instance->state, connected);
+	running_leave(before);
 }
 
 static void on_link_message(void *owner, const void *bytes, size_t count,
 			    const int *fds, uint32_t fd_count)
 {
 	struct forebay_instance *instance = owner;
+	const struct running_place *before;
 
 	if (instance->end.queued) {
 		for (uint32_t i = 0; i < fd_count; i++)
 			close(fds[i]);
 		return;
 	}
+	before = instance_enter(instance, RUNNING_CHANNEL_MESSAGE);
 	instance->filter->channel_message(instance->state, bytes, count, fds,
 					  fd_count);
+	running_leave(before);
 }
 
 static void on_link_memory(void *owner, const char *name, void *address,
@@ -206,9 +227,14 @@ static void on_link_memory(void *owner, const char *name, void *address,
 {
 	struct forebay_instance *instance = owner;
 
-	if (instance->filter->memory_ready && !instance->end.queued)
-		instance->filter->memory_ready(instance->state, name, address,
-					       bytes, status);
+	const struct running_place *before;
+
+	if (!instance->filter->memory_ready || instance->end.queued)
+		return;
+	before = instance_enter(instance, RUNNING_MEMORY);
+	instance->filter->memory_ready(instance->state, name, address, bytes,
+				       status);
+	running_leave(before);
 }
 
 int instance_link(struct forebay_instance *instance)
@@ -238,6 +264,7 @@ int instance_link(struct forebay_instance *instance)
 /* Returns: the filter's own document, or one that says why there is none. */
 static json_t *filter_document(const struct forebay_instance *instance)
 {
+	const struct running_place *before;
 	json_t *document = NULL;
 	int length = -ENOSPC;
 
@@ -247,8 +274,10 @@ static json_t *filter_document(const struct forebay_instance *instance)
 
 		if (!buffer)
 			break;
+		before = instance_enter(instance, RUNNING_STATUS);
 		length = instance->filter->status(instance->state, buffer,
 						  bytes);
+		running_leave(before);
 		if (length >= 0 && (size_t)length < bytes)
 			document = json_loadb(buffer, (size_t)length, 0, NULL);
 		free(buffer);
@@ -260,6 +289,15 @@ static json_t *filter_document(const struct forebay_instance *instance)
 			 "the filter gave no valid status document");
 }
 
+/* Calls that the watchdog saw keep the loop. */
+static json_t *blocked_document(struct running_filter *running)
+{
+	return json_pack("{s:I, s:I}", "count",
+			 (json_int_t)atomic_load(&running->blocked_count),
+			 "longest_ns",
+			 (json_int_t)atomic_load(&running->blocked_longest_ns));
+}
+
 json_t *instance_status(const struct forebay_instance *instance)
 {
 	const struct forebay_filter *filter = instance->filter;
@@ -267,11 +305,12 @@ json_t *instance_status(const struct forebay_instance *instance)
 				 ? filter_document(instance)
 				 : json_object();
 
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "name", filter->name,
-			 "version", filter->version, "class",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "name",
+			 filter->name, "version", filter->version, "class",
 			 filter_class_name(filter->filter_class), "properties",
 			 properties_document(instance->properties), "status",
-			 status, "event", instance_event_document(instance));
+			 status, "event", instance_event_document(instance),
+			 "blocked", blocked_document(instance->running));
 }
 
 /* Such a filter isn't told the same twice. */
@@ -287,10 +326,14 @@ static bool is_told_by_event(const struct forebay_instance *instance,
 void instance_action(struct forebay_instance *instance, const char *name,
 		     void (*done)(void *context, int status), void *context)
 {
+	const struct running_place *before;
+
 	if (instance->phase != INSTANCE_OPEN || !instance->filter->action ||
 	    is_told_by_event(instance, name)) {
 		done(context, -ENOTSUP);
 		return;
 	}
+	before = instance_enter(instance, RUNNING_ACTION);
 	instance->filter->action(instance->state, name, done, context);
+	running_leave(before);
 }

@@ -25,6 +25,7 @@
 #include "instance_event.h"
 #include "instance_io.h"
 #include "properties.h"
+#include "running.h"
 
 enum instance_state {
 	INSTANCE_CLOSED,
@@ -57,7 +58,9 @@ struct forebay_instance {
 	struct daemon_link *link; /* NULL: not opened */
 	struct error explanation; /* of a failing open() */
 	enum instance_state phase;
+	uint32_t overdue; /* requests that it has had for too long */
 	uint32_t layer; /* number in the chain */
+	struct running_filter *running; /* from instance_join() on */
 	/* The end of open or close, never from inside of either. */
 	void (*ended)(struct forebay_instance *instance, int status);
 	void *owner;
@@ -91,13 +94,16 @@ void instance_end(struct forebay_instance *instance,
  * -EALREADY. */
 int instance_link(struct forebay_instance *instance);
 
-/* {name, version, class, properties, status, event}. Owns: the caller. */
+/* {name, version, class, properties, status, event, blocked}. Owns: the caller. */
 json_t *instance_status(const struct forebay_instance *instance);
 void instance_action(struct forebay_instance *instance, const char *name,
 		     void (*done)(void *context, int status), void *context);
 
-/* Logs that the filter broke @rule, and aborts. */
-void instance_misuse(const struct forebay_instance *instance, const char *rule)
-	__attribute__((cold, noreturn));
+/* Marks that a callback of the filter runs. Returns: for running_leave(). */
+static inline const struct running_place *instance_enter(
+	const struct forebay_instance *instance, enum running_callback callback)
+{
+	return running_enter(instance->running, callback);
+}
 
 #endif

@@ -24,6 +24,7 @@ int instance_event(struct forebay_instance *instance,
 		   void (*ended)(void *owner, int status), void *owner)
 {
 	struct forebay_event_end *end = &instance->event;
+	const struct running_place *before;
 
 	if (end->due)
 		return -EBUSY;
@@ -36,7 +37,9 @@ int instance_event(struct forebay_instance *instance,
 		.owner = owner,
 	};
 	instance->explanation.code = 0;
+	before = instance_enter(instance, RUNNING_EVENT);
 	instance->filter->event(instance->state, event, end);
+	running_leave(before);
 	return 0;
 }
 
@@ -52,10 +55,11 @@ void instance_event_end(struct forebay_event_end *end, int status)
 		container_of(end, struct forebay_instance, event);
 
 	if (!end->due)
-		instance_misuse(instance, "ended an event twice");
+		running_misuse(instance->filter->name, "event_end()",
+			       "for the second time");
 	if (status > 0)
-		instance_misuse(instance, "ended an event with a status that "
-					  "is no negative errno");
+		running_misuse(instance->filter->name, "event_end()",
+			       "with a positive status");
 	end->due = false;
 	if (!end->late) {
 		end->ended(end->owner, status);

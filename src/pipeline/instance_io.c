@@ -20,6 +20,8 @@
 #include "instance.h"
 #include "loop.h"
 
+#define UNDER_WAY UINT64_C(0x6f72656261790a1d)
+
 struct io_private {
 	struct forebay_instance *instance;
 	struct forebay_io *next; /* waiting for a request */
@@ -28,6 +30,8 @@ struct io_private {
 	int result;
 	bool starting;
 	bool sync_follows; /* WRITE_ZEROES with FUA has two steps */
+	/* While the host has it, and nothing that memory holds by chance. */
+	uint64_t under_way;
 };
 
 static_assert(sizeof(struct io_private) <=
@@ -39,10 +43,21 @@ static struct io_private *private_of(struct forebay_io *io)
 	return (struct io_private *)io->host_private;
 }
 
+static uint64_t under_way_mark(const struct forebay_io *io)
+{
+	return (uintptr_t)io ^ UNDER_WAY;
+}
+
 static void finish(struct forebay_io *io, int result)
 {
-	private_of(io)->instance->ios.count--;
+	struct io_private *private = private_of(io);
+	const struct running_place *before;
+
+	private->instance->ios.count--;
+	private->under_way = 0;
+	before = instance_enter(private->instance, RUNNING_IO);
 	io->done(io, result);
+	running_leave(before);
 }
 
 static void on_late(struct loop_deferred *deferred)
@@ -92,6 +107,7 @@ static void start_below(struct forebay_io *io, struct forebay_request *request)
 		.iov = io->iov,
 		.iov_count = io->iov_count,
 		.owner = io,
+		.submitted_ns = loop_now_ns(private->instance->home->loop),
 	};
 	request->ended = on_ended;
 	private->starting = true;
@@ -222,7 +238,13 @@ void instance_io_submit(struct forebay_instance *instance,
 {
 	struct io_private *private = private_of(io);
 
-	*private = (struct io_private){.instance = instance};
+	if (private->under_way == under_way_mark(io))
+		running_misuse(instance->filter->name, "io_submit()",
+			       "of an io that is under way");
+	*private = (struct io_private){
+		.instance = instance,
+		.under_way = under_way_mark(io),
+	};
 	instance->ios.count++;
 	if (io->file == FOREBAY_BELOW)
 		submit_below(instance, io);

@@ -47,6 +47,7 @@ __attribute__((format(printf, 2, 3))) static void progress(
 
 static void destroy(struct pipeline *pipeline)
 {
+	held_stop(&pipeline->held);
 	/* All that a filter brought down has been flushed by it. */
 	claim_end(&pipeline->home.claim, pipeline->bottom.backend,
 		  !pipeline->opening && pipeline->close_status == 0);
@@ -129,6 +130,7 @@ void pipeline_close(struct pipeline *pipeline,
 	       pipeline->actions == 0);
 	pipeline->closed = done;
 	pipeline->closed_context = context;
+	held_stop(&pipeline->held);
 	begin_life_event(pipeline, FOREBAY_EVENT_CLOSE, on_close_told);
 	pipeline_event_pre(pipeline, &pipeline->life);
 }
@@ -150,6 +152,9 @@ static void finish_open(struct pipeline *pipeline)
 		close_next(pipeline);
 		return;
 	}
+	held_start(&pipeline->held, pipeline->opening->held_limit_ns
+					    ? pipeline->opening->held_limit_ns
+					    : HELD_LIMIT_NS);
 	begin_life_event(pipeline, FOREBAY_EVENT_OPEN, on_open_told);
 	pipeline_event_post(pipeline, &pipeline->life);
 }
@@ -414,6 +419,7 @@ static struct pipeline *create(struct loop *loop,
 		free(name);
 		return NULL;
 	}
+	running_set_disk(name);
 	pipeline->name = name;
 	pipeline->opening = request;
 	pipeline->home.loop = loop;
@@ -430,6 +436,12 @@ static struct pipeline *create(struct loop *loop,
 	list_init(&pipeline->events);
 	pipeline->happened = request->happened;
 	pipeline->happened_owner = request->owner;
+	pipeline->held = (struct held){
+		.loop = loop,
+		.instances = pipeline->instances,
+		.instance_count = &pipeline->instance_count,
+		.pool = &pipeline->pool,
+	};
 	pipeline->bottom.loop = loop;
 	pipeline->bottom.name = name;
 	pipeline->bottom.copied_bytes = &pipeline->home.copied_bytes;

@@ -241,14 +241,28 @@ static json_t *sidecar_document(const struct claim *claim)
 			 "generation", generation, "marked", claim->now.marked);
 }
 
+static json_t *filter_document(const struct pipeline *pipeline, uint32_t index)
+{
+	const struct forebay_instance *instance = pipeline->instances[index];
+	json_t *document = instance_status(instance);
+	struct held_figures held;
+
+	held_count(&pipeline->held, instance, &held);
+	json_object_set_new(document, "held",
+			    json_pack("{s:i, s:I, s:i}", "requests",
+				      (int)held.requests, "oldest_ns",
+				      (json_int_t)held.oldest_ns, "overdue",
+				      (int)instance->overdue));
+	return document;
+}
+
 json_t *pipeline_stats(const struct pipeline *pipeline)
 {
 	json_t *filters = json_array();
 	struct backend_status backend;
 
 	for (uint32_t i = 0; i < pipeline->instance_count; i++)
-		json_array_append_new(filters,
-				      instance_status(pipeline->instances[i]));
+		json_array_append_new(filters, filter_document(pipeline, i));
 	backend_status(pipeline->bottom.backend, &backend);
 	backend.copied_bytes += pipeline->home.copied_bytes;
 	return json_pack(

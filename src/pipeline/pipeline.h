@@ -67,6 +67,11 @@ struct pipeline_open_request {
 	bool keep;
 	bool grow; /* a backend that is smaller is made that large */
 	bool kept_memory_good; /* forebay_disk's, of the same name */
+	/*
+	 * How long a filter that doesn't say that it holds requests may have
+	 * one; 0: a minute.
+	 */
+	uint64_t held_limit_ns;
 	const struct pipeline_filter_spec *filters; /* from the VM down */
 	uint32_t filter_count;
 	uint64_t lock_timeout_ns;

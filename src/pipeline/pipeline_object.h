@@ -7,6 +7,7 @@
 #include "chain.h"
 #include "fallback.h"
 #include "fence.h"
+#include "held.h"
 #include "instance.h"
 #include "latency.h"
 #include "operation_name.h"
@@ -25,6 +26,7 @@ struct pipeline {
 	struct request_pool pool;
 	struct fallback fallback;
 	struct fence fence;
+	struct held held;
 	uint32_t in_flight; /* requests of the exports */
 	uint32_t actions; /* and phases of events, under way */
 	struct list events; /* the first one is under way */

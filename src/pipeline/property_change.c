@@ -48,12 +48,16 @@ static void on_told(struct pipeline_event *event, int status)
 static void apply(struct forebay_instance *instance)
 {
 	struct properties *old = instance->properties;
+	const struct running_place *before;
 
 	instance->properties = instance->proposed;
 	instance->proposed = NULL;
 	properties_destroy(old);
-	if (instance->filter->properties_changed)
-		instance->filter->properties_changed(instance->state);
+	if (!instance->filter->properties_changed)
+		return;
+	before = instance_enter(instance, RUNNING_PROPERTIES);
+	instance->filter->properties_changed(instance->state);
+	running_leave(before);
 }
 
 static void on_agreed(struct pipeline_event *event, int status)

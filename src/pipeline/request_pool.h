@@ -51,6 +51,13 @@ struct request_fence {
 	struct forebay_request *next;
 };
 
+/* Where it was found at the last look; held.c's. */
+struct request_seen {
+	uint64_t submitted_ns; /* which request it was */
+	uint64_t since_ns;
+	uint32_t layer;
+};
+
 struct forebay_request {
 	struct pipeline_request user; /* the export's view; first */
 	struct chain *chain;
@@ -62,6 +69,7 @@ struct forebay_request {
 	enum request_phase phase;
 	struct request_zeroing zeroing; /* untouched by all others */
 	struct request_fence fence;
+	struct request_seen seen;
 	_Alignas(16) unsigned char contexts[];
 };
 

@@ -82,6 +82,7 @@ AT(forebay_filter, event, 144);
 AT(forebay_filter, files, 152);
 /* Filters have arrays of these: they can't grow. */
 static_assert(sizeof(struct forebay_file) == 16, "ABI");
+AT(forebay_filter, flags, 160);
 
 AT(forebay_event, phase, 8);
 AT(forebay_event, deadline_ns, 16);

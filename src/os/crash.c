@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * crash.c - the handlers; on a stack of their own, because one that is full is
+ * a reason to be here.
+ *
+ * When the handler has returned, the instruction faults again and nothing
+ * catches it. A signal that somebody sent is sent again.
+ */
+#include "crash.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+/* Enough for a line of text and what the kernel saves of a large CPU. */
+#define STACK_BYTES (64u * 1024)
+
+static const struct {
+	int signal;
+	const char *name;
+} signals[] = {
+	{SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},   {SIGILL, "SIGILL"},
+	{SIGFPE, "SIGFPE"},   {SIGABRT, "SIGABRT"},
+};
+
+#define SIGNALS (sizeof(signals) / sizeof(signals[0]))
+
+static void (*teller)(const struct crash *crash);
+static atomic_flag told = ATOMIC_FLAG_INIT;
+
+/* A crash of the teller, or of another thread meanwhile, has no words. */
+static void tell_once(const struct crash *crash)
+{
+	if (teller && !atomic_flag_test_and_set(&told))
+		teller(crash);
+}
+
+void crash_tell(int signal, const char *name)
+{
+	const struct crash crash = {.signal = signal, .name = name};
+
+	tell_once(&crash);
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#ifdef SANITIZED
+
+void __sanitizer_set_death_callback(void (*callback)(void));
+
+static void on_death(void)
+{
+	const struct crash crash = {.name = "sanitizer"};
+
+	tell_once(&crash);
+}
+
+int crash_watch(void (*tell)(const struct crash *crash))
+{
+	teller = tell;
+	__sanitizer_set_death_callback(on_death);
+	return 0;
+}
+
+#else
+
+static unsigned char stack[STACK_BYTES];
+
+static void on_crash(int number, siginfo_t *info, void *context)
+{
+	int saved_errno = errno;
+	struct crash crash = {.signal = number, .name = "?"};
+	bool sent = info->si_code <= 0;
+
+	(void)context;
+	for (size_t i = 0; i < SIGNALS; i++)
+		if (signals[i].signal == number)
+			crash.name = signals[i].name;
+	crash.has_address = !sent && (number == SIGSEGV || number == SIGBUS);
+	if (crash.has_address)
+		crash.address = (uintptr_t)info->si_addr;
+	tell_once(&crash);
+	signal(number, SIG_DFL);
+	if (sent)
+		raise(number);
+	errno = saved_errno;
+}
+
+int crash_watch(void (*tell)(const struct crash *crash))
+{
+	const stack_t own = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	struct sigaction action = {
+		.sa_sigaction = on_crash,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK,
+	};
+
+	teller = tell;
+	if (sigaltstack(&own, NULL) < 0)
+		return -errno;
+	for (size_t i = 0; i < SIGNALS; i++)
+		if (sigaction(signals[i].signal, &action, NULL) < 0)
+			return -errno;
+	return 0;
+}
+
+#endif
