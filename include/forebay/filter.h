@@ -45,7 +45,8 @@
  * Memory. The request's data stay where the VM put them: the iovec points into
  * the VM's own memory. A guest may change the data of a write while it is on
  * its way, so two looks at them may differ. A filter must not change the data
- * of a write. Each request carries `request_context_bytes` of memory for the
+ * of a write; request_stable() gives it a private copy, which it may change.
+ * Each request carries `request_context_bytes` of memory for the
  * filter, zeroed before submit(), so that no filter needs to allocate on the
  * I/O path.
  *
@@ -170,6 +171,7 @@ struct forebay_extents {
 };
 
 struct forebay_request; /* opaque: ask the host */
+struct forebay_call; /* opaque likewise */
 struct forebay_instance; /* opaque: the handle that host functions want */
 
 /* What an instance may know of its disk. Valid until close_done(). */
@@ -522,6 +524,60 @@ struct forebay_host {
 	 */
 	int (*file_find)(struct forebay_instance *instance,
 			 const char *property, int *ret_fd);
+
+	/* Requests, since ABI 1 grew. */
+
+	/*
+	 * [r] In submit(), of a WRITE: from now on request_iov() and the layers
+	 * below see a private copy of its data, one piece of memory that is
+	 * aligned to 4096, and that the filter may change until it forwards or
+	 * completes the request. On its way up the request has its own data
+	 * again before completed() is called. Copied bytes are counted. A
+	 * filter that calls this declares FOREBAY_FILTER_COPIES. Returns: 0,
+	 * also if it is one already; -EINVAL; or -EINPROGRESS: no memory is
+	 * free, the request is the host's again, and comes to submit() once
+	 * more when there is. There is always enough for one, and they come in
+	 * the order in which they were taken back.
+	 */
+	int (*request_stable)(struct forebay_request *request);
+	/*
+	 * [r] In submit(), of a READ or WRITE: until it comes back, the layers
+	 * below use @iov instead of the request's own, which is there again
+	 * when completed() is called, or the filter completes the request.
+	 * Owns: the filter owns the list and the memory, and leaves both alone
+	 * until then. Addresses and lengths are multiples of 512, and make the
+	 * same length together. Returns: 0 or -EINVAL.
+	 */
+	int (*request_replace)(struct forebay_request *request,
+			       const struct iovec *iov, uint32_t iov_count);
+	/*
+	 * Metrics, by their place in the filter's list: adds to a COUNTER, sets
+	 * a GAUGE, puts a value into a HISTOGRAM. Cheap. Units: SECONDS are
+	 * given in nanoseconds.
+	 */
+	void (*metric_add)(struct forebay_instance *instance, uint32_t index,
+			   uint64_t value);
+	void (*metric_set)(struct forebay_instance *instance, uint32_t index,
+			   int64_t value);
+	void (*metric_observe)(struct forebay_instance *instance,
+			       uint32_t index, uint64_t value);
+	/*
+	 * One argument of a call that is under way, as validated and completed
+	 * with its default. Returns: 0, or -ENOENT as property_integer().
+	 */
+	int (*call_integer)(struct forebay_call *call, const char *name,
+			    int64_t *ret_value);
+	int (*call_string)(struct forebay_call *call, const char *name,
+			   const char **ret_value);
+	int (*call_boolean)(struct forebay_call *call, const char *name,
+			    bool *ret_value);
+	/*
+	 * Ends a call, once. @text: with 0 the result as JSON of at most 48
+	 * KiB, or NULL for none; with a negative errno one line that says why,
+	 * or NULL.
+	 */
+	void (*call_done)(struct forebay_call *call, int status,
+			  const char *text);
 };
 
 /* Type of a property. In JSON and YAML, SIZE takes "4KiB", DURATION "60s". */
@@ -559,6 +615,41 @@ struct forebay_file {
 	const char *suffix; /* a-z, 0-9; at most 15 */
 };
 
+enum forebay_metric_kind {
+	FOREBAY_METRIC_COUNTER = 1, /* only grows */
+	FOREBAY_METRIC_GAUGE = 2,
+	FOREBAY_METRIC_HISTOGRAM = 3, /* by powers of two */
+};
+
+enum forebay_metric_unit {
+	FOREBAY_UNIT_NONE = 1, /* a plain number */
+	FOREBAY_UNIT_BYTES = 2,
+	FOREBAY_UNIT_SECONDS = 3, /* nanoseconds in here, seconds outside */
+};
+
+/*
+ * A figure of an instance. It stands in the instance's status, and in /metrics
+ * as forebay_filter_FILTER_NAME, with the unit and, of a counter, _total behind
+ * it. A list of them ends with an entry whose name is NULL.
+ */
+struct forebay_metric {
+	const char *name; /* a-z, 0-9, '_'; without unit; at most 47 */
+	const char *help; /* one sentence */
+	enum forebay_metric_kind kind;
+	enum forebay_metric_unit unit;
+};
+
+/*
+ * Something that an operator may have the filter do. A list of them ends with
+ * an entry whose name is NULL.
+ */
+struct forebay_action {
+	const char *name; /* a-z, 0-9, '-'; at most 31 */
+	const char *description; /* one sentence */
+	/* Typed like properties, or NULL: none. `online` says nothing here. */
+	const struct forebay_property *arguments;
+};
+
 /* What a filter says of itself in `flags`. */
 
 /*
@@ -566,6 +657,8 @@ struct forebay_file {
  * neither forwarded nor completed after a minute is told to the operator.
  */
 #define FOREBAY_FILTER_HOLDS (1u << 0)
+/* It calls request_stable(): memory for that is set aside. */
+#define FOREBAY_FILTER_COPIES (1u << 1)
 
 /* What a filter exports as `forebay_filter`. Callbacks marked * may be NULL. */
 struct forebay_filter {
@@ -655,6 +748,13 @@ struct forebay_filter {
 
 	/* Requests, since ABI 1 grew. */
 	uint32_t flags; /* FOREBAY_FILTER_... */
+	const struct forebay_metric *metrics; /* or NULL: none */
+	const struct forebay_action *actions; /* or NULL: none */
+	/*
+	 * * An operator calls action number @action of the list. Ends with
+	 * host->call_done(), now or later; the instance isn't closed before.
+	 */
+	void (*call)(void *state, uint32_t action, struct forebay_call *call);
 };
 
 /* The one symbol that a filter exports, even when it hides all others. */

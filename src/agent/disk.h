@@ -144,5 +144,11 @@ int disk_flush(struct agent *agent, const char *reference, bool *ret_done,
 	       struct problem *problem);
 int disk_stats(struct agent *agent, const char *reference, json_t **ret_stats,
 	       struct problem *problem);
+/*
+ * Calls an action of one of its filters: {filter, action, arguments}; the
+ * answer is {result}. Owns: the caller.
+ */
+int disk_call(struct agent *agent, const char *reference, const json_t *body,
+	      json_t **ret_result, struct problem *problem);
 
 #endif

@@ -17,12 +17,15 @@
 #include "disk_config.h"
 #include "disk_hold.h"
 #include "disk_view.h"
+#include "gate.h"
 #include "pool.h"
 
 #define OPEN_TIMEOUT_NS (30 * NS_PER_SECOND)
 #define CLOSE_TIMEOUT_NS (60 * NS_PER_SECOND)
 #define FLUSH_TIMEOUT_NS (60 * NS_PER_SECOND)
 #define STATS_TIMEOUT_NS (2 * NS_PER_SECOND)
+/* Of a filter's action: who needs longer ends it and goes on by itself. */
+#define CALL_TIMEOUT_NS (30 * NS_PER_SECOND)
 
 static int refuse_stopping(struct problem *problem)
 {
@@ -476,5 +479,55 @@ int disk_stats(struct agent *agent, const char *reference, json_t **ret_stats,
 		    call.status == -ETIMEDOUT ? PROBLEM_DATA_PLANE_TIMEOUT
 					      : PROBLEM_DATA_PLANE_DOWN,
 		    "disk %s: %s", disk.name, call.error.message);
+	return problem_about(problem, "disk", disk.name);
+}
+
+static enum problem_code code_of_call(int status)
+{
+	switch (-status) {
+	case ENOENT:
+	case ENOTSUP:
+		return PROBLEM_NO_SUCH_ACTION;
+	case EINVAL:
+	case ERANGE:
+		return PROBLEM_BAD_REQUEST;
+	case ETIMEDOUT:
+		return PROBLEM_DATA_PLANE_TIMEOUT;
+	case ECONNRESET:
+	case ECONNREFUSED:
+		return PROBLEM_DATA_PLANE_DOWN;
+	}
+	return PROBLEM_CALL_FAILED;
+}
+
+int disk_call(struct agent *agent, const char *reference, const json_t *body,
+	      json_t **ret_result, struct problem *problem)
+{
+	static const char *const members[] = {"filter", "action", "arguments",
+					      NULL};
+	_cleanup_disk_ struct disk disk = {0};
+	struct data_plane_call call = {
+		.method = "call",
+		.parameters = (json_t *)body,
+	};
+	const char *word;
+	int result = gate_object(body, members, problem);
+
+	if (result == 0)
+		result = gate_string(body, "filter", true, &word, problem);
+	if (result == 0)
+		result = gate_string(body, "action", true, &word, problem);
+	if (result == 0)
+		result = disk_load(agent, reference, &disk, problem);
+	if (result == 0)
+		result = ask(agent, &disk, &call, CALL_TIMEOUT_NS, problem);
+	if (result < 0)
+		return result;
+	if (call.status == 0) {
+		*ret_result = call.result;
+		return 0;
+	}
+	problem_set(problem, code_of_call(call.status), "%s",
+		    call.error.message);
 	return problem_about(problem, "disk", disk.name);
 }

@@ -15,6 +15,7 @@
 
 #include "disk_view.h"
 #include "exposition.h"
+#include "metrics_filters.h"
 #include "pool.h"
 
 /* Of latency.h, where the counts come from: bounds from 2^13 ns on. */
@@ -416,6 +417,7 @@ int metrics_render(struct agent *agent, char **ret_text,
 	write_figures(&out, disks, cache_figures, COUNT(cache_figures), "stats",
 		      cache_status);
 	write_bypassed(&out, disks);
+	metrics_filters_write(&out, disks);
 	write_pools(&out, pools);
 	*ret_text = exposition_end(&out);
 	return *ret_text ? 0 : problem_internal(problem, "metrics", -ENOMEM);

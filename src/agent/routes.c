@@ -369,6 +369,44 @@ static int disk_get_stats(const struct route_request *request,
 			  problem);
 }
 
+/* All of them, or the one that the parameter names. */
+static int disk_get_filters(const struct route_request *request,
+			    struct route_answer *answer,
+			    struct problem *problem)
+{
+	const char *wanted = request->query(request, "filter");
+	json_auto_t *stats = NULL;
+	json_t *items = json_array();
+	json_t *filter;
+	size_t index;
+	int result =
+		disk_stats(request->agent, request->object, &stats, problem);
+
+	json_array_foreach(json_object_get(stats, "filters"), index, filter)
+	{
+		const char *name =
+			json_string_value(json_object_get(filter, "name"));
+
+		if (!wanted || (name && strcmp(name, wanted) == 0))
+			json_array_append(items, filter);
+	}
+	if (result == 0 && (!wanted || json_array_size(items) > 0))
+		return give_list(answer, items);
+	json_decref(items);
+	if (result < 0)
+		return result;
+	problem_set(problem, PROBLEM_UNKNOWN_FILTER,
+		    "disk %s has no filter '%.64s'", request->object, wanted);
+	return problem_about(problem, "disk", request->object);
+}
+
+static int disk_post_call(const struct route_request *request,
+			  struct route_answer *answer, struct problem *problem)
+{
+	return disk_call(request->agent, request->object, request->body,
+			 &answer->document, problem);
+}
+
 static int disk_get_xml(const struct route_request *request,
 			struct route_answer *answer, struct problem *problem)
 {
@@ -428,6 +466,8 @@ const struct route routes[] = {
 	{"POST", "/v1/disks/{disk}/notify", disk_post_notify, true},
 	{"GET", "/v1/disks/{disk}/history", disk_get_history, false},
 	{"GET", "/v1/disks/{disk}/stats", disk_get_stats, false},
+	{"GET", "/v1/disks/{disk}/filters", disk_get_filters, false},
+	{"POST", "/v1/disks/{disk}/call", disk_post_call, true},
 	{"GET", "/v1/disks/{disk}/xml", disk_get_xml, false},
 	{NULL, NULL, NULL, false},
 };

@@ -13,6 +13,7 @@
 
 #define LABEL_BYTES 64u
 #define STATUS_DEPTH_MAX 4u
+#define NS_IN_SECOND 1e9
 
 /* How much of a document is worth a line. */
 enum detail {
@@ -205,6 +206,69 @@ static int present_path(const json_t *stats)
 	table_pair(table, "Copied", UNIT_SIZE,
 		   json_object_get(stats, "copied_bytes"));
 	return table_finish(table);
+}
+
+/* "read_time" and {"unit": "seconds", ...} as a key and value of a status. */
+static void add_metric(json_t *status, const json_t *metric)
+{
+	const char *name = json_string_value(json_object_get(metric, "name"));
+	const char *unit = json_string_value(json_object_get(metric, "unit"));
+	bool seconds = unit && strcmp(unit, "seconds") == 0;
+	bool bytes = unit && strcmp(unit, "bytes") == 0;
+	bool histogram = json_object_get(metric, "count") != NULL;
+	double value = json_number_value(
+		json_object_get(metric, histogram ? "sum" : "value"));
+	char key[LABEL_BYTES];
+
+	if (!name)
+		return;
+	if (seconds)
+		value *= NS_IN_SECOND;
+	(void)snprintf(key, sizeof(key), "%s%s%s", name,
+		       histogram ? "_sum" : "",
+		       seconds ? "_ns"
+		       : bytes ? "_bytes"
+			       : "");
+	json_object_set_new(status, key, json_integer((json_int_t)value));
+	if (!histogram)
+		return;
+	(void)snprintf(key, sizeof(key), "%s_count", name);
+	json_object_set(status, key, json_object_get(metric, "count"));
+}
+
+/* What the filter says, and what its disk's process says of it. */
+static json_t *whole_status(const json_t *filter)
+{
+	static const char *const members[] = {"held", "blocked"};
+	json_t *status = json_object();
+	const json_t *metric;
+	size_t index;
+
+	json_object_update(status, json_object_get(filter, "status"));
+	json_array_foreach(json_object_get(filter, "metrics"), index, metric)
+		add_metric(status, metric);
+	for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++)
+		json_object_set(status, members[i],
+				json_object_get(filter, members[i]));
+	return status;
+}
+
+int disk_view_filters(const json_t *list)
+{
+	const json_t *filters = json_object_get(list, "items");
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < json_array_size(filters); i++) {
+		const json_t *filter = json_array_get(filters, i);
+		const char *name =
+			json_string_value(json_object_get(filter, "name"));
+		json_t *status = whole_status(filter);
+
+		ret = present_status("Filter ", name ? name : "", status,
+				     DETAIL_ALL);
+		json_decref(status);
+	}
+	return ret;
 }
 
 int disk_view_stats(const json_t *stats)

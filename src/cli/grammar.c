@@ -210,6 +210,30 @@ static const struct verb filter_verbs[] = {
 			     "forebay filter show throttle -o json"},
 		.run = filter_show,
 	},
+	{
+		.name = "status",
+		.summary = "Show what the filters of an open disk say",
+		.details = "From the VM down: their status, their metrics, the "
+			   "requests that each\nhas now, and how often it "
+			   "blocked the disk's loop.",
+		.operands = {{"DISK", 0, 0}, {"FILTER", 0, 1}},
+		.examples = {"forebay filter status db1",
+			     "forebay filter status db1 cache -o json"},
+		.run = filter_status,
+	},
+	{
+		.name = "call",
+		.summary = "Have a filter of an open disk do something",
+		.details = "Actions and their arguments are declared by the "
+			   "filter:\n'forebay filter list -o yaml' shows them.",
+		.operands = {{"DISK", 0, 0},
+			     {"FILTER", 0, 0},
+			     {"ACTION", 0, 0},
+			     {"NAME=VALUE", 1, 1}},
+		.examples = {"forebay filter call db1 count reset",
+			     "forebay filter call db1 trace start size=64MiB"},
+		.run = filter_call,
+	},
 };
 
 static const struct verb disk_verbs[] = {

@@ -91,7 +91,7 @@ struct operand {
 	int optional; /* one or none; only the last one may say so */
 };
 
-#define OPERAND_KINDS_MAX 2u
+#define OPERAND_KINDS_MAX 4u
 #define EXAMPLES_MAX 4u
 /* Of nouns, and of a noun's verbs; a test compares. */
 #define GRAMMAR_NAMES_MAX 32u

@@ -33,6 +33,10 @@ int filter_list(const struct invocation *invocation, struct client *client,
 		struct error *error);
 int filter_show(const struct invocation *invocation, struct client *client,
 		struct error *error);
+int filter_status(const struct invocation *invocation, struct client *client,
+		  struct error *error);
+int filter_call(const struct invocation *invocation, struct client *client,
+		struct error *error);
 
 int disk_create(const struct invocation *invocation, struct client *client,
 		struct error *error);

@@ -240,6 +240,52 @@ static void on_properties_set(void *context, const struct error *error)
 	pending_end(pending);
 }
 
+static void on_called(void *context, json_t *result, const struct error *error)
+{
+	struct pending *pending = context;
+
+	disk_action_ends(pending->disk);
+	if (error)
+		control_fail(pending->call, error->code, "disk %s: %s",
+			     pending->disk->config->name, error->message);
+	else
+		control_reply(pending->call,
+			      json_pack("{s:o}", "result",
+					result ? result : json_null()));
+	free(pending);
+}
+
+static void call_run(void *owner, struct control_call *call,
+		     const json_t *params)
+{
+	struct disk *disk = owner;
+	const char *filter =
+		json_string_value(json_object_get(params, "filter"));
+	const char *action =
+		json_string_value(json_object_get(params, "action"));
+	const json_t *arguments = json_object_get(params, "arguments");
+	struct pending *pending;
+
+	if (!need_pipeline(disk, call))
+		return;
+	if (!filter || !action || (arguments && !json_is_object(arguments))) {
+		control_fail(call, -EINVAL,
+			     "'filter' and 'action' must be names and "
+			     "'arguments' an object");
+		return;
+	}
+	pending = calloc(1, sizeof(*pending));
+	if (!pending) {
+		control_fail(call, -ENOMEM, "out of memory");
+		return;
+	}
+	pending->disk = disk;
+	pending->call = call;
+	disk_action_begins(disk);
+	pipeline_call(disk->pipeline, filter, action, arguments, on_called,
+		      pending);
+}
+
 static void set_properties_run(void *owner, struct control_call *call,
 			       const json_t *params)
 {
@@ -366,6 +412,7 @@ const struct control_method disk_methods[] = {
 	{.name = "status", .run = status_run},
 	{.name = "stats", .run = stats_run},
 	{.name = "action", .run = action_run},
+	{.name = "call", .run = call_run},
 	{.name = "set-properties", .run = set_properties_run},
 	{.name = "close", .run = close_run},
 	{.name = "resize", .run = resize_run},

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter_call.h"
 #include "pipeline_object.h"
 
 struct action_round {
@@ -85,6 +86,50 @@ static void round_next(struct action_round *round)
 		round_flush(round);
 	else
 		round_end(round);
+}
+
+/* A call of one filter. */
+
+struct pipeline_call {
+	struct pipeline *pipeline;
+	void (*done)(void *context, json_t *result, const struct error *error);
+	void *context;
+};
+
+static void on_called(void *context, json_t *result, const struct error *error)
+{
+	struct pipeline_call call = *(struct pipeline_call *)context;
+
+	free(context);
+	call.pipeline->actions--;
+	call.done(call.context, result, error);
+}
+
+void pipeline_call(struct pipeline *pipeline, const char *filter,
+		   const char *action, const json_t *arguments,
+		   void (*done)(void *context, json_t *result,
+				const struct error *error),
+		   void *context)
+{
+	uint32_t index = pipeline_find(pipeline, filter);
+	struct pipeline_call *call = malloc(sizeof(*call));
+	const struct filter_call_end end = {.done = on_called, .context = call};
+	struct error error = {0};
+
+	if (call && index < pipeline->instance_count) {
+		*call = (struct pipeline_call){pipeline, done, context};
+		pipeline->actions++;
+		filter_call(pipeline->instances[index], action, arguments,
+			    &end);
+		return;
+	}
+	if (call)
+		error_set(&error, -ENOENT, "disk %s has no filter '%s'",
+			  pipeline->name, filter);
+	else
+		error_set(&error, -ENOMEM, "out of memory");
+	free(call);
+	done(context, NULL, &error);
 }
 
 void pipeline_action(struct pipeline *pipeline, const char *filter,

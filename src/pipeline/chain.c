@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "copies.h"
 #include "extents.h"
 
 #define CONTEXT_ALIGNMENT 16u
@@ -44,7 +45,10 @@ __attribute__((cold, noreturn)) static void misuse(
 	const struct running_place *place = running_now();
 	const char *rule = "of a request that has ended";
 
-	if (request->phase == REQUEST_UP && has(request))
+	if (request->phase == REQUEST_WAITING && has(request))
+		rule = "of a request that the host has taken back "
+		       "(-EINPROGRESS)";
+	else if (request->phase == REQUEST_UP && has(request))
 		rule = "of a request that has come back: it can only be "
 		       "completed";
 	else if (request->phase != REQUEST_FREE && place &&
@@ -53,6 +57,12 @@ __attribute__((cold, noreturn)) static void misuse(
 	else if (request->phase != REQUEST_FREE)
 		rule = "of a request that it has completed";
 	running_misuse(layer_at(request)->name, function, rule);
+}
+
+static uint32_t round_up(size_t bytes)
+{
+	return (uint32_t)((bytes + CONTEXT_ALIGNMENT - 1) &
+			  ~(size_t)(CONTEXT_ALIGNMENT - 1));
 }
 
 uint32_t chain_add(struct chain *chain, const struct chain_layer *layer)
@@ -64,8 +74,10 @@ uint32_t chain_add(struct chain *chain, const struct chain_layer *layer)
 	*added = *layer;
 	added->running = running_filter(layer->name, index);
 	added->context_offset = chain->context_bytes;
-	chain->context_bytes += (layer->context_bytes + CONTEXT_ALIGNMENT - 1) &
-				~(CONTEXT_ALIGNMENT - 1);
+	chain->context_bytes += round_up(layer->context_bytes);
+	added->saved_offset = chain->context_bytes;
+	if (layer->name)
+		chain->context_bytes += round_up(sizeof(struct request_saved));
 	return index;
 }
 
@@ -78,6 +90,13 @@ uint32_t chain_operations(const struct chain *chain, uint32_t entry)
 	return operations;
 }
 
+static inline void restore(struct forebay_request *request, uint32_t index)
+{
+	if (__builtin_expect(request->saved_layers != 0, 0) &&
+	    request->saved_layers & (UINT32_C(1) << index))
+		copies_restore(request, index);
+}
+
 /* Hands the request from layer @from upwards until a layer wants to see it. */
 static void ascend(struct forebay_request *request, uint32_t from, int status)
 {
@@ -88,6 +107,7 @@ static void ascend(struct forebay_request *request, uint32_t from, int status)
 		const struct chain_layer *layer;
 
 		index--;
+		restore(request, index);
 		layer = &request->chain->layers[index];
 		if (layer->completed) {
 			const struct running_place *before = running_enter(
@@ -159,12 +179,26 @@ void chain_forward(struct forebay_request *request)
 
 void chain_complete(struct forebay_request *request, int status)
 {
-	if (request->phase == REQUEST_FREE || !has(request))
+	if (request->phase < REQUEST_DOWN || !has(request))
 		misuse(request, "request_complete()");
 	if (status > 0)
 		running_misuse(layer_at(request)->name, "request_complete()",
 			       "with a positive status");
+	restore(request, request->at);
 	ascend(request, request->at, status);
+}
+
+void chain_check(const struct forebay_request *request, const char *function)
+{
+	if (request->phase < REQUEST_DOWN || !has(request))
+		misuse(request, function);
+}
+
+void chain_submit_again(struct forebay_request *request)
+{
+	assert(request->phase == REQUEST_WAITING);
+	request->phase = REQUEST_DOWN;
+	enter(request, request->at);
 }
 
 void *chain_context(struct forebay_request *request)

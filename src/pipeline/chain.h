@@ -29,6 +29,8 @@
 /* The filters and the backend. */
 #define CHAIN_LAYERS_MAX (PIPELINE_FILTERS_MAX + 1)
 
+struct copies;
+
 struct chain_layer {
 	void (*submit)(void *state, struct forebay_request *request);
 	/* NULL: requests pass upwards without a call. */
@@ -39,8 +41,10 @@ struct chain_layer {
 	uint32_t context_bytes; /* in every request */
 	bool zero_context; /* before each submit() */
 	const char *name; /* a filter's; NULL: ours */
+	struct copies *copies; /* NULL: it makes none */
 	/* The chain's: */
 	uint32_t context_offset;
+	uint32_t saved_offset; /* of a filter: its struct request_saved */
 	const struct running_filter *running;
 };
 
@@ -66,5 +70,10 @@ void chain_submit(struct forebay_request *request, uint32_t entry);
 void chain_forward(struct forebay_request *request);
 void chain_complete(struct forebay_request *request, int status);
 void *chain_context(struct forebay_request *request);
+/* The caller must have the request, and @function names what it calls. */
+void chain_check(const struct forebay_request *request, const char *function);
+
+/* Gives a request in phase WAITING to its layer once more. */
+void chain_submit_again(struct forebay_request *request);
 
 #endif

@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #include "event_kind.h"
+#include "filter_call.h"
 #include "filter_files.h"
+#include "filter_metrics.h"
 #include "operation_name.h"
 #include "properties.h"
 
@@ -94,7 +96,9 @@ static int check(const struct forebay_filter *filter, const char *path,
 		return error_set(error, -EINVAL,
 				 "%s: filter %s names events and lacks event",
 				 path, filter->name);
-	if (properties_check_table(filter->properties, filter->name, error) < 0)
+	if (filter_metrics_check(filter->metrics, filter->name, error) < 0 ||
+	    filter_call_check(filter, error) < 0 ||
+	    properties_check_table(filter->properties, filter->name, error) < 0)
 		return error->code;
 	return filter_files_check(filter, error);
 }
@@ -226,11 +230,13 @@ json_t *filter_library_describe(const struct filter_library *library)
 				operations,
 				json_string(operation_name(operation)));
 	}
-	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o}", "name",
-			 filter->name, "version", filter->version,
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o}",
+			 "name", filter->name, "version", filter->version,
 			 "description", filter->description, "class",
 			 filter_class_name(filter->filter_class), "abi_version",
 			 (int)filter->abi_version, "operations", operations,
 			 "events", describe_events(filter->events),
-			 "properties", properties_describe(filter->properties));
+			 "properties", properties_describe(filter->properties),
+			 "metrics", filter_metrics_describe(filter->metrics),
+			 "actions", filter_call_describe(filter->actions));
 }

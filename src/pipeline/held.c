@@ -25,7 +25,7 @@ static struct forebay_request *request_at(const struct request_pool *pool,
 static bool has(const struct forebay_instance *instance,
 		const struct forebay_request *request)
 {
-	return request->phase != REQUEST_FREE && request->at == instance->layer;
+	return request->phase >= REQUEST_DOWN && request->at == instance->layer;
 }
 
 static void count_in(const struct request_pool *pool,

@@ -15,7 +15,9 @@
 #include <string.h>
 
 #include "chain.h"
+#include "copies.h"
 #include "daemon_protocol.h"
+#include "filter_call.h"
 #include "filter_files.h"
 #include "instance.h"
 #include "log.h"
@@ -241,6 +243,37 @@ static void count_copied(struct forebay_instance *instance, uint64_t bytes)
 	instance->home->copied_bytes += bytes;
 }
 
+/* Metrics. */
+
+static void check_metric(const struct forebay_instance *instance,
+			 const char *function, int status)
+{
+	if (__builtin_expect(status < 0, 0))
+		running_misuse(instance->filter->name, function,
+			       "of what isn't a metric of that kind");
+}
+
+static void metric_add(struct forebay_instance *instance, uint32_t index,
+		       uint64_t value)
+{
+	check_metric(instance, "metric_add()",
+		     filter_metrics_add(instance->metrics, index, value));
+}
+
+static void metric_set(struct forebay_instance *instance, uint32_t index,
+		       int64_t value)
+{
+	check_metric(instance, "metric_set()",
+		     filter_metrics_set(instance->metrics, index, value));
+}
+
+static void metric_observe(struct forebay_instance *instance, uint32_t index,
+			   uint64_t value)
+{
+	check_metric(instance, "metric_observe()",
+		     filter_metrics_observe(instance->metrics, index, value));
+}
+
 /* The backend. */
 
 static void below_state(struct forebay_instance *instance,
@@ -351,4 +384,13 @@ const struct forebay_host host_services = {
 	.below_void = below_void,
 	.event_end = instance_event_end,
 	.file_find = file_find,
+	.request_stable = copies_request_stable,
+	.request_replace = copies_request_replace,
+	.metric_add = metric_add,
+	.metric_set = metric_set,
+	.metric_observe = metric_observe,
+	.call_integer = filter_call_integer,
+	.call_string = filter_call_string,
+	.call_boolean = filter_call_boolean,
+	.call_done = filter_call_done,
 };

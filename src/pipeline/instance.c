@@ -50,6 +50,12 @@ int instance_create(struct instance_home *home,
 				   home->disk.name, error);
 	if (status < 0)
 		goto fail;
+	status = filter_metrics_create(instance->filter->metrics,
+				       &instance->metrics);
+	if (status < 0) {
+		error_set(error, status, "out of memory");
+		goto fail;
+	}
 	if (spec->daemon_socket) {
 		instance->daemon_socket = strdup(spec->daemon_socket);
 		if (!instance->daemon_socket) {
@@ -70,7 +76,9 @@ void instance_destroy(struct forebay_instance *instance)
 		return;
 	assert(instance->phase == INSTANCE_CLOSED);
 	instance_io_release(instance);
+	copies_release(&instance->copies);
 	properties_destroy(instance->properties);
+	filter_metrics_destroy(instance->metrics);
 	filter_library_close(instance->library);
 	free(instance->daemon_socket);
 	free(instance);
@@ -86,6 +94,9 @@ void instance_join(struct forebay_instance *instance)
 		.context_bytes = filter->request_context_bytes,
 		.zero_context = filter->request_context_bytes > 0,
 		.name = filter->name,
+		.copies = filter->flags & FOREBAY_FILTER_COPIES
+				  ? &instance->copies
+				  : NULL,
 	};
 
 	instance->layer = chain_add(instance->home->chain, &layer);
@@ -95,9 +106,10 @@ void instance_join(struct forebay_instance *instance)
 /* Everything that could still call into the instance must be over. */
 static void check_quiet(const struct forebay_instance *instance)
 {
-	const char *function = instance->phase == INSTANCE_CLOSING
-				       ? "close_done()"
-				       : "open_done()";
+	bool closing = instance->phase == INSTANCE_CLOSING;
+	const char *function = closing ? "close_done()" : "open_done()";
+	const struct running_place *before = instance_enter(
+		instance, closing ? RUNNING_CLOSE : RUNNING_OPEN);
 
 	if (instance->ios.count > 0)
 		running_misuse(instance->filter->name, function,
@@ -108,6 +120,7 @@ static void check_quiet(const struct forebay_instance *instance)
 	if (instance->deferred > 0)
 		running_misuse(instance->filter->name, function,
 			       "with work deferred");
+	running_leave(before);
 }
 
 static void on_end(struct loop_deferred *deferred)
@@ -151,6 +164,17 @@ void instance_end(struct forebay_instance *instance,
 	loop_defer(instance->home->loop, &instance->end);
 }
 
+/* Memory that the filter's requests and ios will need. */
+static int prepare(struct forebay_instance *instance)
+{
+	int status = instance_io_prepare(instance);
+
+	if (status == 0 && instance->filter->flags & FOREBAY_FILTER_COPIES)
+		status = copies_init(&instance->copies, instance->home->loop,
+				     &instance->home->copied_bytes);
+	return status;
+}
+
 void instance_open(struct forebay_instance *instance,
 		   void (*ended)(struct forebay_instance *instance, int status),
 		   void *owner)
@@ -160,7 +184,7 @@ void instance_open(struct forebay_instance *instance,
 	instance->ended = ended;
 	instance->owner = owner;
 	instance->phase = INSTANCE_OPENING;
-	if (instance_io_prepare(instance) < 0) {
+	if (prepare(instance) < 0) {
 		instance_end(instance, INSTANCE_OPENING, -ENOMEM);
 		return;
 	}
@@ -305,11 +329,12 @@ json_t *instance_status(const struct forebay_instance *instance)
 				 ? filter_document(instance)
 				 : json_object();
 
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "name",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
 			 filter->name, "version", filter->version, "class",
 			 filter_class_name(filter->filter_class), "properties",
 			 properties_document(instance->properties), "status",
 			 status, "event", instance_event_document(instance),
+			 "metrics", filter_metrics_document(instance->metrics),
 			 "blocked", blocked_document(instance->running));
 }
 

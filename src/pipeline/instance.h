@@ -19,9 +19,11 @@
 
 #include "chain.h"
 #include "claim.h"
+#include "copies.h"
 #include "daemon_link.h"
 #include "error.h"
 #include "filter_library.h"
+#include "filter_metrics.h"
 #include "instance_event.h"
 #include "instance_io.h"
 #include "properties.h"
@@ -48,12 +50,14 @@ struct forebay_instance {
 	const struct forebay_filter *filter;
 	void *state; /* the filter's */
 	struct instance_ios ios;
+	struct copies copies; /* zeros: the filter makes none */
 	uint32_t timers_armed;
 	uint32_t deferred;
 
 	struct filter_library *library;
 	struct properties *properties;
 	struct properties *proposed; /* NULL: no change is under way */
+	struct filter_metrics *metrics;
 	char *daemon_socket; /* NULL: no daemon */
 	struct daemon_link *link; /* NULL: not opened */
 	struct error explanation; /* of a failing open() */
@@ -94,7 +98,8 @@ void instance_end(struct forebay_instance *instance,
  * -EALREADY. */
 int instance_link(struct forebay_instance *instance);
 
-/* {name, version, class, properties, status, event, blocked}. Owns: the caller. */
+/* {name, version, class, properties, status, event, metrics, blocked}. Owns:
+ * the caller. */
 json_t *instance_status(const struct forebay_instance *instance);
 void instance_action(struct forebay_instance *instance, const char *name,
 		     void (*done)(void *context, int status), void *context);

@@ -57,6 +57,17 @@ uint64_t latency_quantile_ns(const struct latency *latency,
 	return latency->max_ns;
 }
 
+uint64_t latency_below(const struct latency *latency, unsigned int bits)
+{
+	uint64_t count = 0;
+
+	for (unsigned int i = 0;
+	     i < LATENCY_BUCKETS - 1 && bucket_last_ns(i) < UINT64_C(1) << bits;
+	     i++)
+		count += latency->buckets[i];
+	return count;
+}
+
 static double us(uint64_t ns)
 {
 	return (double)ns / 1000.0;

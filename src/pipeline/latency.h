@@ -40,6 +40,9 @@ void latency_add(struct latency *latency, uint64_t ns);
  */
 uint64_t latency_quantile_ns(const struct latency *latency,
 			     unsigned int permille);
+/* Returns: how many values were below 2^@bits; @bits: LATENCY_BITS_MAX at most.
+ */
+uint64_t latency_below(const struct latency *latency, unsigned int bits);
 /*
  * {p50, p99, p999, mean, max} in microseconds, sum in nanoseconds, and
  * histogram: how many took less than 2^13 ns, 2^14 ns, ... 2^34 ns, each with

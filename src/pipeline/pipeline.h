@@ -191,5 +191,14 @@ void pipeline_set_properties(struct pipeline *pipeline, const json_t *changes,
 			     void (*done)(void *context,
 					  const struct error *error),
 			     void *context);
+/*
+ * Calls a declared action of filter @filter. done() gets the result, which it
+ * owns, or NULL for none; or the error, which is valid during the call.
+ */
+void pipeline_call(struct pipeline *pipeline, const char *filter,
+		   const char *action, const json_t *arguments,
+		   void (*done)(void *context, json_t *result,
+				const struct error *error),
+		   void *context);
 
 #endif

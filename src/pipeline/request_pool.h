@@ -27,6 +27,7 @@ struct fallback;
 
 enum request_phase {
 	REQUEST_FREE, /* not in the chain */
+	REQUEST_WAITING, /* layer `at` gets it again when there is memory */
 	REQUEST_DOWN, /* layer `at` may forward or complete it */
 	REQUEST_UP /* layer `at` may only complete it */
 };
@@ -63,10 +64,11 @@ struct forebay_request {
 	struct chain *chain;
 	/* It left the chain on the side where it came in. */
 	void (*ended)(struct forebay_request *request, int status);
-	struct forebay_request *next_free; /* or the next that is due */
+	struct forebay_request *next_free; /* or the next of another list */
 	uint32_t at; /* the layer that has it */
 	uint32_t entry; /* the first layer that saw it */
 	enum request_phase phase;
+	uint32_t saved_layers; /* bits: copies.h's */
 	struct request_zeroing zeroing; /* untouched by all others */
 	struct request_fence fence;
 	struct request_seen seen;

@@ -62,6 +62,8 @@ const char *running_callback_name(enum running_callback callback)
 		return "deferred work";
 	case RUNNING_EVENT:
 		return "event";
+	case RUNNING_CALL:
+		return "call";
 	}
 	return NULL;
 }

@@ -39,9 +39,10 @@ enum running_callback {
 	RUNNING_TIMER,
 	RUNNING_DEFERRED,
 	RUNNING_EVENT,
+	RUNNING_CALL,
 };
 
-#define RUNNING_CALLBACKS 14u
+#define RUNNING_CALLBACKS 15u
 /* With the NUL. */
 #define RUNNING_NAME_BYTES 32u
 /* A filter at one place of the chain is one; more share the last. */

@@ -145,7 +145,9 @@ static void *run(void *unused)
 
 int watchdog_start(uint64_t threshold_ns)
 {
-	sigset_t all;
+	static const int own_faults[] = {SIGSEGV, SIGBUS,  SIGILL,
+					 SIGFPE,  SIGABRT, SIGSYS};
+	sigset_t most;
 	sigset_t before;
 	int status;
 
@@ -156,9 +158,12 @@ int watchdog_start(uint64_t threshold_ns)
 	watchdog.watched = &running_here;
 	watchdog.threshold_ns = threshold_ns;
 	running_set_waker(wake);
-	/* Signals are for the loop's thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	/* Signals are for the loop's thread, but for those that a thread has of
+	 * what it does itself. */
+	sigfillset(&most);
+	for (size_t i = 0; i < sizeof(own_faults) / sizeof(*own_faults); i++)
+		sigdelset(&most, own_faults[i]);
+	pthread_sigmask(SIG_SETMASK, &most, &before);
 	status = pthread_create(&watchdog.thread, NULL, run, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	watchdog.started = status == 0;

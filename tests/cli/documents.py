@@ -32,7 +32,14 @@ FILTERS = [
     {'name': 'cache', 'library': '/x/cache.so', 'issue': None,
      'version': '0.1.0', 'description': 'write-back SSD cache',
      'class': 'cache', 'abi_version': 1, 'operations': ['read'],
-     'properties': []},
+     'properties': [],
+     'metrics': [{'name': 'hits', 'kind': 'counter', 'unit': '',
+                  'help': 'Hits.'}],
+     'actions': [{'name': 'mark', 'description': 'Marks.', 'arguments': [
+         {'name': 'count', 'type': 'integer'},
+         {'name': 'text', 'type': 'string'},
+         {'name': 'force', 'type': 'boolean'},
+         {'name': 'size', 'type': 'size'}]}]},
     {'name': 'bad', 'library': '/x/bad.so', 'issue': 'needs ABI 9'},
 ]
 
@@ -86,6 +93,18 @@ STATS = {
         'nbd': {'socket': '/r/run/disks/6b/nbd.sock', 'connections': 0},
     },
 }
+
+FILTER_STATUS = [
+    {'name': 'xor', 'version': '1.0.0', 'class': 'encryption',
+     'properties': {}, 'status': {},
+     'metrics': [
+         {'name': 'turned', 'kind': 'counter', 'unit': 'bytes', 'help': 'x',
+          'value': 8192},
+         {'name': 'read_time', 'kind': 'histogram', 'unit': 'seconds',
+          'help': 'x', 'count': 3, 'sum': 0.0025, 'buckets': [[1, 3]]}],
+     'held': {'requests': 1, 'oldest_ns': 5, 'overdue': 0},
+     'blocked': {'count': 2, 'longest_ns': 12000000}},
+]
 
 XML = b"""<disk type='vhostuser' device='disk'>
   <target dev='vda' bus='virtio'/>

@@ -35,6 +35,10 @@ COMMANDS = (
     ('policy list', 'GET', '/v1/policies', {'items': [documents.POLICY]}),
     ('filter list', 'GET', '/v1/filters', {'items': documents.FILTERS}),
     ('filter show cache', 'GET', '/v1/filters/cache', documents.FILTERS[0]),
+    ('filter status d1', 'GET', '/v1/disks/d1/filters',
+     {'items': documents.FILTER_STATUS}),
+    ('filter call d1 cache mark', 'POST', '/v1/disks/d1/call',
+     {'result': None}),
     ('disk create d1 --backend /b --size 1GiB --policy gold '
      '--export vhost-user-blk,nbd --read-only --queues 4 '
      '--device-revision 1', 'POST', '/v1/disks', documents.DISK),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every verb against a scripted forebayd: what it asks, shows and returns."""
 
+import json
 import os
 import pty
 import re
@@ -337,6 +338,47 @@ class Filters(CliTest):
         self.assertRegex(
             shown, r'cache +ready +0\.1\.0 +cache +write-back SSD cache\n')
         self.assertRegex(shown, r'bad +failed +- +- +needs ABI 9\n')
+
+
+    def test_status_shows_metrics_held_and_blocked(self):
+        server = self.serve()
+        server.answers('GET', '/v1/disks/d1/filters',
+                       Answer(200, {'items': documents.FILTER_STATUS}))
+        shown = self.ok('filter', 'status', 'd1')
+        for line in ('Filter xor', r'Turned \(bytes\) +8192',
+                     r'Read time sum \(ns\) +2500000',
+                     r'Read time count +3', r'Held requests +1',
+                     r'Blocked count +2'):
+            self.assertRegex(shown, f'(?m)^{line}$')
+        self.run_cli('filter', 'status', 'd1', 'xor')
+        self.assertEqual(server.asked[-1][1], '/v1/disks/d1/filters?filter=xor')
+
+    def test_call_sends_arguments_of_the_declared_types(self):
+        server = self.serve()
+        server.answers('GET', '/v1/filters',
+                       Answer(200, {'items': documents.FILTERS}))
+        server.answers('POST', '/v1/disks/d1/call',
+                       Answer(200, {'result': {'was': 1}}))
+        shown = self.ok('filter', 'call', 'd1', 'cache', 'mark', 'count=12',
+                        'text=12', 'force=true', 'size=4KiB')
+        self.assertEqual(json.loads(shown), {'was': 1})
+        self.assertEqual(server.asked[-1][2], {
+            'filter': 'cache', 'action': 'mark', 'arguments': {
+                'count': 12, 'text': '12', 'force': True, 'size': '4KiB'}})
+
+    def test_call_without_arguments_or_result_is_quiet(self):
+        server = self.serve()
+        server.answers('POST', '/v1/disks/d1/call',
+                       Answer(200, {'result': None}))
+        self.assertEqual(self.ok('filter', 'call', 'd1', 'cache', 'go'), '')
+
+    def test_what_is_no_argument_is_refused(self):
+        server = self.serve()
+        server.answers('GET', '/v1/filters', Answer(200, {'items': []}))
+        self.fails(2, "filter call: 'x' is no argument; write NAME=VALUE",
+                   'filter', 'call', 'd1', 'cache', 'go', 'x')
+        self.fails(2, "filter call: 'a' is given twice",
+                   'filter', 'call', 'd1', 'cache', 'go', 'a=1', 'a=2')
 
 
 class Disks(CliTest):

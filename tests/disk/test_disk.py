@@ -257,7 +257,8 @@ class End(unittest.TestCase):
                                         untidy=True)]).start_ready()
         disk.process.popen.terminate()
         self.assertEqual(disk.process.wait(SECONDS), -signal.SIGABRT)
-        self.assertIn('filter probe-bottom ended with a timer armed',
+        self.assertIn('disk db1: filter probe-bottom broke a rule: in '
+                      'close, close_done() with a timer armed',
                       disk.process.output())
 
 

@@ -196,7 +196,7 @@ static int misuse_status(void *state, char *buffer, size_t buffer_bytes)
 
 	if (strlen(text) >= buffer_bytes)
 		return -1;
-	strcpy(buffer, text);
+	memcpy(buffer, text, strlen(text) + 1);
 	return (int)strlen(text);
 }
 

@@ -56,6 +56,12 @@ AT(forebay_host, below_hold, 216);
 AT(forebay_host, below_void, 224);
 AT(forebay_host, event_end, 232);
 AT(forebay_host, file_find, 240);
+AT(forebay_host, request_stable, 248);
+AT(forebay_host, request_replace, 256);
+AT(forebay_host, metric_add, 264);
+AT(forebay_host, metric_observe, 280);
+AT(forebay_host, call_integer, 288);
+AT(forebay_host, call_done, 312);
 
 AT(forebay_below, flags, 4);
 AT(forebay_below, next_generation, 16);
@@ -83,6 +89,11 @@ AT(forebay_filter, files, 152);
 /* Filters have arrays of these: they can't grow. */
 static_assert(sizeof(struct forebay_file) == 16, "ABI");
 AT(forebay_filter, flags, 160);
+AT(forebay_filter, metrics, 168);
+AT(forebay_filter, call, 184);
+static_assert(sizeof(struct forebay_action) == 24, "ABI");
+/* Filters have arrays of these. */
+static_assert(sizeof(struct forebay_metric) == 24, "ABI");
 
 AT(forebay_event, phase, 8);
 AT(forebay_event, deadline_ns, 16);

@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ import unittest
 
 import nbd
 
+import disk_process
 import tap
 from forebay import Host
 from spawn import folder, wait_until
@@ -24,11 +26,20 @@ SAMPLE = re.compile(r'([a-z_]+)(?:\{(.*)\})? (\S+)')
 LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
 
 
+def filters_with(installed, work, name):
+    """A folder with the installed filters and one of the tests'."""
+    path = os.path.join(work, 'filters')
+    shutil.copytree(installed, path)
+    shutil.copy(disk_process.library(name), path)
+    return path
+
+
 class Metrics(unittest.TestCase):
 
     def setUp(self):
         self.work = folder(self)
         self.host = Host(self.work)
+        self.host.filters = filters_with(self.host.filters, self.work, 'xor')
         self.addCleanup(self.host.stop)
         self.addCleanup(lambda: print(self.host.logs()))
         self.host.start()
@@ -135,7 +146,9 @@ class Metrics(unittest.TestCase):
         self.make('d2')
         self.host.cli('disk', 'close', 'd2')
         self.connected('d1').pwrite(b'a' * 4096, 0)
-        _, text = self.get('/metrics')
+        self.promtool(self.get('/metrics')[1])
+
+    def promtool(self, text):
         done = subprocess.run(['promtool', 'check', 'metrics'], input=text,
                               capture_output=True, text=True, check=False,
                               timeout=PROMTOOL_SECONDS)
@@ -149,6 +162,27 @@ class Metrics(unittest.TestCase):
                   encoding='utf-8') as file:
             rows = set(re.findall(r'(?m)^\| `(forebay_\w+)` ', file.read()))
         self.assertEqual(rows, told)
+
+    def test_filters_bring_their_own(self):
+        self.host.policy('turned', ('xor', {}))
+        self.host.cli('disk', 'create', 't1', '--backend',
+                      f'file:{self.work}/t1.raw', '--size', '64MiB',
+                      '--policy', 'turned')
+        self.host.cli('disk', 'open', 't1')
+        self.connected('t1').pread(4096, 0)
+        samples = self.scrape()
+
+        def value(name, **labels):
+            return self.value(samples, 'forebay_filter_' + name, disk='t1',
+                              **labels)
+        self.assertEqual(value('xor_turned_bytes_total'), 4096)
+        self.assertEqual(value('xor_under_way'), 0)
+        self.assertEqual(value('xor_read_size_bytes_bucket', le='2048'), 0)
+        self.assertEqual(value('xor_read_size_bytes_bucket', le='4096'), 1)
+        self.assertEqual(value('xor_read_size_bytes_sum'), 4096)
+        self.assertEqual(value('xor_read_time_seconds_count'), 1)
+        self.assertEqual(value('held_requests', filter='xor'), 0)
+        self.promtool(self.get('/metrics')[1])
 
     def test_a_disk_that_does_not_answer_hides_nobody(self):
         self.make('d1')
