@@ -13,7 +13,7 @@ import socket
 import time
 
 import kernel
-from spawn import Process, wait_until
+from spawn import Process, listens, wait_until
 
 BOOT_SECONDS = 90
 GUEST_ERRORS = re.compile(
@@ -131,6 +131,9 @@ class Guest:
         """Starts a QEMU that waits for the guest of @source."""
         self.launch_from(source, self.migration_uri)
         self.process.wait_for_file(self.path('migration'))
+        # Its first connection is the migration, so nobody tries it before.
+        wait_until(lambda: listens(self.path('migration')), 60,
+                   'QEMU waits for the guest')
 
     def launch_from(self, source, uri):
         """Starts a QEMU that has the guest of @source from @uri."""

@@ -39,6 +39,17 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def listens(path):
+    """Whether a process listens at a unix socket, without connecting to it.
+
+    Between its bind and its listen the path is there, and refuses.
+    """
+    with open('/proc/net/unix', encoding='utf-8') as file:
+        sockets = [line.split() for line in file]
+    return any(words[3] == '00010000' and words[7:] == [path]
+               for words in sockets)
+
+
 def wait_until(condition, seconds, what):
     """Polls @condition until it returns something true, which is returned."""
     deadline = time.monotonic() + seconds

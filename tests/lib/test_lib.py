@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -12,7 +13,7 @@ import time
 import unittest
 
 import tap
-from spawn import folder, wait_until
+from spawn import folder, listens, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -218,6 +219,16 @@ class SpawnTest(unittest.TestCase):
         with self.assertRaisesRegex(TimeoutError, 'a thing'):
             wait_until(lambda: False, 0.1, 'a thing')
         self.assertLess(time.monotonic() - start, 10)
+
+    def test_a_socket_listens_when_it_can_be_connected_to(self):
+        path = os.path.join(folder(self), 'socket')
+        self.assertFalse(listens(path))
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path)
+            self.assertFalse(listens(path))
+            server.listen()
+            self.assertTrue(listens(path))
+        self.assertFalse(listens(path))
 
 
 if __name__ == '__main__':
