@@ -2,6 +2,8 @@
 """guest-verify on a file of this host: what it finds, and whom it accuses."""
 
 import os
+import re
+import signal
 import unittest
 
 import spawn
@@ -10,6 +12,7 @@ import tap
 VERIFY = os.environ['GUEST_VERIFY']
 MIB = 1 << 20
 REGION = 64 * MIB
+CHUNK = 64 << 10
 TABLE_BYTES = REGION // 512 * 4
 SECONDS = 30
 
@@ -36,6 +39,13 @@ class Verify(unittest.TestCase):
         process = self.begin(1)
         self.assertEqual(process.wait(SECONDS), 0, process.output())
         self.assertRegex(process.output(), r'^VERIFY ok reads=\d+')
+
+    def test_an_interrupt_ends_it_and_what_was_written_is_read(self):
+        process = self.begin(3600)
+        process.popen.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(SECONDS), 0, process.output())
+        reads = re.search(r'^VERIFY ok reads=(\d+)', process.output())[1]
+        self.assertGreaterEqual(int(reads), REGION // CHUNK)
 
     def test_what_the_disk_has_lost_is_the_disks_failure(self):
         process = self.begin(2)

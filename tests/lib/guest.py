@@ -163,6 +163,10 @@ class Guest:
             rf'<(\d+):{self.marker}:>\r?\n', seconds)
         return int(match.group(1)), before.replace('\r', '')
 
+    def interrupt(self):
+        """^C for the command begun last; it has to be one that goes on."""
+        self.serial.send('\x03')
+
     def run(self, command, seconds=60):
         self.begin(command)
         return self.finish(seconds)

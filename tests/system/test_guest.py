@@ -94,7 +94,7 @@ class GuestTest(unittest.TestCase):
     def test_a_guest_sees_no_error_while_daemons_are_killed(self):
         sums = self.make_files()
         self.assertEqual(set(sums), set(FILES))
-        self.begin_workload(12)
+        self.begin_workload(3600)
         self.await_requests(500)
         self.host.kill_cached()
         self.await_requests(500)
@@ -102,6 +102,8 @@ class GuestTest(unittest.TestCase):
         self.await_requests(500)
         self.host.kill_disk('d1')
         self.host.kill_cached()
+        self.await_requests(500)
+        self.guest.interrupt()
         _, output = self.guest.finish(180)
         verified(self, output)
         self.guest.must('umount /mnt')

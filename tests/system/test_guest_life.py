@@ -58,12 +58,15 @@ class GuestLife(unittest.TestCase):
         wait_until(lambda: self.requests() >= start + count, 60,
                    f'{count} more requests complete')
 
-    def begin_workload(self, seconds, start_mib=0):
-        """Of a region that still reads as zeros."""
+    def begin_workload(self, start_mib=0):
+        """Of a region that still reads as zeros, until end_workload()."""
         self.guest.begin(f'guest-verify /dev/vda {start_mib * MIB} '
-                         f'{REGION_MIB * MIB} {seconds} 7 8')
+                         f'{REGION_MIB * MIB} 3600 7 8')
 
     def end_workload(self):
+        """It goes on, then reads back all that it wrote."""
+        self.await_requests(1000)
+        self.guest.interrupt()
         _, output = self.guest.finish(180)
         self.assertIn('VERIFY ok', output)
         self.assertEqual(self.guest.errors(), [])
@@ -71,7 +74,7 @@ class GuestLife(unittest.TestCase):
     def restart_and_resize(self):
         self.host.cli('disk', 'open', 'd1')
         self.boot()
-        self.begin_workload(10)
+        self.begin_workload()
         self.await_requests(200)
         for _ in range(2):
             self.host.cli('disk', 'restart', 'd1')
@@ -84,10 +87,10 @@ class GuestLife(unittest.TestCase):
         self.assertEqual(self.guest.must('cat /sys/block/vda/size').strip(),
                          str(2 * SIZE_MIB * MIB // 512))
         # And it is there.
-        self.begin_workload(2, SIZE_MIB)
+        self.begin_workload(SIZE_MIB)
         self.end_workload()
         self.host.cli('disk', 'restart', 'd1')
-        self.begin_workload(2, SIZE_MIB + REGION_MIB)
+        self.begin_workload(SIZE_MIB + REGION_MIB)
         self.end_workload()
 
     def test_a_guest_sees_a_pause_and_then_a_larger_disk(self):
@@ -102,7 +105,7 @@ class GuestLife(unittest.TestCase):
         self.create()
         self.host.cli('disk', 'open', 'd1')
         self.boot()
-        self.begin_workload(5)
+        self.begin_workload()
         for _ in range(3):
             self.await_requests(100)
             self.guest.qmp('stop')
@@ -133,11 +136,11 @@ class GuestLife(unittest.TestCase):
         wait_until(lambda: self.host.disk('d1')['state'] == 'open', 60,
                    'the disk has arrived')
         self.guest.await_ready()
-        self.begin_workload(2)
+        self.begin_workload()
         self.end_workload()
         # From now on it is a disk like others.
         self.host.cli('disk', 'restart', 'd1')
-        self.begin_workload(2, REGION_MIB)
+        self.begin_workload(REGION_MIB)
         self.end_workload()
         self.assertEqual(self.host.disk('d1')['state'], 'open')
 

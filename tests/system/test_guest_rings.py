@@ -49,11 +49,12 @@ class GuestRings(unittest.TestCase):
         self.assertEqual(bits[RING_PACKED], '1' if packed else '0')
         queues = guest.must('ls /sys/block/vda/mq').split()
         self.assertEqual(len(queues), QUEUES)
-        guest.begin(f'guest-verify /dev/vda 0 {96 * MIB} 12 7 8')
+        guest.begin(f'guest-verify /dev/vda 0 {96 * MIB} 3600 7 8')
         for _ in range(3):
             self.await_requests(300)
             self.host.kill_disk('d1')
         self.await_requests(300)
+        guest.interrupt()
         _, output = guest.finish(180)
         self.assertIn('VERIFY ok', output)
         self.assertEqual(guest.errors(), [])

@@ -21,6 +21,7 @@ MIB = 1 << 20
 SIZE_MIB = 256
 REGION_MIB = 64
 SECONDS = 60
+MOVED_REQUESTS = 2000
 
 
 class Place:
@@ -107,10 +108,11 @@ class Migration(unittest.TestCase):
         place.host.cli('disk', 'open', 'd1', '--incoming')
         self.assertEqual(place.state(), 'incoming')
 
-    def begin_workload(self, seconds):
+    def begin_workload(self):
+        """Until end_workload()."""
         self.here.new_guest().start()
         self.here.guest.begin(f'guest-verify /dev/vda 0 {REGION_MIB * MIB} '
-                              f'{seconds} 7 4')
+                              '3600 7 4')
         self.await_requests(self.here, 200)
 
     def await_requests(self, place, count):
@@ -119,6 +121,9 @@ class Migration(unittest.TestCase):
                    f'{count} more requests complete')
 
     def end_workload(self, place):
+        """It goes on where it is now, then reads back all that it wrote."""
+        self.await_requests(place, MOVED_REQUESTS)
+        place.guest.interrupt()
         _, output = place.guest.finish(3 * SECONDS)
         assert_verified(self, output)
         self.assertEqual(place.guest.errors(), [])
@@ -163,7 +168,7 @@ class Migration(unittest.TestCase):
         self.here.wait_state('handed-over')
 
     def there_and_back(self):
-        self.begin_workload(20)
+        self.begin_workload()
         self.migrate(self.here, self.there)
         self.await_requests(self.there, 200)
         self.here.guest.stop()
@@ -191,7 +196,7 @@ class Migration(unittest.TestCase):
 
     def test_a_guest_that_is_saved_goes_on_when_it_is_restored(self):
         self.create('write-back')
-        self.begin_workload(15)
+        self.begin_workload()
         saved = os.path.join(self.here.work, 'saved')
         before = self.here.guest
         before.qmp('migrate', uri=f'exec:cat > {saved}')
@@ -208,7 +213,7 @@ class Migration(unittest.TestCase):
     def test_a_guest_that_was_elsewhere_is_served_from_no_old_cache(self):
         """It comes back to a disk that nobody has told, killed or not."""
         self.create('write-through')
-        self.begin_workload(20)
+        self.begin_workload()
         self.migrate(self.here, self.there)
         self.await_requests(self.there, 200)
         self.here.guest.stop()
@@ -225,7 +230,7 @@ class Migration(unittest.TestCase):
 
     def test_a_cancelled_migration_goes_on_here(self):
         self.create('write-back')
-        self.begin_workload(15)
+        self.begin_workload()
         wait_until(lambda: self.dirty_bytes() > 2 * MIB, SECONDS, 'dirty')
         self.wait_mode('write-back', None)
         self.begin_migration(self.here, self.there, **{'max-bandwidth': MIB})
@@ -246,7 +251,7 @@ class Migration(unittest.TestCase):
 
     def test_a_migration_cancelled_at_the_last_moment_comes_back(self):
         self.create('write-back')
-        self.begin_workload(10)
+        self.begin_workload()
         self.stop_before_switchover()
         self.here.guest.qmp('migrate_cancel')
         self.wait_status(self.here, 'cancelled')
@@ -256,7 +261,7 @@ class Migration(unittest.TestCase):
 
     def test_a_target_that_dies_leaves_the_guest_here(self):
         self.create('write-through')
-        self.begin_workload(10)
+        self.begin_workload()
         self.stop_before_switchover()
         self.there.guest.stop()
         self.here.guest.qmp('migrate-continue', state='pre-switchover')
@@ -266,7 +271,7 @@ class Migration(unittest.TestCase):
 
     def test_a_source_that_dies_changes_nothing_for_who_has_left(self):
         self.create('write-through')
-        self.begin_workload(15)
+        self.begin_workload()
         self.migrate(self.here, self.there)
         self.here.guest.stop()
         self.here.kill_disk()
@@ -309,7 +314,7 @@ class Migration(unittest.TestCase):
         """Not the disk that waits: QEMU 7.2 doesn't notice that it was away.
         """
         self.create('write-back')
-        self.begin_workload(20)
+        self.begin_workload()
         self.begin_migration(self.here, self.there, **{'max-bandwidth': MIB})
         self.wait_status(self.here, 'active')
         self.here.kill_disk()
