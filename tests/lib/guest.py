@@ -15,7 +15,7 @@ import time
 import kernel
 from spawn import Process, listens, wait_until
 
-BOOT_SECONDS = 90
+BOOT_SECONDS = 180
 GUEST_ERRORS = re.compile(
     r'I/O error|EXT4-fs (error|warning)|blocked for more than|Call Trace'
     r'|Remounting filesystem read-only|timed out')
@@ -167,11 +167,11 @@ class Guest:
         """^C for the command begun last; it has to be one that goes on."""
         self.serial.send('\x03')
 
-    def run(self, command, seconds=60):
+    def run(self, command, seconds=180):
         self.begin(command)
         return self.finish(seconds)
 
-    def must(self, command, seconds=60):
+    def must(self, command, seconds=180):
         """Runs a command that has to succeed; returns its output."""
         status, output = self.run(command, seconds)
         if status != 0:

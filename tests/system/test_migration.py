@@ -20,7 +20,7 @@ from witness import again_if_void, assert_verified
 MIB = 1 << 20
 SIZE_MIB = 256
 REGION_MIB = 64
-SECONDS = 60
+SECONDS = 120
 MOVED_REQUESTS = 2000
 
 
