@@ -276,7 +276,8 @@ struct forebay_deferred {
  *
  *   kind        may  time  what
  *   ATTACH      yes  10 s  this filter is new on this disk: between its
- *                          open() and the first request
+ *                          open() and the first request. Not where Forebay
+ *                          keeps nothing beside the backend
  *   DETACH      no   10 s  PRE: the disk goes, and the filter with it
  *   OPEN        no    2 s  POST: all filters are open, requests may come
  *   CLOSE       no    2 s  PRE: before the first close()
@@ -351,7 +352,8 @@ struct forebay_event {
 	enum forebay_vm vm;
 	uint64_t deadline_ns; /* when the filter's time is up, as now_ns() */
 	uint64_t size_bytes; /* GROW: wanted; else the disk's */
-	const char *name; /* SNAPSHOT, CLONE: of the copy, may be ""; else "" */
+	/* ATTACH: of the new filters; SNAPSHOT, CLONE: of the copy; else "" */
+	const char *name;
 };
 
 struct forebay_event_end; /* opaque: for host->event_end() */

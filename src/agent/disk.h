@@ -116,6 +116,9 @@ int disk_discard_dirty(struct agent *agent, struct disk *disk,
 		       struct disk_open_answer *answer,
 		       struct problem *problem);
 
+/* Asks the filters of a condemned disk, if they want that. */
+int disk_farewell(struct agent *agent, const struct disk *disk,
+		  struct problem *problem);
 /* Of a disk that isn't open and whose cache may go: forgets what it holds. */
 int disk_delete_cache(struct agent *agent, const struct disk *disk,
 		      struct problem *problem);

@@ -4,8 +4,8 @@
  *
  * Request threads. `desired: deleted` is stored first: from then on nobody can
  * open the disk, and a deletion that was interrupted is finished by asking
- * again. Then the cache file goes, then the backend if that is asked for, and
- * last the record.
+ * again. Filters that want to be asked are. Then the cache file goes, then the
+ * backend if that is asked for, and last the record.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -262,7 +262,9 @@ int disk_delete(struct agent *agent, const char *reference,
 	if (result < 0)
 		return result;
 	disk_hold_forget(agent, disk.id);
-	result = disk_delete_cache(agent, &disk, problem);
+	result = disk_farewell(agent, &disk, problem);
+	if (result == 0)
+		result = disk_delete_cache(agent, &disk, problem);
 	if (result == 0)
 		forget_sidecar(agent, &disk, options);
 	if (result == 0 && options->delete_backend)

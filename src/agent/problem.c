@@ -75,6 +75,8 @@ static const struct {
 			       "The disk's backend is held for a backup"},
 	[PROBLEM_DISK_NOT_HELD] = {"disk-not-held", 409,
 				   "The disk's backend is not held"},
+	[PROBLEM_DELETE_REFUSED] = {"delete-refused", 409,
+				    "A filter does not let the disk go"},
 	[PROBLEM_HOLD_REFUSED] = {"hold-refused", 409,
 				  "The disk's backend can't be held"},
 	[PROBLEM_HOLD_ENDED] = {"hold-ended", 409,

@@ -187,6 +187,7 @@ static int write_open(struct claim *claim, bool marked, struct error *error)
 	};
 	int status;
 
+	memcpy(record.filters, claim->now.filters, sizeof(record.filters));
 	memcpy(record.disk_uuid, spec->disk_uuid, 16);
 	memcpy(record.host_uuid, spec->host_uuid, 16);
 	snprintf(record.host_name, sizeof(record.host_name), "%s",
@@ -216,6 +217,33 @@ int claim_take(struct claim *claim, struct error *error)
 	if (claim->spec->read_only)
 		return 0;
 	return write_open(claim, claim->found.marked || claim->holds, error);
+}
+
+bool claim_knows_filters(const struct claim *claim)
+{
+	return claim->told && !claim->spec->read_only;
+}
+
+const char *claim_filters(const struct claim *claim)
+{
+	/* Another disk's that had this backend are not ours. */
+	return claim->told && memcmp(claim->found.disk_uuid,
+				     claim->spec->disk_uuid, 16) == 0
+		       ? claim->found.filters
+		       : "";
+}
+
+int claim_attach(struct claim *claim, const char *filters, struct error *error)
+{
+	struct claim_record record = claim->now;
+
+	if (!claim_knows_filters(claim) || strcmp(record.filters, filters) == 0)
+		return 0;
+	snprintf(record.filters, sizeof(record.filters), "%s", filters);
+	if (claim->taken)
+		return write_record(claim, &record, error);
+	claim->now = record;
+	return 0;
 }
 
 int claim_will_change(struct claim *claim, struct error *error)

@@ -9,9 +9,11 @@
  *   marker      a host's cache may hold what the backend lacks
  *   facts       of the image, as the last close in order left them
  *   void        a log of that generation is of no use any more
+ *   filters     that are attached to the disk: whoever isn't among them is new
  *
  *   claim_begin   the backend is locked: looks, and refuses what is another's
  *   claim_state   what a filter that keeps copies must know
+ *   claim_attach  the filters that there are from now on
  *   claim_take    durably a new generation, and no facts: from here on the
  *                 backend may be written
  *   claim_hold    a filter holds, or no longer holds, what the backend lacks
@@ -35,6 +37,8 @@
 #include "sidecar.h"
 
 #define CLAIM_HOST_NAME_BYTES 65u
+/* The names of all filters that a disk may have, with blanks between. */
+#define CLAIM_FILTERS_BYTES 520u
 
 /* Who claims what. Strings live as long as the claim. */
 struct claim_spec {
@@ -58,6 +62,7 @@ struct claim_record {
 	uint64_t epoch;
 	uint64_t marked_generation;
 	uint64_t voided; /* 0: none was */
+	char filters[CLAIM_FILTERS_BYTES]; /* that are attached */
 	struct backend_facts closed; /* known: by a close in order */
 };
 
@@ -107,6 +112,17 @@ void claim_state(const struct claim *claim, struct claim_state *ret_state);
  * Twice is once. Returns: 0 or @error's code.
  */
 int claim_take(struct claim *claim, struct error *error);
+/*
+ * Whether there is a place for the filters' names, that may be written.
+ */
+bool claim_knows_filters(const struct claim *claim);
+/* Those that were attached to this disk, as found; with blanks between. */
+const char *claim_filters(const struct claim *claim);
+/*
+ * @filters: names with blanks between. It is durable with claim_take(), or when
+ * this returns if that was before. Returns: 0 or @error's code.
+ */
+int claim_attach(struct claim *claim, const char *filters, struct error *error);
 /*
  * We are about to change the backend before anybody has taken it: how it was
  * closed says nothing from here on, or a kill in between would look like

@@ -7,9 +7,10 @@
  *   marker host UUID epoch N generation 16 hex digits
  *   marker-host NAME
  *   void 16 hex digits
+ *   filters NAME NAME ...
  *   closed inode N size N mtime NS ctime NS
  *
- * The last four lines are there if they say something. A line that begins with
+ * The last five lines are there if they say something. A line that begins with
  * another word is skipped: it is of a later Forebay.
  */
 #include <errno.h>
@@ -26,6 +27,7 @@ void claim_format(const struct claim_record *record,
 	const struct backend_facts *closed = &record->closed;
 	char disk[UUID_TEXT_BYTES], host[UUID_TEXT_BYTES];
 	char marker[256] = "", facts[256] = "", voided[32] = "";
+	char filters[CLAIM_FILTERS_BYTES + 16] = "";
 
 	uuid_format(record->disk_uuid, disk);
 	uuid_format(record->host_uuid, host);
@@ -38,6 +40,9 @@ void claim_format(const struct claim_record *record,
 	if (record->voided != 0)
 		snprintf(voided, sizeof(voided), "void %016" PRIx64 "\n",
 			 record->voided);
+	if (record->filters[0])
+		snprintf(filters, sizeof(filters), "filters %s\n",
+			 record->filters);
 	if (closed->known)
 		snprintf(facts, sizeof(facts),
 			 "closed inode %" PRIu64 " size %" PRIu64
@@ -45,8 +50,8 @@ void claim_format(const struct claim_record *record,
 			 closed->inode, closed->size_bytes, closed->mtime_ns,
 			 closed->ctime_ns);
 	snprintf(ret_text, SIDECAR_TEXT_BYTES,
-		 "disk %s\ngeneration %016" PRIx64 "\n%s%s%s", disk,
-		 record->generation, marker, voided, facts);
+		 "disk %s\ngeneration %016" PRIx64 "\n%s%s%s%s", disk,
+		 record->generation, marker, voided, filters, facts);
 }
 
 static int parse_marker(const char *line, struct claim_record *record)
@@ -95,6 +100,9 @@ static int parse_line(const char *line, struct claim_record *record)
 		return sscanf(line, "void %16" SCNx64, &record->voided) == 1
 			       ? 0
 			       : -EUCLEAN;
+	if (strncmp(line, "filters ", 8) == 0)
+		snprintf(record->filters, sizeof(record->filters), "%.519s",
+			 line + 8);
 	/* Printed, and nothing else. */
 	if (strncmp(line, "marker-host ", 12) == 0)
 		snprintf(record->host_name, sizeof(record->host_name), "%.64s",

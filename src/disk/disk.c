@@ -242,7 +242,7 @@ static void on_closed(void *context, int status)
 	disk_end(disk, disk->exit_code != 0 || status < 0);
 }
 
-static void close_pipeline(struct disk *disk)
+void disk_close_pipeline(struct disk *disk)
 {
 	disk_enter(disk, DISK_CLOSING);
 	pipeline_close(disk->pipeline, on_closed, disk);
@@ -310,7 +310,7 @@ static void on_drained(void *context, int status)
 	failpoint(FAILPOINT_DISK_DRAINED);
 	if (status == 0) {
 		disk->drained = true;
-		close_pipeline(disk);
+		disk_close_pipeline(disk);
 		return;
 	}
 	if (disk->for_nobody) {
@@ -366,7 +366,7 @@ static void quiet(struct disk *disk)
 		return;
 	}
 	if (!disk->drain) {
-		close_pipeline(disk);
+		disk_close_pipeline(disk);
 		return;
 	}
 	disk->drain = false;
@@ -529,6 +529,17 @@ static void drain_for_nobody(struct disk *disk)
 	start_drain(disk);
 }
 
+/* As above: nobody is met. */
+static void say_farewell(struct disk *disk)
+{
+	struct error error = {0};
+
+	if (confine(disk, &error) < 0)
+		give_up_start(disk, &error);
+	else
+		farewell_begin(disk);
+}
+
 static void on_opened(struct pipeline_open_request *request, int status,
 		      struct pipeline *pipeline, const struct error *error)
 {
@@ -541,6 +552,10 @@ static void on_opened(struct pipeline_open_request *request, int status,
 	}
 	disk->pipeline = pipeline;
 	failpoint(FAILPOINT_DISK_OPENED);
+	if (disk->deleting) {
+		say_farewell(disk);
+		return;
+	}
 	if (disk->for_nobody) {
 		drain_for_nobody(disk);
 		return;
@@ -624,6 +639,7 @@ void disk_start(struct disk *disk, struct loop *loop,
 		.one_by_one = options->one_by_one,
 		.predecessor_crashed = !options->warm,
 		.for_nobody = options->drain,
+		.deleting = options->deleting,
 		.parked_as =
 			options->handed_over ? DISK_HANDED_OVER : DISK_INCOMING,
 	};

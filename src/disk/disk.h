@@ -10,8 +10,9 @@
  *   CLOSING   filters and backend close
  *   ENDED     the loop stops
  *
- * A disk that is opened only to be drained goes from OPENING to DRAINING, and
- * stays there until that has succeeded.
+ * A disk that is to be deleted is opened only to ask its filters, and goes from
+ * OPENING to CLOSING. One that is opened only to be drained goes from OPENING
+ * to DRAINING, and stays there until that has succeeded.
  *
  * A drain that fails, and requests that are stuck below, lead back to READY:
  * nothing was lost, and somebody must be told.
@@ -63,6 +64,7 @@ struct disk_start_options {
 	/* The process before this one didn't die of an error of its own. */
 	bool warm;
 	bool drain; /* serves nobody, and ends when nothing is dirty */
+	bool deleting; /* serves nobody, asks the filters, and ends */
 	bool one_by_one; /* predecessors crashed again and again */
 	bool unconfined; /* no sandbox: for debuggers */
 	int status_fd; /* negative: none */
@@ -88,6 +90,7 @@ struct disk {
 	bool one_by_one; /* as disk_start_options has it */
 	bool predecessor_crashed;
 	bool for_nobody; /* opened to be drained and closed */
+	bool deleting; /* opened to ask its filters, and closed */
 	bool half_open; /* the pipeline isn't there yet */
 	bool aborting; /* a guest waits for its requests */
 	unsigned int exports_stopping;

@@ -13,6 +13,11 @@ void disk_ready(struct disk *disk);
 void disk_end(struct disk *disk, int exit_code);
 void disk_set_reason(struct disk *disk, const char *reason);
 
+/* No request and no action is under way. The disk ends. */
+void disk_close_pipeline(struct disk *disk);
+/* The pipeline is there, and nobody is served (farewell.c). */
+void farewell_begin(struct disk *disk);
+
 /* Opens the pipeline with @disk's size; @done gets it. */
 void disk_open_pipeline(struct disk *disk, bool grow,
 			void (*done)(struct pipeline_open_request *request,

@@ -50,7 +50,9 @@ struct signals {
 
 static const char usage[] =
 	"usage: forebay-disk --config FILE [--status-fd N]\n"
-	"                    [--incoming | --handed-over | --drain] [--warm]\n"
+	"                    [--incoming | --handed-over | --drain | "
+	"--deleting]\n"
+	"                    [--warm]\n"
 	"                    [--one-by-one]\n"
 	"       forebay-disk --describe-filter FILE.so\n"
 	"       forebay-disk --help | --version\n"
@@ -68,6 +70,9 @@ static const char usage[] =
 	"  --drain                serve nobody, bring what is dirty to the "
 	"backend\n"
 	"                         and end\n"
+	"  --deleting             ask the filters whether the disk may be "
+	"deleted,\n"
+	"                         tell them and end\n"
 	"  --one-by-one           take up one after the other what the process "
 	"before\n"
 	"                         left: it may have been ended by one of "
@@ -104,6 +109,7 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 		{"handed-over", no_argument, NULL, 'l'},
 		{"warm", no_argument, NULL, 'w'},
 		{"drain", no_argument, NULL, 'a'},
+		{"deleting", no_argument, NULL, 'x'},
 		{"one-by-one", no_argument, NULL, 'o'},
 		{"no-sandbox", no_argument, NULL, 'n'},
 		{"describe-filter", required_argument, NULL, 'd'},
@@ -141,6 +147,8 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 			ret->start.handed_over = true;
 		if (option == 'a')
 			ret->start.drain = true;
+		if (option == 'x')
+			ret->start.deleting = true;
 		if (option == 's' &&
 		    parse_fd(optarg, &ret->start.status_fd) < 0) {
 			fprintf(stderr,

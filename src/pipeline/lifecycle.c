@@ -146,17 +146,27 @@ static void on_open_told(struct pipeline_event *event, int status)
 	opening->done(opening, 0, pipeline, NULL);
 }
 
-static void finish_open(struct pipeline *pipeline)
+static void tell_open(struct pipeline *pipeline)
 {
-	if (claim_take(&pipeline->home.claim, &pipeline->error) < 0) {
-		close_next(pipeline);
-		return;
-	}
 	held_start(&pipeline->held, pipeline->opening->held_limit_ns
 					    ? pipeline->opening->held_limit_ns
 					    : HELD_LIMIT_NS);
 	begin_life_event(pipeline, FOREBAY_EVENT_OPEN, on_open_told);
 	pipeline_event_post(pipeline, &pipeline->life);
+}
+
+static void on_attached(struct pipeline *pipeline, int status)
+{
+	if (status < 0 ||
+	    claim_take(&pipeline->home.claim, &pipeline->error) < 0)
+		close_next(pipeline);
+	else
+		pipeline_attached(pipeline, tell_open);
+}
+
+static void finish_open(struct pipeline *pipeline)
+{
+	pipeline_attach(pipeline, on_attached);
 }
 
 static void open_next(struct pipeline *pipeline);

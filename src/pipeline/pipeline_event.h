@@ -63,6 +63,8 @@ void pipeline_event_post(struct pipeline *pipeline,
 			 struct pipeline_event *event);
 void pipeline_event_undo(struct pipeline *pipeline,
 			 struct pipeline_event *event);
+/* No filter is attached to the disk any more, as far as can be noted. */
+void pipeline_detach(struct pipeline *pipeline);
 /* What was allocated on the way. */
 void pipeline_event_release(struct pipeline_event *event);
 

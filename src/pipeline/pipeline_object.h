@@ -32,6 +32,10 @@ struct pipeline {
 	struct list events; /* the first one is under way */
 	struct loop_deferred next_event; /* begins */
 	struct pipeline_event life; /* that the disk opens, or closes */
+	char new_filters[CLAIM_FILTERS_BYTES]; /* on this disk */
+	/* attachment.c's */
+	void (*attach_done)(struct pipeline *pipeline, int status);
+	void (*attached_done)(struct pipeline *pipeline);
 	bool changing; /* properties */
 	void (*happened)(void *owner, const struct pipeline_event *event);
 	void *happened_owner;
@@ -58,6 +62,16 @@ struct pipeline {
 	void *closed_context;
 	int close_status;
 };
+
+/*
+ * Compares the filters with those that were attached before, tells the new
+ * ones, and has noted who is attached when the claim is taken. done() comes
+ * with 0 or pipeline->error's code; then pipeline_attached() ends it.
+ */
+void pipeline_attach(struct pipeline *pipeline,
+		     void (*done)(struct pipeline *pipeline, int status));
+void pipeline_attached(struct pipeline *pipeline,
+		       void (*done)(struct pipeline *pipeline));
 
 /* Returns: the filter's place in instances, or instance_count if it isn't one.
  */

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import unittest
 
@@ -230,6 +231,51 @@ class RealDisk(unittest.TestCase):
         self.assertIn('refuses properties', answer['untold'][0]['reason'])
         stats = self.host.get('/disks/d1/stats')
         self.assertEqual(stats['filters'][0]['properties']['slow'], '')
+
+    def log(self):
+        with open(os.path.join(self.host.root, 'log/disk-d1.log'),
+                  encoding='utf-8') as file:
+            return file.read()
+
+    def test_a_disk_is_deleted_after_its_filters_are_asked_and_told(self):
+        self.host.post('/disks/d1/open')
+        self.host.post('/disks/d1/close')
+        status, _ = self.host.request('DELETE', '/disks/d1')
+        self.assertEqual(status, 200)
+        self.assertEqual(
+            re.findall(r'event-(\w+): event ((?:delete|detach)-\w+)',
+                       self.log()),
+            [('top', 'delete-pre'), ('middle', 'delete-pre'),
+             ('middle', 'delete-post'), ('top', 'delete-post'),
+             ('top', 'detach-pre'), ('middle', 'detach-pre')])
+        self.assertEqual(self.host.request('GET', '/disks/d1')[0], 404)
+
+    def test_a_filter_can_keep_a_disk_from_being_deleted(self):
+        self.host.post('/policies/gold/update',
+                       self.policy(refuse='delete-pre'))
+        status, problem = self.host.request('DELETE', '/disks/d1')
+        self.assertEqual(problem['code'], 'delete-refused')
+        self.assertIn('filter event-middle refuses delete of disk d1: it was '
+                      'told to', problem['detail'])
+        self.assertEqual(
+            [item['outcome'] for item
+             in self.host.get('/disks/d1/history')['items']
+             if item['kind'] == 'delete'], ['refused'])
+        self.host.post('/disks/d1/open')
+        self.host.post('/disks/d1/close')
+        self.host.post('/policies/gold/update', self.policy())
+        status, _ = self.host.request('DELETE', '/disks/d1')
+        self.assertEqual(status, 200)
+
+    def test_a_disk_whose_filters_cant_be_asked_stays(self):
+        os.unlink(os.path.join(self.host.root, 'd1.img'))
+        status, problem = self.host.request('DELETE', '/disks/d1')
+        self.assertEqual(problem['code'], 'delete-refused')
+        self.assertIn('d1.img', problem['detail'])
+        # Without one that wants to be asked nobody needs the backend.
+        self.host.post('/policies/gold/update',
+                       {'name': 'gold', 'filters': []})
+        self.assertEqual(self.host.request('DELETE', '/disks/d1')[0], 200)
 
     def test_a_hold_that_a_filter_refuses_says_who(self):
         self.host.post('/policies/gold/update',

@@ -131,6 +131,57 @@ static void a_marker_stands_until_a_close_in_order_without_data(void **state)
 	end(scene, &host, true);
 }
 
+static void attach(struct scene *scene, struct host *host, const char *filters)
+{
+	assert_int_equal(claim_attach(&host->claim, filters, &scene->error), 0);
+}
+
+static void the_names_of_filters_stand_through_all_changes(void **state)
+{
+	struct scene *scene = *state;
+	struct host host;
+
+	make_host(scene, &host, 'a');
+	assert_int_equal(begin(scene, &host), 0);
+	assert_string_equal(claim_filters(&host.claim), "");
+	attach(scene, &host, "count cache");
+	/* Not durable yet, and not there without claim_take(). */
+	end(scene, &host, false);
+	assert_int_equal(begin(scene, &host), 0);
+	assert_string_equal(claim_filters(&host.claim), "");
+	attach(scene, &host, "count cache");
+	assert_int_equal(claim_take(&host.claim, &scene->error), 0);
+	end(scene, &host, false);
+
+	take(scene, &host, true);
+	assert_string_equal(claim_filters(&host.claim), "count cache");
+	/* The claim is taken already: it is durable when this returns. */
+	attach(scene, &host, "cache");
+	end(scene, &host, false);
+	take(scene, &host, false);
+	assert_string_equal(claim_filters(&host.claim), "cache");
+	end(scene, &host, true);
+	assert_int_equal(begin(scene, &host), 0);
+	assert_string_equal(claim_filters(&host.claim), "cache");
+	end(scene, &host, true);
+}
+
+static void another_disk_begins_without_filters(void **state)
+{
+	struct scene *scene = *state;
+	struct host host;
+
+	make_host(scene, &host, 'a');
+	assert_int_equal(begin(scene, &host), 0);
+	attach(scene, &host, "cache");
+	assert_int_equal(claim_take(&host.claim, &scene->error), 0);
+	end(scene, &host, true);
+	host.spec.disk_uuid[0] ^= 1;
+	assert_int_equal(begin(scene, &host), 0);
+	assert_string_equal(claim_filters(&host.claim), "");
+	end(scene, &host, true);
+}
+
 static void a_store_that_failed_is_void_to_all_who_open_later(void **state)
 {
 	struct scene *scene = *state;
@@ -502,6 +553,8 @@ int main(void)
 		CLAIM_TEST(each_open_raises_the_generation),
 		CLAIM_TEST(an_open_that_writes_nothing_raises_nothing),
 		CLAIM_TEST(a_marker_stands_until_a_close_in_order_without_data),
+		CLAIM_TEST(the_names_of_filters_stand_through_all_changes),
+		CLAIM_TEST(another_disk_begins_without_filters),
 		CLAIM_TEST(a_store_that_failed_is_void_to_all_who_open_later),
 		CLAIM_TEST(a_store_that_lost_something_leaves_its_marker),
 		CLAIM_TEST(nothing_is_void_without_a_sidecar),

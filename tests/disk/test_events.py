@@ -14,7 +14,7 @@ from traveller import Traveller
 
 SIZE = 16 * MIB
 LARGER = 24 * MIB
-TOLD = re.compile(r'(event-\w+): event (\S+)')
+TOLD = re.compile(r'(event-\w+): event (.+)')
 # Offsets in the guest's memory.
 AVAIL, HEADER, DATA, STATUS = 4096, 12288, 16384, 20480
 NEXT, WRITABLE = 1, 2
@@ -111,7 +111,7 @@ class TestEvents(Scene):
         self.start()
         self.disk.call('action', action='hold 600')
         self.assertEqual(
-            [line for line in self.told() if 'open' not in line],
+            self.told_of('snapshot', 'hold'),
             ['top:snapshot-pre', 'bottom:snapshot-pre', 'top:hold',
              'bottom:hold', 'bottom:snapshot-post', 'top:snapshot-post'])
         self.assertEqual(self.record('snapshot')['outcome'], 'done')
@@ -186,6 +186,85 @@ class TestEvents(Scene):
         self.assertEqual((shown['kind'], shown['stuck']), ('vm', True))
         self.disk.call('action', filter='event-top', action='end')
         self.assertIsNone(self.disk.call('stats')['filters'][0]['event'])
+
+
+class TestAttach(Scene):
+
+    def open_with(self, *names, **properties):
+        """The same disk with other filters."""
+        self.disk.config['filters'] = [
+            filter_entry(name, **properties.get(name[len('event-'):], {}))
+            for name in names]
+        os.truncate(self.disk.path('log'), 0)
+        return self.disk.start_ready()
+
+    def close(self):
+        self.disk.call('close', drain=True)
+        self.disk.process.wait(SECONDS)
+
+    def attachments(self):
+        return [(record['kind'], record['name']) for record in self.records()
+                if record['kind'] in ('attach', 'detach')]
+
+    def test_a_filter_is_attached_once(self):
+        self.start()
+        self.assertEqual(
+            self.told()[:5],
+            ['top:attach-pre=event-top event-bottom',
+             'bottom:attach-pre=event-top event-bottom',
+             'bottom:attach-post=event-top event-bottom',
+             'top:attach-post=event-top event-bottom',
+             'bottom:open-post'])
+        self.close()
+        self.open_with('event-top', 'event-bottom')
+        self.assertEqual(self.told_of('attach'), [])
+        self.assertEqual(self.attachments(),
+                         [('attach', 'event-top event-bottom')])
+
+    def test_only_the_new_filter_is_told(self):
+        self.start()
+        self.close()
+        self.open_with('event-top', 'event-middle', 'event-bottom')
+        self.assertEqual(self.told_of('attach'),
+                         ['middle:attach-pre=event-middle',
+                          'middle:attach-post=event-middle'])
+
+    def test_a_filter_that_is_gone_is_noticed_and_comes_back_as_new(self):
+        self.start()
+        self.close()
+        self.open_with('event-top')
+        self.assertEqual(self.told_of('attach', 'detach'), [])
+        self.close()
+        self.open_with('event-top', 'event-bottom')
+        self.assertEqual(self.attachments(),
+                         [('attach', 'event-top event-bottom'),
+                          ('detach', 'event-bottom'),
+                          ('attach', 'event-bottom')])
+
+    def test_a_filter_that_refuses_to_be_attached_keeps_the_disk_closed(self):
+        self.start()
+        self.close()
+        self.disk.config['filters'].insert(1, filter_entry(
+            'event-middle', refuse='attach-pre'))
+        message = self.disk.start_failing()
+        self.assertIn('filter event-middle refuses attach', message)
+        self.open_with('event-top', 'event-bottom')
+        self.assertEqual(self.told_of('attach'), [])
+
+    def test_who_is_killed_while_it_attaches_attaches_again(self):
+        self.start()
+        self.close()
+        self.disk.config['filters'].insert(1, filter_entry(
+            'event-middle', hold='attach-pre'))
+        os.truncate(self.disk.path('log'), 0)
+        self.disk.start()
+        spawn.wait_until(lambda: self.told_of('attach'), SECONDS,
+                         'the filter is asked')
+        self.disk.process.kill()
+        self.open_with('event-top', 'event-middle', 'event-bottom')
+        self.assertEqual(self.told_of('attach'),
+                         ['middle:attach-pre=event-middle',
+                          'middle:attach-post=event-middle'])
 
 
 class TestMigration(Scene):
