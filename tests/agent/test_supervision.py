@@ -65,6 +65,7 @@ class OpenAndClose(WithDisk):
                                    'queues': 16, 'device_revision': 2},
                 'nbd': {'socket': folder + '/nbd.sock', 'name': 'd1'}},
             'control_socket': folder + '/control.sock',
+            'events': folder + '/events',
             'host': {'id': self.host_id(), 'name': os.uname().nodename}})
 
     def host_id(self):
