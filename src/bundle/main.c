@@ -61,7 +61,10 @@ static void set_limits(void)
 /* A user that nobody is, for once. */
 static int enter_sandbox(struct error *error)
 {
-	struct sandbox_spec spec = {.change_user = geteuid() == 0};
+	struct sandbox_spec spec = {
+		.purpose = SANDBOX_COMPUTE,
+		.change_user = geteuid() == 0,
+	};
 	struct sandbox sandbox;
 	uint8_t drawn[16];
 

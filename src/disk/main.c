@@ -26,8 +26,8 @@
 
 #include "config.h"
 #include "crash_report.h"
+#include "describe_filter.h"
 #include "disk.h"
-#include "filter_library.h"
 #include "log.h"
 #include "status_pipe.h"
 #include "watchdog.h"
@@ -164,30 +164,6 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 	return EXIT_USAGE;
 }
 
-static int describe(const char *path)
-{
-	struct filter_library *library;
-	struct error error = {0};
-	char absolute[PATH_MAX];
-	json_t *description;
-
-	if (!realpath(path, absolute)) {
-		fprintf(stderr, "forebay-disk: %s: %s\n", path,
-			strerror(errno));
-		return EXIT_FAILURE;
-	}
-	if (filter_library_open(absolute, &library, &error) < 0) {
-		fprintf(stderr, "forebay-disk: %s\n", error.message);
-		return EXIT_FAILURE;
-	}
-	description = filter_library_describe(library);
-	json_dumpf(description, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(description);
-	filter_library_close(library);
-	return EXIT_SUCCESS;
-}
-
 /* The guest's data pass through this process: nobody gets to look into it. */
 static void harden(const char *disk_name)
 {
@@ -279,7 +255,7 @@ int main(int count, char **words)
 		return code;
 	log_open("forebay-disk", LOG_LEVEL_INFO);
 	if (arguments.describe_path)
-		return describe(arguments.describe_path);
+		describe_filter(arguments.describe_path);
 	if (config_read(arguments.config_path, &config, &error) < 0) {
 		log_error("%s", error.message);
 		status_pipe_failed(arguments.start.status_fd, error.message);

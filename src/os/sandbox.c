@@ -61,7 +61,8 @@ int sandbox_enter(const struct sandbox_spec *spec, struct sandbox *ret_sandbox,
 				 sandbox_limit_memory(spec->memory_bytes_max));
 	sandbox.files = in_force("Landlock", sandbox_limit_files(spec));
 	sandbox.system_calls =
-		in_force("list of system calls", sandbox_limit_system_calls());
+		in_force("list of system calls",
+			 sandbox_limit_system_calls(spec->purpose));
 	*ret_sandbox = sandbox;
 	return 0;
 }

@@ -21,7 +21,19 @@
 
 #define SANDBOX_FOLDERS_MAX 4u
 
+enum sandbox_purpose {
+	/* As above. */
+	SANDBOX_SERVE = 0,
+	/* Reads and writes the descriptors that it has; no socket, no name of
+	 * a file. */
+	SANDBOX_COMPUTE,
+	/* The same, and loads a library: it maps code, and reads the system's
+	 * libraries. */
+	SANDBOX_LOAD,
+};
+
 struct sandbox_spec {
+	enum sandbox_purpose purpose;
 	bool change_user; /* to these; needs root */
 	uid_t uid;
 	gid_t gid;

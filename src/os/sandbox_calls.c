@@ -10,6 +10,7 @@
  * io_uring does its work unseen by this list: ring_limits.c limits that.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -30,6 +31,7 @@
 #define CALLS_MAX 512
 #define LINE_BYTES 256
 
+/* Whatever the process is for. */
 static const char *const allowed[] = {
 	/* Descriptors that it has. */
 	"read",
@@ -56,28 +58,8 @@ static const char *const allowed[] = {
 	"fchmod",
 	"eventfd2",
 	"memfd_create",
-	/* The ring. */
-	"io_uring_enter",
-	"io_uring_register",
-	/* Its sockets, and those that it connects to. */
-	"bind",
-	"listen",
-	"accept4",
-	"connect",
-	"getsockopt",
-	"setsockopt",
-	"getsockname",
-	"getpeername",
-	"sendmsg",
-	"recvmsg",
-	"sendto",
-	"recvfrom",
-	"shutdown",
 	"poll",
 	"ppoll",
-	"chmod",
-	"chown",
-	"unlink",
 	/* Memory. */
 	"brk",
 	"munmap",
@@ -112,11 +94,35 @@ static const char *const allowed[] = {
 	"exit_group",
 };
 
+/* To serve a disk. */
+static const char *const allowed_to_serve[] = {
+	/* The ring. */
+	"io_uring_enter",
+	"io_uring_register",
+	/* Its sockets, and those that it connects to. */
+	"bind",
+	"listen",
+	"accept4",
+	"connect",
+	"getsockopt",
+	"setsockopt",
+	"getsockname",
+	"getpeername",
+	"sendmsg",
+	"recvmsg",
+	"sendto",
+	"recvfrom",
+	"shutdown",
+	"chmod",
+	"chown",
+	"unlink",
+};
+
 /* A library looks, and goes on without. */
 static const char *const refused[] = {
-	"open",	      "openat",	   "openat2",	 "access", "faccessat",
-	"faccessat2", "readlink",  "readlinkat", "stat",   "lstat",
-	"getdents64", "prlimit64", "sysinfo",
+	"open",	      "openat2",    "access",	  "faccessat",
+	"faccessat2", "readlink",   "readlinkat", "stat",
+	"lstat",      "getdents64", "prlimit64",  "sysinfo",
 };
 
 /* Names by number, so that the handler has them without asking anyone. */
@@ -135,10 +141,10 @@ static void on_forbidden(int number, siginfo_t *info, void *context)
 		name = call_names[call];
 	/* Its format has no floating point, so it takes no lock. */
 	length = snprintf(line, sizeof(line),
-			  "forebay-disk: the sandbox ends this process: it "
-			  "made the system call %s (%d), which it has no "
-			  "reason to make\n",
-			  name, call);
+			  "%s: the sandbox ends this process: it made the "
+			  "system call %s (%d), which it has no reason to "
+			  "make\n",
+			  program_invocation_short_name, name, call);
 	if (write(STDERR_FILENO, line, (size_t)length) < 0)
 		line[0] = '\0';
 	crash_tell(number, "SIGSYS");
@@ -191,35 +197,50 @@ static int add_all(scmp_filter_ctx filter, uint32_t action,
 	return status;
 }
 
-/* Calls of which only some uses are allowed. */
-static int add_conditional(scmp_filter_ctx filter)
+/* Files are read to load a library, and for nothing else. */
+static int add_open(scmp_filter_ctx filter, enum sandbox_purpose purpose)
 {
-	const struct scmp_arg_cmp unix_family = SCMP_A0(SCMP_CMP_EQ, AF_UNIX);
+	const struct scmp_arg_cmp read_only =
+		SCMP_A2(SCMP_CMP_MASKED_EQ,
+			O_ACCMODE | O_CREAT | O_TRUNC | O_TMPFILE, O_RDONLY);
+
+	if (purpose == SANDBOX_LOAD)
+		return seccomp_rule_add(filter, SCMP_ACT_ALLOW,
+					SCMP_SYS(openat), 1, read_only);
+	return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES),
+				SCMP_SYS(openat), 0);
+}
+
+/* Code is mapped to load a library, and for nothing else. */
+static int add_mappings(scmp_filter_ctx filter, enum sandbox_purpose purpose)
+{
 	const struct scmp_arg_cmp no_code =
 		SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
-	const struct scmp_arg_cmp own =
-		SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+	const unsigned int conditions = purpose == SANDBOX_LOAD ? 0 : 1;
+	int status = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap),
+				      conditions, no_code);
+
+	if (status == 0)
+		status = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
+					  SCMP_SYS(mprotect), conditions,
+					  no_code);
+	return status;
+}
+
+static int add_serving(scmp_filter_ctx filter)
+{
+	const struct scmp_arg_cmp unix_family = SCMP_A0(SCMP_CMP_EQ, AF_UNIX);
 	int status = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket),
 				      1, unix_family);
 
 	if (status == 0)
-		status = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
-					  SCMP_SYS(mmap), 1, no_code);
-	if (status == 0)
-		status = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
-					  SCMP_SYS(mprotect), 1, no_code);
-	/* abort() and raise(). */
-	if (status == 0)
-		status = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
-					  SCMP_SYS(tgkill), 1, own);
+		status = add_all(filter, SCMP_ACT_ALLOW, allowed_to_serve,
+				 sizeof(allowed_to_serve) /
+					 sizeof(allowed_to_serve[0]));
 	if (status == 0)
 		status = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
 					  SCMP_SYS(ioctl), 1,
 					  SCMP_A1(SCMP_CMP_EQ, BLKGETSIZE64));
-	if (status == 0)
-		status = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
-					  SCMP_SYS(prctl), 1,
-					  SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
 	/* Whether another process lives is asked with signal 0. */
 	if (status == 0)
 		status =
@@ -228,7 +249,29 @@ static int add_conditional(scmp_filter_ctx filter)
 	return status;
 }
 
-int sandbox_limit_system_calls(void)
+/* Calls of which only some uses are allowed. */
+static int add_conditional(scmp_filter_ctx filter, enum sandbox_purpose purpose)
+{
+	const struct scmp_arg_cmp own =
+		SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid());
+	int status = add_mappings(filter, purpose);
+
+	if (status == 0)
+		status = add_open(filter, purpose);
+	/* abort() and raise(). */
+	if (status == 0)
+		status = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
+					  SCMP_SYS(tgkill), 1, own);
+	if (status == 0)
+		status = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
+					  SCMP_SYS(prctl), 1,
+					  SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+	if (status == 0 && purpose == SANDBOX_SERVE)
+		status = add_serving(filter);
+	return status;
+}
+
+int sandbox_limit_system_calls(enum sandbox_purpose purpose)
 {
 	scmp_filter_ctx filter;
 	int status;
@@ -249,7 +292,7 @@ int sandbox_limit_system_calls(void)
 		status = add_all(filter, SCMP_ACT_ERRNO(EACCES), refused,
 				 sizeof(refused) / sizeof(refused[0]));
 	if (status == 0)
-		status = add_conditional(filter);
+		status = add_conditional(filter, purpose);
 	if (status == 0)
 		status = add_threads(filter);
 	if (status == 0)

@@ -54,6 +54,31 @@ static size_t choose_rules(long version, struct ruleset *ret_ruleset)
 			    : offsetof(struct ruleset, network);
 }
 
+/* Where the dynamic loader looks; what a system lacks is left out. */
+static const char *const library_places[] = {
+	"/lib",	      "/lib64",		"/usr/lib",
+	"/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache",
+};
+
+static int allow_libraries(int ruleset_fd)
+{
+	for (size_t i = 0; i < sizeof(library_places) / sizeof(*library_places);
+	     i++) {
+		_cleanup_fd_ int fd =
+			open(library_places[i], O_PATH | O_CLOEXEC);
+		struct landlock_path_beneath_attr rule = {
+			.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE,
+			.parent_fd = fd,
+		};
+
+		if (fd >= 0 &&
+		    syscall(SYS_landlock_add_rule, ruleset_fd,
+			    LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 static int allow_sockets(int ruleset_fd, const char *folder)
 {
 	_cleanup_fd_ int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -90,6 +115,8 @@ int sandbox_limit_files(const struct sandbox_spec *spec)
 	for (unsigned int i = 0; i < SANDBOX_FOLDERS_MAX && status == 0; i++)
 		if (spec->folders[i])
 			status = allow_sockets(fd, spec->folders[i]);
+	if (status == 0 && spec->purpose == SANDBOX_LOAD)
+		status = allow_libraries(fd);
 	if (status == 0 && syscall(SYS_landlock_restrict_self, fd, 0) < 0)
 		status = -errno;
 	return status;

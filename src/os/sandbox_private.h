@@ -27,7 +27,7 @@ void sandbox_shrink_bounds(void);
 int sandbox_change_user(const struct sandbox_spec *spec);
 int sandbox_drop_capabilities(void);
 int sandbox_limit_files(const struct sandbox_spec *spec);
-int sandbox_limit_system_calls(void);
+int sandbox_limit_system_calls(enum sandbox_purpose purpose);
 int sandbox_limit_memory(uint64_t bytes_max);
 
 #endif

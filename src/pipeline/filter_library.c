@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -73,7 +74,7 @@ static int check(const struct forebay_filter *filter, const char *path,
 				 "%s: filter %s lacks a version or description",
 				 path, filter->name);
 	if (!filter_class_name(filter->filter_class))
-		return error_set(error, -EINVAL,
+		return error_set(error, -EDOM,
 				 "%s: filter %s is of an unknown class (%u)",
 				 path, filter->name,
 				 (unsigned int)filter->filter_class);
@@ -110,18 +111,18 @@ static int adopt(struct filter_library *library, const char *path,
 	size_t bytes;
 
 	if (!exported)
-		return error_set(error, -ENOEXEC,
+		return error_set(error, -ENOSYS,
 				 "%s isn't a Forebay filter: it doesn't export "
 				 "'" SYMBOL "'",
 				 path);
 	if (exported->abi_version != FOREBAY_FILTER_ABI)
-		return error_set(error, -ENOEXEC,
+		return error_set(error, -EPROTONOSUPPORT,
 				 "%s was built for filter ABI %u, this Forebay "
 				 "speaks %u: build the filter again",
 				 path, exported->abi_version,
 				 FOREBAY_FILTER_ABI);
 	if (exported->struct_size < STRUCT_SIZE_MIN)
-		return error_set(error, -ENOEXEC,
+		return error_set(error, -EPROTONOSUPPORT,
 				 "%s exports a filter table of %u bytes, less "
 				 "than the %zu of the first version",
 				 path, exported->struct_size, STRUCT_SIZE_MIN);
@@ -132,6 +133,19 @@ static int adopt(struct filter_library *library, const char *path,
 		bytes = exported->struct_size;
 	memcpy(&library->filter, exported, bytes);
 	return check(&library->filter, path, error);
+}
+
+/* @path: what the loader called it by, when that isn't its name. */
+static void explain_load(const char *reason, const char *path,
+			 struct error *error)
+{
+	size_t length = strlen(path);
+
+	if (length > 0 && strncmp(reason, path, length) == 0)
+		reason += length + strspn(reason + length, ": ");
+	error_set(error,
+		  strstr(reason, "undefined symbol") ? -ENOSYS : -ENOEXEC,
+		  "the filter library can't be loaded: %s", reason);
 }
 
 /*
@@ -158,8 +172,7 @@ static void *load(const char *path, int flags, struct error *error)
 	if (!handle)
 		handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | flags);
 	if (!handle)
-		error_set(error, -ENOEXEC,
-			  "the filter library can't be loaded: %s", dlerror());
+		explain_load(dlerror(), "", error);
 	return handle;
 }
 
@@ -173,19 +186,18 @@ int filter_library_keep(const char *path, struct error *error)
 	return 0;
 }
 
-int filter_library_open(const char *path, struct filter_library **ret_library,
-			struct error *error)
+/* Takes @handle. */
+static int open_handle(void *handle, const char *path,
+		       struct filter_library **ret_library, struct error *error)
 {
 	struct filter_library *library = calloc(1, sizeof(*library));
 	int status;
 
-	if (!library)
+	if (!library) {
+		dlclose(handle);
 		return error_set(error, -ENOMEM, "out of memory");
-	library->handle = load(path, 0, error);
-	if (!library->handle) {
-		free(library);
-		return error->code;
 	}
+	library->handle = handle;
 	status = adopt(library, path, error);
 	if (status < 0) {
 		filter_library_close(library);
@@ -193,6 +205,31 @@ int filter_library_open(const char *path, struct filter_library **ret_library,
 	}
 	*ret_library = library;
 	return 0;
+}
+
+int filter_library_open(const char *path, struct filter_library **ret_library,
+			struct error *error)
+{
+	void *handle = load(path, 0, error);
+
+	return handle ? open_handle(handle, path, ret_library, error)
+		      : error->code;
+}
+
+int filter_library_open_fd(int fd, const char *path,
+			   struct filter_library **ret_library,
+			   struct error *error)
+{
+	char by_fd[32];
+	void *handle;
+
+	snprintf(by_fd, sizeof(by_fd), "/proc/self/fd/%d", fd);
+	handle = dlopen(by_fd, RTLD_NOW | RTLD_LOCAL);
+	if (!handle) {
+		explain_load(dlerror(), by_fd, error);
+		return error->code;
+	}
+	return open_handle(handle, path, ret_library, error);
 }
 
 void filter_library_close(struct filter_library *library)

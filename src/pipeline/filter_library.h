@@ -29,9 +29,17 @@ struct filter_library {
  * @path for good. Returns: 0 or @error's code.
  */
 int filter_library_keep(const char *path, struct error *error);
-/* Loads @path, which must be absolute. Returns: 0 or @error's code. */
+/*
+ * Loads @path, which must be absolute. Returns: 0 or @error's code: -ENOEXEC it
+ * can't be loaded, -ENOSYS it lacks a symbol, -EPROTONOSUPPORT another ABI,
+ * -EDOM an unknown class, -EINVAL its table breaks another rule.
+ */
 int filter_library_open(const char *path, struct filter_library **ret_library,
 			struct error *error);
+/* The same of an open file, which messages call @path. */
+int filter_library_open_fd(int fd, const char *path,
+			   struct filter_library **ret_library,
+			   struct error *error);
 /* No instance may be left. NULL is fine. */
 void filter_library_close(struct filter_library *library);
 

@@ -109,7 +109,7 @@ static void a_kept_library_is_opened_without_its_file(void **state)
 static void a_library_without_the_symbol_is_no_filter(void **state)
 {
 	(void)state;
-	refused_variant("no-filter", -ENOEXEC,
+	refused_variant("no-filter", -ENOSYS,
 			"isn't a Forebay filter: it doesn't export "
 			"'forebay_filter'");
 }
@@ -117,10 +117,10 @@ static void a_library_without_the_symbol_is_no_filter(void **state)
 static void another_abi_is_refused(void **state)
 {
 	(void)state;
-	refused_variant("bad-abi", -ENOEXEC,
+	refused_variant("bad-abi", -EPROTONOSUPPORT,
 			"was built for filter ABI 99, this Forebay speaks 1: "
 			"build the filter again");
-	refused_variant("bad-struct-size", -ENOEXEC,
+	refused_variant("bad-struct-size", -EPROTONOSUPPORT,
 			"exports a filter table of 16 bytes");
 }
 
@@ -129,7 +129,7 @@ static void a_table_with_something_wrong_is_refused(void **state)
 	(void)state;
 	refused_variant("bad-name", -EINVAL,
 			"its filter's name isn't 1 to 31 of a-z, 0-9 and '-'");
-	refused_variant("bad-class", -EINVAL,
+	refused_variant("bad-class", -EDOM,
 			"filter bad is of an unknown class (42)");
 	refused_variant("bad-operations", -EINVAL,
 			"filter bad understands no operation");
