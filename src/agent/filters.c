@@ -144,7 +144,7 @@ static int look_at(struct filters *filters, const char *name,
 	struct host_path program = host_program(filters->host, "forebay-disk");
 	char library[HOST_PATH_BYTES + 80];
 	json_auto_t *description = NULL;
-	struct error error = {0};
+	struct bundle_refusal refusal = {0};
 	struct stamp stamp;
 	json_t *filter;
 	int result;
@@ -157,9 +157,9 @@ static int look_at(struct filters *filters, const char *name,
 	filter = recall(filters, library, &stamp);
 	if (!filter) {
 		result = describe_filter(program.text, library, &description,
-					 &error);
+					 &refusal);
 		filter = make_filter(name, library, description,
-				     result < 0 ? error.message : NULL);
+				     result < 0 ? refusal.detail : NULL);
 		/* A failure may be the machine's and not the file's. */
 		if (filter && result == 0)
 			remember(filters, library, &stamp, filter);

@@ -108,6 +108,8 @@ const struct flag grammar_flags[FLAG_COUNT] = {
 			  "give what is left of a damaged log"},
 	[FLAG_FORCE_READ] = {"force-read", 0, NULL,
 			     "read though the disk is open: may not fit"},
+	[FLAG_INTO] = {"into", 0, "PATH", "where the result goes"},
+	[FLAG_KEY] = {"key", 0, "FILE", "a key of 'forebay filter keygen'"},
 };
 
 static const struct verb status_verbs[] = {
@@ -233,6 +235,57 @@ static const struct verb filter_verbs[] = {
 		.examples = {"forebay filter call db1 count reset",
 			     "forebay filter call db1 trace start size=64MiB"},
 		.run = filter_call,
+	},
+	{
+		.name = "new",
+		.summary = "Make a folder with a filter that does nothing yet",
+		.details = "It builds with make or meson against the installed "
+			   "header, and has a test.",
+		.operands = {{"NAME", 0}},
+		.flags = FLAG_BIT(FLAG_INTO),
+		.examples = {"forebay filter new audit"},
+		.run = filter_new,
+	},
+	{
+		.name = "build",
+		.summary = "Make a bundle of a folder with a compiled filter",
+		.details = "The folder has manifest.json with the filter's "
+			   "name and needs, NAME.so (or\nbuild/NAME.so), and "
+			   "perhaps README.md, LICENSE and docs/.",
+		.operands = {{"FOLDER", 0}},
+		.flags = FLAG_BIT(FLAG_INTO),
+		.examples = {"forebay filter build audit",
+			     "forebay filter build audit --into a.fbundle"},
+		.run = filter_build,
+	},
+	{
+		.name = "keygen",
+		.summary = "Make a key that signs bundles",
+		.details = "NAME.key signs and is secret; NAME.pub is for "
+			   "hosts that trust its owner.",
+		.operands = {{"NAME", 0}},
+		.examples = {"forebay filter keygen me"},
+		.run = filter_keygen,
+	},
+	{
+		.name = "sign",
+		.summary = "Sign a bundle",
+		.operands = {{"BUNDLE", 0}},
+		.flags = FLAG_BIT(FLAG_KEY),
+		.required = FLAG_BIT(FLAG_KEY),
+		.examples = {"forebay filter sign audit-0.1.0.fbundle --key "
+			     "me.key"},
+		.run = filter_sign,
+	},
+	{
+		.name = "verify",
+		.summary = "Check that a bundle is as a key's owner signed it",
+		.operands = {{"BUNDLE", 0}},
+		.flags = FLAG_BIT(FLAG_KEY),
+		.required = FLAG_BIT(FLAG_KEY),
+		.examples = {"forebay filter verify audit-0.1.0.fbundle --key "
+			     "me.pub"},
+		.run = filter_verify,
 	},
 };
 

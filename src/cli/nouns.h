@@ -37,6 +37,16 @@ int filter_status(const struct invocation *invocation, struct client *client,
 		  struct error *error);
 int filter_call(const struct invocation *invocation, struct client *client,
 		struct error *error);
+int filter_new(const struct invocation *invocation, struct client *client,
+	       struct error *error);
+int filter_build(const struct invocation *invocation, struct client *client,
+		 struct error *error);
+int filter_keygen(const struct invocation *invocation, struct client *client,
+		  struct error *error);
+int filter_sign(const struct invocation *invocation, struct client *client,
+		struct error *error);
+int filter_verify(const struct invocation *invocation, struct client *client,
+		  struct error *error);
 
 int disk_create(const struct invocation *invocation, struct client *client,
 		struct error *error);

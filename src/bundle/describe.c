@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "fd.h"
-#include "text.h"
 
 static int spawn(const char *program, const char *library, int out_fd,
 		 int error_fd, pid_t *ret_pid)
@@ -71,69 +70,93 @@ static size_t read_text(int fd, char *buffer, size_t buffer_bytes)
 	return (size_t)count;
 }
 
-/* What the child complained about: its last line. */
-static int complain(int error_fd, const char *library, int status,
-		    struct error *error)
+/* The last line of what it complained about, in plain characters. */
+static void last_complaint(int error_fd, char *buffer, size_t buffer_bytes)
 {
 	char text[ERROR_MESSAGE_BYTES];
 	size_t length = read_text(error_fd, text, sizeof(text));
-	char *line;
+	const char *line;
 
 	while (length > 0 && text[length - 1] == '\n')
 		text[--length] = '\0';
 	line = strrchr(text, '\n');
-	line = line ? line + 1 : text;
-	text_clean(line);
-	if (line[0])
-		return error_set(error, -ENOEXEC, "%s", line);
-	if (WIFSIGNALED(status))
-		return error_set(error, -ENOEXEC,
-				 "loading %s ended with signal %d", library,
-				 WTERMSIG(status));
-	return error_set(error, -ENOEXEC, "loading %s failed", library);
+	(void)snprintf(buffer, buffer_bytes, "%s", line ? line + 1 : text);
+	for (char *at = buffer; *at; at++) {
+		if (*at < 0x20 || *at > 0x7e)
+			*at = '?';
+	}
 }
 
-static int parse(int out_fd, const char *library, json_t **ret_description,
-		 struct error *error)
+/* What it printed, if that is an object. */
+static json_t *read_object(int out_fd)
 {
 	char *text = malloc(DESCRIBE_BYTES_MAX);
-	json_t *description;
+	json_t *object;
 
 	if (!text)
-		return error_set(error, -ENOMEM, "out of memory");
+		return NULL;
 	read_text(out_fd, text, DESCRIBE_BYTES_MAX);
-	description = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 	free(text);
-	if (!json_is_object(description)) {
-		json_decref(description);
-		return error_set(error, -EBADMSG, "%s does not say what it is",
-				 library);
-	}
-	*ret_description = description;
-	return 0;
+	if (json_is_object(object))
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+/* It ended, and not well. */
+static int complain(int out_fd, int error_fd, const char *library, int status,
+		    struct bundle_refusal *refusal)
+{
+	json_t *answer = read_object(out_fd);
+	const char *code = json_string_value(json_object_get(answer, "issue"));
+	enum bundle_issue issue = BUNDLE_NOT_LOADABLE;
+	char line[ERROR_MESSAGE_BYTES];
+
+	if (WIFSIGNALED(status))
+		issue = BUNDLE_LOAD_FAILED;
+	else if (code)
+		(void)bundle_issue_find(code, &issue);
+	json_decref(answer);
+	last_complaint(error_fd, line, sizeof(line));
+	if (line[0])
+		return bundle_refuse(refusal, issue, "%s", line);
+	if (WIFSIGNALED(status))
+		return bundle_refuse(refusal, issue,
+				     "loading %s ended with signal %d", library,
+				     WTERMSIG(status));
+	return bundle_refuse(refusal, issue, "loading %s failed", library);
 }
 
 int describe_filter(const char *program, const char *library,
-		    json_t **ret_description, struct error *error)
+		    json_t **ret_description, struct bundle_refusal *refusal)
 {
 	_cleanup_fd_ int out_fd = memfd_create("description", MFD_CLOEXEC);
 	_cleanup_fd_ int error_fd = memfd_create("complaint", MFD_CLOEXEC);
-	int status = 0, result;
+	int status = 0, result = 0;
+	json_t *description;
 	pid_t pid;
 
 	if (out_fd < 0 || error_fd < 0)
-		return error_set(error, -errno, "no memory file: %s",
-				 strerror(errno));
-	result = spawn(program, library, out_fd, error_fd, &pid);
-	if (result < 0)
-		return error_set(error, result, "%s can't be run: %s", program,
-				 strerror(-result));
-	result = wait_for(pid, &status);
-	if (result < 0)
-		return error_set(error, result,
-				 "loading %s took longer than %d s", library,
-				 DESCRIBE_TIMEOUT_MS / 1000);
+		result = -errno;
+	if (result == 0)
+		result = spawn(program, library, out_fd, error_fd, &pid);
+	if (result < 0) {
+		(void)bundle_refuse(refusal, BUNDLE_NOT_LOADABLE,
+				    "%s can't be run: %s", program,
+				    strerror(-result));
+		return result;
+	}
+	if (wait_for(pid, &status) < 0)
+		return bundle_refuse(refusal, BUNDLE_LOAD_FAILED,
+				     "loading %s took longer than %d s",
+				     library, DESCRIBE_TIMEOUT_MS / 1000);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return complain(error_fd, library, status, error);
-	return parse(out_fd, library, ret_description, error);
+		return complain(out_fd, error_fd, library, status, refusal);
+	description = read_object(out_fd);
+	if (!description)
+		return bundle_refuse(refusal, BUNDLE_LOAD_FAILED,
+				     "%s does not say what it is", library);
+	*ret_description = description;
+	return 0;
 }
