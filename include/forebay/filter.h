@@ -38,7 +38,8 @@
  * not think of it.
  *
  * Threads. There is one thread, the disk's event loop: every callback of an
- * instance runs on it and every host function must be called on it. A callback
+ * instance runs on it and every host function must be called on it; but for
+ * work_submit(), which has a function run on another one. A callback
  * must not block for more than a millisecond, fork, exec, exit or start
  * threads.
  *
@@ -75,6 +76,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
+
+#include <forebay/declare.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -358,6 +361,23 @@ struct forebay_event {
 
 struct forebay_event_end; /* opaque: for host->event_end() */
 
+/*
+ * Something that takes CPU time, to be done beside the loop: encrypting the
+ * data of a large request, for example. Zero it before the first use. @run is
+ * called on another thread: it calls no function of the host, and whatever it
+ * looks at is left alone by all else until done(). It may not wait for anything
+ * but the CPU.
+ */
+struct forebay_work {
+	void (*run)(struct forebay_work *work);
+	void (*done)(struct forebay_work *work); /* on the loop again */
+	void *owner; /* the filter's */
+	uint64_t host_private[16];
+};
+
+/* Most that the arena of one instance gives. */
+#define FOREBAY_ARENA_BYTES_MAX (64u << 20)
+
 /* Most descriptors in one channel message, most bytes in one message. */
 #define FOREBAY_CHANNEL_FDS_MAX 8u
 #define FOREBAY_CHANNEL_BYTES_MAX 65520u
@@ -580,76 +600,24 @@ struct forebay_host {
 	 */
 	void (*call_done)(struct forebay_call *call, int status,
 			  const char *text);
-};
-
-/* Type of a property. In JSON and YAML, SIZE takes "4KiB", DURATION "60s". */
-enum forebay_property_type {
-	FOREBAY_PROPERTY_INTEGER = 1, /* plain number */
-	FOREBAY_PROPERTY_SIZE = 2, /* bytes */
-	FOREBAY_PROPERTY_DURATION = 3, /* nanoseconds */
-	FOREBAY_PROPERTY_STRING = 4, /* one of `choices` when there are any */
-	FOREBAY_PROPERTY_BOOLEAN = 5,
-};
-
-/* One property. A list of them ends with an entry whose name is NULL. */
-struct forebay_property {
-	const char *name;
-	const char *description; /* one sentence */
-	const char *const *choices; /* STRING: NULL-terminated list, or NULL */
-	const char *default_string; /* STRING */
-	int64_t default_integer; /* numbers and BOOLEAN (0, 1) */
-	int64_t minimum; /* numbers */
-	int64_t maximum;
-	enum forebay_property_type type;
-	bool online; /* may change while the disk is open */
-};
-
-/*
- * A file that a filter writes for people, such as a trace. The disk's process
- * can open none once its doors are closed, so Forebay makes it before, if the
- * property isn't "": FOLDER/DISK-TIME.SUFFIX, a new one in each process, whose
- * owner is the one of forebayd. A folder that isn't there refuses the open of
- * the disk. A list of them ends with an entry whose property is NULL.
- */
-struct forebay_file {
-	/* One of the filter's: a STRING, not online, whose default is "". */
-	const char *property;
-	const char *suffix; /* a-z, 0-9; at most 15 */
-};
-
-enum forebay_metric_kind {
-	FOREBAY_METRIC_COUNTER = 1, /* only grows */
-	FOREBAY_METRIC_GAUGE = 2,
-	FOREBAY_METRIC_HISTOGRAM = 3, /* by powers of two */
-};
-
-enum forebay_metric_unit {
-	FOREBAY_UNIT_NONE = 1, /* a plain number */
-	FOREBAY_UNIT_BYTES = 2,
-	FOREBAY_UNIT_SECONDS = 3, /* nanoseconds in here, seconds outside */
-};
-
-/*
- * A figure of an instance. It stands in the instance's status, and in /metrics
- * as forebay_filter_FILTER_NAME, with the unit and, of a counter, _total behind
- * it. A list of them ends with an entry whose name is NULL.
- */
-struct forebay_metric {
-	const char *name; /* a-z, 0-9, '_'; without unit; at most 47 */
-	const char *help; /* one sentence */
-	enum forebay_metric_kind kind;
-	enum forebay_metric_unit unit;
-};
-
-/*
- * Something that an operator may have the filter do. A list of them ends with
- * an entry whose name is NULL.
- */
-struct forebay_action {
-	const char *name; /* a-z, 0-9, '-'; at most 31 */
-	const char *description; /* one sentence */
-	/* Typed like properties, or NULL: none. `online` says nothing here. */
-	const struct forebay_property *arguments;
+	/*
+	 * Has @work->run() called on another thread, and then @work->done() on
+	 * the loop. Works begin in the order in which they are given, and run
+	 * side by side. close() isn't called before all are done. Order:
+	 * neither is called before this returns.
+	 */
+	void (*work_submit)(struct forebay_instance *instance,
+			    struct forebay_work *work);
+	/*
+	 * Memory of @bytes (FOREBAY_LENGTH_MAX at most), aligned to 4096, so
+	 * that any io and request_replace() take it; it holds what it held
+	 * last. NULL if the instance has FOREBAY_ARENA_BYTES_MAX already, each
+	 * block rounded up to a power of two; what is out stands in the
+	 * instance's status. What is left at the end is freed with the
+	 * instance. NULL may be freed.
+	 */
+	void *(*arena_alloc)(struct forebay_instance *instance, uint64_t bytes);
+	void (*arena_free)(struct forebay_instance *instance, void *memory);
 };
 
 /* What a filter says of itself in `flags`. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * buddy.c - a free block is known by its first page: its order stands there,
- * and it is in the list of its order. All other pages say that they are taken.
+ * buddy.c - a block is known by its first page: its order stands there, with a
+ * bit if it is out; a free one is in the list of its order. All other pages say
+ * that they are inside of one.
  */
 #include "buddy.h"
 
@@ -9,7 +10,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define TAKEN UINT8_MAX
+#define TAKEN 0x80u
+#define INSIDE UINT8_MAX
 
 static uint32_t order_of(uint32_t pages)
 {
@@ -41,7 +43,7 @@ static void take_out(struct buddy *buddy, uint32_t page)
 		buddy->next[previous] = next;
 	else
 		buddy->first[buddy->order[page]] = next;
-	buddy->order[page] = TAKEN;
+	buddy->order[page] = INSIDE;
 }
 
 int buddy_init(struct buddy *buddy, uint32_t page_count, uint32_t orders)
@@ -65,7 +67,7 @@ int buddy_init(struct buddy *buddy, uint32_t page_count, uint32_t orders)
 	for (uint32_t i = 0; i < BUDDY_ORDERS_MAX; i++)
 		buddy->first[i] = BUDDY_NONE;
 	for (uint32_t i = 0; i < page_count; i++)
-		buddy->order[i] = TAKEN;
+		buddy->order[i] = INSIDE;
 	/* The lowest is given first. */
 	for (uint32_t page = page_count; page > 0; page -= largest)
 		add(buddy, page - largest, orders - 1);
@@ -98,16 +100,20 @@ uint32_t buddy_take(struct buddy *buddy, uint32_t pages)
 		order--;
 		add(buddy, page + (UINT32_C(1) << order), order);
 	}
+	buddy->order[page] = (uint8_t)(TAKEN | wanted);
 	buddy->free_pages -= UINT32_C(1) << wanted;
 	return page;
 }
 
-void buddy_give(struct buddy *buddy, uint32_t page, uint32_t pages)
+int buddy_give(struct buddy *buddy, uint32_t page)
 {
-	uint32_t order = order_of(pages);
+	uint32_t order;
 
-	assert(page < buddy->page_count && buddy->order[page] == TAKEN);
-	assert(page % (UINT32_C(1) << order) == 0);
+	if (page >= buddy->page_count || buddy->order[page] == INSIDE ||
+	    !(buddy->order[page] & TAKEN))
+		return -EINVAL;
+	order = buddy->order[page] & ~TAKEN;
+	buddy->order[page] = INSIDE;
 	buddy->free_pages += UINT32_C(1) << order;
 	while (order + 1 < buddy->orders) {
 		uint32_t other = page ^ (UINT32_C(1) << order);
@@ -119,4 +125,5 @@ void buddy_give(struct buddy *buddy, uint32_t page, uint32_t pages)
 		order++;
 	}
 	add(buddy, page, order);
+	return 0;
 }

@@ -24,8 +24,8 @@ struct buddy {
 	/* By page; of the first page of a free block. */
 	uint32_t *next;
 	uint32_t *previous;
-	uint8_t *
-		order; /* of the block that begins here; BUDDY_TAKEN if taken */
+	/* Of the block that begins at the page, and whether it is out. */
+	uint8_t *order;
 };
 
 /*
@@ -37,7 +37,7 @@ void buddy_release(struct buddy *buddy);
 
 /* Returns: the first page of @pages at least, or BUDDY_NONE. */
 uint32_t buddy_take(struct buddy *buddy, uint32_t pages);
-/* @page, @pages: of one buddy_take(). */
-void buddy_give(struct buddy *buddy, uint32_t page, uint32_t pages);
+/* Returns: 0, or -EINVAL if no block that is out begins at @page. */
+int buddy_give(struct buddy *buddy, uint32_t page);
 
 #endif

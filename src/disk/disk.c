@@ -20,6 +20,7 @@
 #include "disk_private.h"
 #include "doors.h"
 #include "failpoint.h"
+#include "instance_work.h"
 #include "log.h"
 #include "methods.h"
 #include "status_pipe.h"
@@ -153,6 +154,7 @@ static int confine(struct disk *disk, struct error *error)
 	}
 	/* Threads come after the doors have closed, so that they are behind
 	 * them as well. */
+	instance_work_allow();
 	status = watchdog_start(WATCHDOG_THRESHOLD_NS);
 	if (status < 0)
 		log_warning("filters are not watched: %s", strerror(-status));

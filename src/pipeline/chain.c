@@ -98,7 +98,8 @@ static inline void restore(struct forebay_request *request, uint32_t index)
 }
 
 /* Hands the request from layer @from upwards until a layer wants to see it. */
-static void ascend(struct forebay_request *request, uint32_t from, int status)
+static inline __attribute__((always_inline)) void ascend(
+	struct forebay_request *request, uint32_t from, int status)
 {
 	uint32_t index = from;
 
@@ -141,7 +142,8 @@ __attribute__((cold)) static void turn_back(struct forebay_request *request,
 	ascend(request, index, status);
 }
 
-static void enter(struct forebay_request *request, uint32_t index)
+static inline __attribute__((always_inline)) void enter(
+	struct forebay_request *request, uint32_t index)
 {
 	const struct chain_layer *layer = &request->chain->layers[index];
 	const struct running_place *before;

@@ -113,7 +113,7 @@ static bool has_room(struct copies *copies, uint64_t bytes)
 
 	if (page == BUDDY_NONE)
 		return false;
-	buddy_give(&copies->buddy, page, pages_of(bytes));
+	buddy_give(&copies->buddy, page);
 	return true;
 }
 
@@ -211,7 +211,7 @@ void copies_restore(struct forebay_request *request, uint32_t layer)
 	request->user.iov_count = saved->iov_count;
 	if (saved->page == BUDDY_NONE)
 		return;
-	buddy_give(&copies->buddy, saved->page, pages_of(request->user.length));
+	buddy_give(&copies->buddy, saved->page);
 	if (copies->first)
 		loop_defer(copies->loop, &copies->retry);
 }

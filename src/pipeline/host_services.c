@@ -20,6 +20,7 @@
 #include "filter_call.h"
 #include "filter_files.h"
 #include "instance.h"
+#include "instance_work.h"
 #include "log.h"
 #include "loop.h"
 
@@ -274,6 +275,20 @@ static void metric_observe(struct forebay_instance *instance, uint32_t index,
 		     filter_metrics_observe(instance->metrics, index, value));
 }
 
+/* Memory. */
+
+static void *arena_alloc(struct forebay_instance *instance, uint64_t bytes)
+{
+	return arena_take(&instance->arena, bytes);
+}
+
+static void arena_free(struct forebay_instance *instance, void *memory)
+{
+	if (memory && arena_give(&instance->arena, memory) < 0)
+		running_misuse(instance->filter->name, "arena_free()",
+			       "of what isn't a block of its arena");
+}
+
 /* The backend. */
 
 static void below_state(struct forebay_instance *instance,
@@ -393,4 +408,7 @@ const struct forebay_host host_services = {
 	.call_string = filter_call_string,
 	.call_boolean = filter_call_boolean,
 	.call_done = filter_call_done,
+	.work_submit = instance_work_submit,
+	.arena_alloc = arena_alloc,
+	.arena_free = arena_free,
 };

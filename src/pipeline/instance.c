@@ -77,6 +77,7 @@ void instance_destroy(struct forebay_instance *instance)
 	assert(instance->phase == INSTANCE_CLOSED);
 	instance_io_release(instance);
 	copies_release(&instance->copies);
+	arena_release(&instance->arena);
 	properties_destroy(instance->properties);
 	filter_metrics_destroy(instance->metrics);
 	filter_library_close(instance->library);
@@ -120,6 +121,9 @@ static void check_quiet(const struct forebay_instance *instance)
 	if (instance->deferred > 0)
 		running_misuse(instance->filter->name, function,
 			       "with work deferred");
+	if (instance->works > 0)
+		running_misuse(instance->filter->name, function,
+			       "with work under way");
 	running_leave(before);
 }
 
@@ -194,20 +198,36 @@ void instance_open(struct forebay_instance *instance,
 	running_leave(before);
 }
 
+static void call_close(struct forebay_instance *instance)
+{
+	const struct running_place *before =
+		instance_enter(instance, RUNNING_CLOSE);
+
+	instance->filter->close(instance->state);
+	running_leave(before);
+}
+
 void instance_close(struct forebay_instance *instance,
 		    void (*ended)(struct forebay_instance *instance,
 				  int status),
 		    void *owner)
 {
-	const struct running_place *before;
-
 	assert(instance->phase == INSTANCE_OPEN);
 	instance->ended = ended;
 	instance->owner = owner;
 	instance->phase = INSTANCE_CLOSING;
-	before = instance_enter(instance, RUNNING_CLOSE);
-	instance->filter->close(instance->state);
-	running_leave(before);
+	if (instance->works > 0)
+		instance->close_waits = true;
+	else
+		call_close(instance);
+}
+
+void instance_quiet(struct forebay_instance *instance)
+{
+	if (!instance->close_waits || instance->works > 0)
+		return;
+	instance->close_waits = false;
+	call_close(instance);
 }
 
 /*
@@ -329,13 +349,15 @@ json_t *instance_status(const struct forebay_instance *instance)
 				 ? filter_document(instance)
 				 : json_object();
 
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name",
-			 filter->name, "version", filter->version, "class",
-			 filter_class_name(filter->filter_class), "properties",
-			 properties_document(instance->properties), "status",
-			 status, "event", instance_event_document(instance),
-			 "metrics", filter_metrics_document(instance->metrics),
-			 "blocked", blocked_document(instance->running));
+	return json_pack(
+		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "name",
+		filter->name, "version", filter->version, "class",
+		filter_class_name(filter->filter_class), "properties",
+		properties_document(instance->properties), "status", status,
+		"event", instance_event_document(instance), "metrics",
+		filter_metrics_document(instance->metrics), "blocked",
+		blocked_document(instance->running), "arena_bytes",
+		(json_int_t)arena_used_bytes(&instance->arena));
 }
 
 /* Such a filter isn't told the same twice. */

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arena.h"
 #include "chain.h"
 #include "claim.h"
 #include "copies.h"
@@ -28,6 +29,7 @@
 #include "instance_io.h"
 #include "properties.h"
 #include "running.h"
+#include "worker_pool.h"
 
 enum instance_state {
 	INSTANCE_CLOSED,
@@ -43,6 +45,8 @@ struct instance_home {
 	struct forebay_disk disk;
 	struct claim claim; /* on the backend */
 	uint64_t copied_bytes;
+	struct worker_pool *workers; /* NULL: not needed yet */
+	bool no_workers; /* they can't be had */
 };
 
 struct forebay_instance {
@@ -51,6 +55,9 @@ struct forebay_instance {
 	void *state; /* the filter's */
 	struct instance_ios ios;
 	struct copies copies; /* zeros: the filter makes none */
+	struct arena arena;
+	uint32_t works; /* under way */
+	bool close_waits; /* for them */
 	uint32_t timers_armed;
 	uint32_t deferred;
 
@@ -90,6 +97,8 @@ void instance_close(struct forebay_instance *instance,
 		    void (*ended)(struct forebay_instance *instance,
 				  int status),
 		    void *owner);
+/* Work of the instance has ended: a close may go on. */
+void instance_quiet(struct forebay_instance *instance);
 /* For the host table: open() or close() has ended. */
 void instance_end(struct forebay_instance *instance,
 		  enum instance_state expected, int status);

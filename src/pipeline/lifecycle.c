@@ -55,6 +55,7 @@ static void destroy(struct pipeline *pipeline)
 	fallback_release(&pipeline->fallback);
 	for (uint32_t i = 0; i < pipeline->instance_count; i++)
 		instance_destroy(pipeline->instances[i]);
+	worker_pool_destroy(pipeline->home.workers);
 	backend_close(pipeline->bottom.backend);
 	free(pipeline->name);
 	free(pipeline);

@@ -64,6 +64,8 @@ const char *running_callback_name(enum running_callback callback)
 		return "event";
 	case RUNNING_CALL:
 		return "call";
+	case RUNNING_WORK:
+		return "work";
 	}
 	return NULL;
 }

@@ -40,9 +40,10 @@ enum running_callback {
 	RUNNING_DEFERRED,
 	RUNNING_EVENT,
 	RUNNING_CALL,
+	RUNNING_WORK,
 };
 
-#define RUNNING_CALLBACKS 15u
+#define RUNNING_CALLBACKS 16u
 /* With the NUL. */
 #define RUNNING_NAME_BYTES 32u
 /* A filter at one place of the chain is one; more share the last. */

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -38,7 +39,7 @@ static void the_largest_block_is_there_as_often_as_it_fits(void **state)
 	assert_int_equal(buddy_take(buddy, 17), 32);
 	assert_int_equal(buddy_take(buddy, 1), BUDDY_NONE);
 	assert_int_equal(buddy->free_pages, 0);
-	buddy_give(buddy, 32, 17);
+	assert_int_equal(buddy_give(buddy, 32), 0);
 	assert_int_equal(buddy_take(buddy, 32), 32);
 }
 
@@ -59,13 +60,25 @@ static void halves_that_come_back_are_one_again(void **state)
 	assert_int_equal(buddy_take(buddy, 1), BUDDY_NONE);
 	/* Odd ones first: nothing can be joined until the even ones come. */
 	for (uint32_t i = 1; i < PAGES; i += 2)
-		buddy_give(buddy, pages[i], 1);
+		assert_int_equal(buddy_give(buddy, pages[i]), 0);
 	assert_int_equal(buddy_take(buddy, 2), BUDDY_NONE);
 	for (uint32_t i = 0; i < PAGES; i += 2)
-		buddy_give(buddy, pages[i], 1);
+		assert_int_equal(buddy_give(buddy, pages[i]), 0);
 	assert_int_equal(buddy->free_pages, PAGES);
 	assert_int_not_equal(buddy_take(buddy, 32), BUDDY_NONE);
 	assert_int_not_equal(buddy_take(buddy, 32), BUDDY_NONE);
+}
+
+static void what_is_not_out_is_not_taken_back(void **state)
+{
+	struct buddy *buddy = *state;
+
+	assert_int_equal(buddy_take(buddy, 4), 0);
+	assert_int_equal(buddy_give(buddy, 1), -EINVAL);
+	assert_int_equal(buddy_give(buddy, 4), -EINVAL);
+	assert_int_equal(buddy_give(buddy, PAGES), -EINVAL);
+	assert_int_equal(buddy_give(buddy, 0), 0);
+	assert_int_equal(buddy_give(buddy, 0), -EINVAL);
 }
 
 /* Any order of taking and giving, against a map of who has which page. */
@@ -86,7 +99,7 @@ static void blocks_never_overlap(void **state)
 		i = (unsigned int)(random >> 40) % PAGES;
 		if (blocks[i].pages) {
 			memset(taken + blocks[i].page, 0, blocks[i].pages);
-			buddy_give(buddy, blocks[i].page, blocks[i].pages);
+			assert_int_equal(buddy_give(buddy, blocks[i].page), 0);
 			blocks[i].pages = 0;
 			continue;
 		}
@@ -103,7 +116,7 @@ static void blocks_never_overlap(void **state)
 	}
 	for (unsigned int i = 0; i < PAGES; i++)
 		if (blocks[i].pages)
-			buddy_give(buddy, blocks[i].page, blocks[i].pages);
+			assert_int_equal(buddy_give(buddy, blocks[i].page), 0);
 	assert_int_equal(buddy->free_pages, PAGES);
 	assert_int_not_equal(buddy_take(buddy, 32), BUDDY_NONE);
 	assert_int_not_equal(buddy_take(buddy, 32), BUDDY_NONE);
@@ -117,6 +130,7 @@ int main(void)
 		TEST(the_largest_block_is_there_as_often_as_it_fits),
 		TEST(more_than_the_largest_block_is_refused),
 		TEST(halves_that_come_back_are_one_again),
+		TEST(what_is_not_out_is_not_taken_back),
 		TEST(blocks_never_overlap),
 	};
 

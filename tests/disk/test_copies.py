@@ -2,6 +2,7 @@
 """Filters that change data: what lies below them is theirs, what the VM has
 stays as it is. With real requests, and more of them than there is memory."""
 
+import os
 import unittest
 
 import nbd
@@ -59,6 +60,25 @@ class Copies(unittest.TestCase):
         self.assertEqual(time['count'], 4)
         self.assertGreater(time['sum'], 0)
         self.assertLess(time['sum'], 60)
+
+    def test_buffers_of_the_arena_come_back(self):
+        disk = Disk(self, [filter_entry('xor')]).start_ready()
+        handle = disk.nbd()
+        for number in range(64):
+            handle.pread(4 * MIB, number * MIB % (32 * MIB))
+        self.assertEqual(disk.call('stats')['filters'][0]['arena_bytes'], 0)
+
+    def test_large_writes_are_worked_on_by_other_threads(self):
+        disk = Disk(self, [filter_entry('xor')]).start_ready()
+        handle = disk.nbd()
+        handle.pwrite(pattern(5, 4096), 0)
+        tasks = f'/proc/{disk.process.pid}/task'
+        before = len(os.listdir(tasks))
+        handle.pwrite(pattern(5, MIB), MIB)
+        handle.flush()
+        self.assertEqual(image(disk, MIB, MIB),
+                         pattern(5, MIB).translate(TURNED))
+        self.assertGreater(len(os.listdir(tasks)), before)
 
     def test_two_of_them_in_one_chain_undo_each_other(self):
         disk = Disk(self, [filter_entry('xor'),

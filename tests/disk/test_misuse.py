@@ -88,6 +88,10 @@ class Rules(Case):
         self.breaks('io-twice', 'in submit, io_submit() of an io that is '
                     'under way')
 
+    def test_memory_that_is_not_its_arenas(self):
+        self.breaks('free-what-is-not', "in submit, arena_free() of what "
+                    "isn't a block of its arena")
+
     def test_an_open_that_ends_twice(self):
         disk = Disk(self, [filter_entry('misuse', does='open-twice')])
         disk.start()
@@ -160,6 +164,9 @@ class Crashes(Case):
 
     def test_a_wild_pointer_in_a_timer(self):
         self.crashes('crash-in-timer', 'a timer (', [signal.SIGSEGV])
+
+    def test_a_wild_pointer_on_another_thread(self):
+        self.crashes('crash-in-work', 'work (', [signal.SIGSEGV])
 
     def test_a_stack_that_is_eaten_up(self):
         self.crashes('eat-stack', 'submit (', [signal.SIGSEGV])

@@ -21,6 +21,7 @@ struct misuse {
 	struct forebay_request *held;
 	struct forebay_timer timer;
 	struct forebay_io io;
+	struct forebay_work work;
 };
 
 static bool does(const struct misuse *misuse, const char *what)
@@ -58,6 +59,17 @@ static void write_outside(void)
 	free(buffer);
 }
 
+static void on_work(struct forebay_work *work)
+{
+	(void)work;
+	write_to_nowhere();
+}
+
+static void on_worked(struct forebay_work *work)
+{
+	(void)work;
+}
+
 static void on_timer(struct forebay_timer *timer)
 {
 	struct misuse *misuse = timer->owner;
@@ -86,6 +98,8 @@ static void misuse_open(struct forebay_instance *instance,
 	misuse->host = host;
 	misuse->timer.expired = on_timer;
 	misuse->timer.owner = misuse;
+	misuse->work.run = on_work;
+	misuse->work.done = on_worked;
 	host->property_string(instance, "does", &misuse->does);
 	*ret_state = misuse;
 	host->open_done(instance, 0);
@@ -137,6 +151,8 @@ static bool break_rule(struct misuse *misuse, struct forebay_request *request)
 	} else if (does(misuse, "io-twice")) {
 		misuse->held = request;
 		submit_flush(misuse);
+	} else if (does(misuse, "free-what-is-not")) {
+		host->arena_free(misuse->instance, misuse);
 	} else if (does(misuse, "hold")) {
 		misuse->held = request;
 	} else {
@@ -158,6 +174,8 @@ static void fail(struct misuse *misuse)
 		eat_stack(NULL);
 	if (does(misuse, "write-outside"))
 		write_outside();
+	if (does(misuse, "crash-in-work"))
+		misuse->host->work_submit(misuse->instance, &misuse->work);
 	if (does(misuse, "block"))
 		nanosleep(&pause, NULL);
 	if (does(misuse, "crash-in-timer"))

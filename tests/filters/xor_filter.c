@@ -41,9 +41,19 @@ struct read_buffer {
 	uint64_t begun_ns;
 };
 
-static void turn(const struct xor *xor, unsigned char *bytes, size_t count)
+/* In each write that is large: it is turned round beside the loop. */
+struct write_work {
+	struct forebay_work work;
+	struct xor *xor;
+	struct forebay_request *request;
+	const struct iovec *iov;
+	uint32_t iov_count;
+};
+
+#define LARGE_BYTES 65536u
+
+static void turn(unsigned char *bytes, size_t count)
 {
-	xor->host->metric_add(xor->instance, TURNED, count);
 	for (size_t i = 0; i < count; i++)
 		bytes[i] ^= KEY;
 }
@@ -75,8 +85,42 @@ static void xor_close(void *state)
 	host->close_done(instance, 0);
 }
 
-static void submit_write(const struct xor *xor, struct forebay_request *request)
+static void turn_all(const struct iovec *iov, uint32_t count)
 {
+	for (uint32_t i = 0; i < count; i++)
+		turn(iov[i].iov_base, iov[i].iov_len);
+}
+
+static void on_work(struct forebay_work *work)
+{
+	const struct write_work *large = work->owner;
+
+	turn_all(large->iov, large->iov_count);
+}
+
+static void on_worked(struct forebay_work *work)
+{
+	const struct write_work *large = work->owner;
+
+	large->xor->host->request_forward(large->request);
+}
+
+static void submit_large(struct xor *xor, struct forebay_request *request)
+{
+	struct write_work *large = xor->host->request_context(request);
+
+	large->work.run = on_work;
+	large->work.done = on_worked;
+	large->work.owner = large;
+	large->xor = xor;
+	large->request = request;
+	large->iov = xor->host->request_iov(request, &large->iov_count);
+	xor->host->work_submit(xor->instance, &large->work);
+}
+
+static void submit_write(struct xor *xor, struct forebay_request *request)
+{
+	uint64_t length = xor->host->request_length(request);
 	int status = xor->host->request_stable(request);
 	const struct iovec *iov;
 	uint32_t count;
@@ -87,9 +131,13 @@ static void submit_write(const struct xor *xor, struct forebay_request *request)
 		xor->host->request_complete(request, status);
 		return;
 	}
+	xor->host->metric_add(xor->instance, TURNED, length);
+	if (length >= LARGE_BYTES) {
+		submit_large(xor, request);
+		return;
+	}
 	iov = xor->host->request_iov(request, &count);
-	for (uint32_t i = 0; i < count; i++)
-		turn(xor, iov[i].iov_base, iov[i].iov_len);
+	turn_all(iov, count);
 	xor->host->request_forward(request);
 }
 
@@ -98,7 +146,7 @@ static void submit_read(struct xor *xor, struct forebay_request *request)
 	struct read_buffer *buffer = xor->host->request_context(request);
 	size_t length = xor->host->request_length(request);
 
-	buffer->bytes = aligned_alloc(512, length);
+	buffer->bytes = xor->host->arena_alloc(xor->instance, length);
 	if (!buffer->bytes) {
 		xor->host->request_complete(request, -ENOMEM);
 		return;
@@ -136,7 +184,9 @@ static void xor_completed(void *state, struct forebay_request *request,
 	uint32_t count;
 
 	if (xor->host->request_operation(request) == FOREBAY_READ) {
-		turn(xor, buffer->bytes, buffer->iov.iov_len);
+		xor->host->metric_add(xor->instance, TURNED,
+				      buffer->iov.iov_len);
+		turn(buffer->bytes, buffer->iov.iov_len);
 		xor->host->metric_set(xor->instance, UNDER_WAY,
 				      --xor->under_way);
 		xor->host->metric_observe(xor->instance, READ_TIME,
@@ -147,7 +197,7 @@ static void xor_completed(void *state, struct forebay_request *request,
 			memcpy(iov[i].iov_base, from, iov[i].iov_len);
 			from += iov[i].iov_len;
 		}
-		free(buffer->bytes);
+		xor->host->arena_free(xor->instance, buffer->bytes);
 	}
 	xor->host->request_complete(request, status);
 }
@@ -162,7 +212,7 @@ const struct forebay_filter forebay_filter = {
 	.operations = FOREBAY_OPERATION_BIT(FOREBAY_READ) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_WRITE) |
 		      FOREBAY_OPERATION_BIT(FOREBAY_FLUSH),
-	.request_context_bytes = sizeof(struct read_buffer),
+	.request_context_bytes = sizeof(struct write_work),
 	.open = xor_open,
 	.close = xor_close,
 	.submit = xor_submit,

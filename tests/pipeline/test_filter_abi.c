@@ -32,6 +32,7 @@ AT(forebay_io, host_private, 56);
 static_assert(sizeof(struct forebay_io) == 248, "ABI");
 static_assert(sizeof(struct forebay_timer) == 144, "ABI");
 static_assert(sizeof(struct forebay_deferred) == 80, "ABI");
+static_assert(sizeof(struct forebay_work) == 152, "ABI");
 /* Filters have arrays of these: they can't grow either. */
 static_assert(sizeof(struct forebay_property) == 64, "ABI");
 AT(forebay_property, choices, 16);
@@ -62,6 +63,8 @@ AT(forebay_host, metric_add, 264);
 AT(forebay_host, metric_observe, 280);
 AT(forebay_host, call_integer, 288);
 AT(forebay_host, call_done, 312);
+AT(forebay_host, work_submit, 320);
+AT(forebay_host, arena_free, 336);
 
 AT(forebay_below, flags, 4);
 AT(forebay_below, next_generation, 16);
