@@ -81,7 +81,7 @@ static int run(const struct child_spec *spec, const struct unit *unit,
 		[UNIT_HAS_LEFT] = "--handed-over",
 		[UNIT_DRAINS] = "--drain",
 	};
-	const char *arguments[CHILD_ARGUMENTS_MAX + 6];
+	const char *arguments[CHILD_ARGUMENTS_MAX + 7];
 	char status_fd[16];
 	unsigned int count = 0;
 	const struct process_spec process = {
@@ -106,6 +106,8 @@ static int run(const struct child_spec *spec, const struct unit *unit,
 		arguments[count++] = "--warm";
 	if (unit->drains && unit_is_suspicious(unit))
 		arguments[count++] = "--one-by-one";
+	if (unit->bypasses)
+		arguments[count++] = "--bypass";
 	arguments[count] = NULL;
 	return process_start(&process, &ret_child->pid, &ret_child->pidfd);
 }

@@ -252,6 +252,14 @@ bool disk_ended(struct agent *agent, const char *id, bool clean)
 	       !disk_holds_on_close(agent, &disk);
 }
 
+bool disk_may_bypass(struct agent *agent, const char *id)
+{
+	_cleanup_disk_ struct disk disk = {0};
+
+	return load_id(agent, id, &disk) == 0 &&
+	       disk_config_may_bypass(agent, &disk);
+}
+
 void disk_close_refused(struct agent *agent, const char *id)
 {
 	settle(agent, id, DISK_DESIRED_OPEN, false);

@@ -94,6 +94,8 @@ int disk_register(struct agent *agent, const struct disk *disk,
  * whether a closed disk is still dirty.
  */
 bool disk_ended(struct agent *agent, const char *id, bool clean);
+/* Whether its policy has filters that it may be served without. */
+bool disk_may_bypass(struct agent *agent, const char *id);
 void disk_close_refused(struct agent *agent, const char *id);
 
 /* Where it stands whose its backend is: the folder. */

@@ -29,6 +29,13 @@ static bool is_cache(const json_t *filter)
 	return class && strcmp(class, "cache") == 0;
 }
 
+static bool may_bypass(const json_t *entry)
+{
+	const char *word = text(entry, "on_failure");
+
+	return word && strcmp(word, "bypass") == 0;
+}
+
 static int make_filter(struct agent *agent, const json_t *entry,
 		       json_t **ret_config, bool *ret_caches,
 		       struct problem *problem)
@@ -47,6 +54,8 @@ static int make_filter(struct agent *agent, const json_t *entry,
 			  json_object_get(filter, "library"), "properties",
 			  json_object_get(entry, "properties"), "daemon_socket",
 			  is_cache(filter) ? socket.text : NULL);
+	if (may_bypass(entry))
+		json_object_set_new(*ret_config, "may_bypass", json_true());
 	return *ret_config ? 0 : problem_internal(problem, "disk", -ENOMEM);
 }
 
@@ -203,17 +212,36 @@ int disk_config_write(struct agent *agent, const struct disk *disk,
 	return 0;
 }
 
-bool disk_holds_on_close(struct agent *agent, const struct disk *disk)
+/* Returns: the policy, to be given back, or NULL. */
+static json_t *policy_of(struct agent *agent, const struct disk *disk)
 {
 	const char *name =
 		text(json_object_get(disk->document, "policy"), "name");
-	json_auto_t *policy = NULL;
-	const json_t *entry;
-	size_t index;
+	json_t *policy = NULL;
 
 	if (!name ||
 	    documents_get(agent->store, &policy, NULL, "policies/%s", name) < 0)
-		return false;
+		return NULL;
+	return policy;
+}
+
+bool disk_config_may_bypass(struct agent *agent, const struct disk *disk)
+{
+	json_auto_t *policy = policy_of(agent, disk);
+	const json_t *entry;
+	size_t index;
+
+	json_array_foreach(json_object_get(policy, "filters"), index,
+			   entry) if (may_bypass(entry)) return true;
+	return false;
+}
+
+bool disk_holds_on_close(struct agent *agent, const struct disk *disk)
+{
+	json_auto_t *policy = policy_of(agent, disk);
+	const json_t *entry;
+	size_t index;
+
 	json_array_foreach(json_object_get(policy, "filters"), index, entry)
 	{
 		const char *word =

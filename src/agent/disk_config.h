@@ -20,4 +20,7 @@ void disk_config_delete(struct agent *agent, const char *id);
  */
 bool disk_holds_on_close(struct agent *agent, const struct disk *disk);
 
+/* Whether its policy says `on_failure: bypass` of a filter. */
+bool disk_config_may_bypass(struct agent *agent, const struct disk *disk);
+
 #endif

@@ -21,6 +21,7 @@
 #include "pool.h"
 
 #define STATS_TIMEOUT_NS (1 * NS_PER_SECOND)
+#define BYPASSED "bypassed because the disk's process crashed again and again: "
 
 /* One disk on its way to a document. */
 struct view {
@@ -28,7 +29,7 @@ struct view {
 	struct unit unit;
 	struct host_path socket;
 	struct data_plane_call *call; /* NULL: not asked */
-	char stuck[160]; /* what is stuck below the exports, in words */
+	char trouble[512]; /* that goes on while it is up, in words */
 };
 
 static const char *text(const json_t *object, const char *member)
@@ -235,7 +236,7 @@ static void find_stuck(struct view *view, const json_t *stats)
 		json_integer_value(json_object_get(vhost, "condemned"));
 
 	if (requests > 0)
-		snprintf(view->stuck, sizeof(view->stuck),
+		snprintf(view->trouble, sizeof(view->trouble),
 			 "requests stuck in the backend: %lld, for %lld s; "
 			 "waiting for them to end: %lld",
 			 requests,
@@ -244,11 +245,11 @@ static void find_stuck(struct view *view, const json_t *stats)
 				 (json_int_t)NS_PER_SECOND,
 			 json_integer_value(json_object_get(stuck, "waiting")));
 	else if (json_is_true(json_object_get(vhost, "overdue")))
-		snprintf(view->stuck, sizeof(view->stuck),
+		snprintf(view->trouble, sizeof(view->trouble),
 			 "the VM's migration waits for requests that don't "
 			 "end");
 	else if (condemned > 0)
-		snprintf(view->stuck, sizeof(view->stuck),
+		snprintf(view->trouble, sizeof(view->trouble),
 			 "requests that made its process crash each time and "
 			 "were failed to the VM: %lld",
 			 condemned);
@@ -271,6 +272,30 @@ static const char *drain_trouble(const json_t *stats)
 	return NULL;
 }
 
+/* Filters that its process does without: stands behind what else there is. */
+static void find_bypassed(struct view *view, const json_t *stats)
+{
+	const json_t *names = json_object_get(stats, "bypassed");
+	size_t length = strlen(view->trouble);
+	const json_t *name;
+	size_t index;
+
+	json_array_foreach(names, index, name)
+	{
+		const char *before = ", ";
+		int more;
+
+		if (index == 0)
+			before = length > 0 ? "; " BYPASSED : BYPASSED;
+		more = snprintf(view->trouble + length,
+				sizeof(view->trouble) - length, "%s%s", before,
+				json_string_value(name));
+		if (more < 0 || (size_t)more >= sizeof(view->trouble) - length)
+			return;
+		length += (size_t)more;
+	}
+}
+
 static const char *find_reason(const struct view *view, const json_t *stats)
 {
 	const char *desired = text(view->disk, "desired");
@@ -290,7 +315,7 @@ static const char *find_reason(const struct view *view, const json_t *stats)
 	if (view->call && text(view->call->result, "reason") &&
 	    text(view->call->result, "reason")[0])
 		return text(view->call->result, "reason");
-	return view->stuck[0] ? view->stuck : NULL;
+	return view->trouble[0] ? view->trouble : NULL;
 }
 
 /* What can't be read from an SSD. Returns: a new reference; null: not known. */
@@ -309,6 +334,7 @@ static json_t *render(struct agent *agent, struct view *view)
 		view->unit.pid > 0 ? json_integer(view->unit.pid) : json_null();
 
 	find_stuck(view, stats);
+	find_bypassed(view, stats);
 	return json_pack(
 		"{s:O, s:O, s:O, s:O, s:O, s:O, s:s, s:s?, s:o, s:i, s:o, s:o, "
 		"s:o, s:o, s:b, s:i, s:i, s:O?, s:o, s:s, s:o, s:o}",

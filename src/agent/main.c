@@ -125,6 +125,11 @@ static bool on_ended(void *owner, const char *name, bool clean)
 	       disk_ended(owner, name, clean);
 }
 
+static bool on_may_bypass(void *owner, const char *name)
+{
+	return strcmp(name, AGENT_CACHED) != 0 && disk_may_bypass(owner, name);
+}
+
 static void on_close_refused(void *owner, const char *name)
 {
 	disk_close_refused(owner, name);
@@ -238,6 +243,7 @@ static int open_agent(const struct options *options, struct agent *agent,
 {
 	const struct supervisor_hooks hooks = {
 		.ended = on_ended,
+		.may_bypass = on_may_bypass,
 		.close_refused = on_close_refused,
 		.owner = agent,
 	};

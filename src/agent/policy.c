@@ -48,13 +48,40 @@ static int find_class(const json_t *filter, unsigned int *ret_index,
 			   json_string_value(json_object_get(filter, "name")));
 }
 
+/* What holds data or changes them can't be left out: they would be wrong. */
+static int check_on_failure(const json_t *given, const struct entry *entry,
+			    bool *ret_bypass, struct problem *problem)
+{
+	const char *word = NULL;
+	int result = gate_string(given, "on_failure", false, &word, problem);
+
+	if (result < 0)
+		return result;
+	if (word && strcmp(word, "fail") != 0 && strcmp(word, "bypass") != 0)
+		return problem_set(problem, PROBLEM_BAD_REQUEST,
+				   "on_failure must be fail or bypass");
+	*ret_bypass = word && strcmp(word, "bypass") == 0;
+	if (*ret_bypass && entry->class_index > 0) {
+		problem_set(problem, PROBLEM_BAD_REQUEST,
+			    "filter %.80s is of class %s: without it the disk "
+			    "would be another one",
+			    json_string_value(json_object_get(given, "filter")),
+			    class_order[entry->class_index]);
+		return problem_hint(problem, "only filters of class inspection "
+					     "can be bypassed");
+	}
+	return 0;
+}
+
 static int check_filter(struct agent *agent, const json_t *given,
 			struct entry *ret_entry, struct problem *problem)
 {
-	static const char *const members[] = {"filter", "properties", NULL};
+	static const char *const members[] = {"filter", "properties",
+					      "on_failure", NULL};
 	json_auto_t *filter = NULL, *normal = NULL;
 	struct entry entry = {0};
 	const char *name;
+	bool bypass = false;
 	int result;
 
 	result = gate_object(given, members, problem);
@@ -71,8 +98,12 @@ static int check_filter(struct agent *agent, const json_t *given,
 				  &normal, problem);
 	if (result < 0)
 		return problem_inside(problem, "properties");
+	result = check_on_failure(given, &entry, &bypass, problem);
+	if (result < 0)
+		return problem_inside(problem, "on_failure");
 	entry.document =
-		json_pack("{s:s, s:O}", "filter", name, "properties", normal);
+		json_pack("{s:s, s:O, s:s*}", "filter", name, "properties",
+			  normal, "on_failure", bypass ? "bypass" : NULL);
 	*ret_entry = entry;
 	return 0;
 }

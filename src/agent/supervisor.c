@@ -232,6 +232,8 @@ static void take_end(struct supervisor *supervisor, struct watched *watched,
 	if (report.state == CHILD_REPORT_FAILED)
 		message = report.message;
 	end.closed = report.state == CHILD_REPORT_CLOSED;
+	end.may_bypass = supervisor->hooks.may_bypass(supervisor->hooks.owner,
+						      watched->name);
 	/* As it was, if it has said nothing of that. */
 	if (report.duty != UNIT_SERVES || report.state == CHILD_REPORT_READY)
 		unit_set_duty(&watched->unit, report.duty);

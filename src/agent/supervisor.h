@@ -40,6 +40,8 @@ struct supervisor_hooks {
 	 * Returns: whether it must be kept until there is nothing.
 	 */
 	bool (*ended)(void *owner, const char *name, bool clean);
+	/* Whether there are filters that it may be served without. */
+	bool (*may_bypass)(void *owner, const char *name);
 	/* A process could not close and stays up. */
 	void (*close_refused)(void *owner, const char *name);
 	void *owner;

@@ -63,6 +63,7 @@ void unit_want_up(struct unit *unit, bool probation, uint64_t now_ns)
 	unit->state = UNIT_WAITING;
 	unit->next_ns = now_ns;
 	unit->probation = probation;
+	unit->bypasses = false;
 	unit->crashes = 0;
 	unit->faults = 0;
 	say(unit, "");
@@ -122,6 +123,7 @@ int unit_restart(struct unit *unit, uint64_t now_ns)
 	if (unit->state != UNIT_UP || !unit->wanted)
 		return -EAGAIN;
 	unit->restart = true;
+	unit->bypasses = false;
 	unit->restart_ns = now_ns;
 	return 0;
 }
@@ -375,11 +377,27 @@ static void go_down(struct unit *unit, uint64_t now_ns)
 		unit_keep(unit, now_ns);
 }
 
+/* One that has served was ended by an error of its own, and of a filter's it
+ * may be. */
+static void try_bypass(struct unit *unit, struct unit_end end, bool served,
+		       uint64_t now_ns)
+{
+	if (unit->state != UNIT_GAVE_UP || !end.may_bypass || !is_fault(end) ||
+	    !served || unit->bypasses)
+		return;
+	unit->bypasses = true;
+	unit->crashes = 0;
+	unit->faults = 0;
+	unit->state = UNIT_WAITING;
+	unit->next_ns = now_ns;
+	unit->restarts++;
+}
+
 void unit_exited(struct unit *unit, struct unit_end end, const char *message,
 		 uint64_t now_ns)
 {
 	enum unit_state before = unit->state;
-	bool drainer = unit->drainer;
+	bool drainer = unit->drainer, served = unit->up_ns > 0;
 
 	assert(unit->pid != 0);
 	unit->pid = 0;
@@ -406,6 +424,7 @@ void unit_exited(struct unit *unit, struct unit_end end, const char *message,
 		unit->next_ns = now_ns;
 	} else {
 		fail(unit, now_ns);
+		try_bypass(unit, end, served, now_ns);
 	}
 }
 

@@ -91,6 +91,11 @@ struct unit {
 	/* Asked for by somebody who waits: the first failure is the answer. */
 	bool probation;
 	bool clean; /* the last process closed without a failure */
+	/*
+	 * Given up with all its filters, it is tried without those that may be
+	 * bypassed, until somebody asks for a start.
+	 */
+	bool bypasses;
 	bool warm; /* it didn't die of an error of its own, as we know */
 	enum unit_duty duty; /* what it starts with */
 	bool restart; /* asked for, and not begun yet */
@@ -111,6 +116,7 @@ struct unit_end {
 	int exit_status; /* if signal is 0 */
 	int signal;
 	bool closed; /* its last word: drained and closed */
+	bool may_bypass; /* it has filters that may be bypassed */
 };
 
 void unit_init(struct unit *unit, bool drains);

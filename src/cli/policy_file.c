@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * policy_file.c - name: TEXT, filters: [{filter: TEXT, properties: {...}}].
+ * policy_file.c - name: TEXT, filters: [{filter: TEXT, properties: {...},
+ * on_failure: TEXT}].
  *
  * The form is checked here and not only behind the API because only here the
  * lines of the file are known.
@@ -24,17 +25,22 @@ static int refuse(const struct yaml_source *source, const char *where,
 			 yaml_source_line(source, where), what);
 }
 
-/* The members that the object at @where may have. */
+/* The members that the object at @where may have; @known ends with NULL. */
 static int check_keys(const struct yaml_source *source, const char *where,
-		      const json_t *object, const char *const known[2],
+		      const json_t *object, const char *const *known,
 		      struct error *error)
 {
+	size_t known_count = 0;
+	char names[WHERE_BYTES];
 	const char *key;
 	json_t *value;
 
+	while (known[known_count])
+		known_count++;
+	nearest_name_list(known, known_count, names, sizeof(names));
 	json_object_foreach((json_t *)object, key, value)
 	{
-		const char *meant = nearest_name(known, 2, key);
+		const char *meant = nearest_name(known, known_count, key);
 		char pointer[WHERE_BYTES];
 		char what[WHERE_BYTES];
 
@@ -49,8 +55,8 @@ static int check_keys(const struct yaml_source *source, const char *where,
 		else
 			(void)snprintf(what, sizeof(what),
 				       "unknown key '%.100s'; only these are "
-				       "known: %s, %s",
-				       key, known[0], known[1]);
+				       "known: %.200s",
+				       key, names);
 		return refuse(source, pointer, what, error);
 	}
 	return 0;
@@ -59,7 +65,8 @@ static int check_keys(const struct yaml_source *source, const char *where,
 static int check_filter(const struct yaml_source *source, size_t index,
 			struct error *error)
 {
-	static const char *const known[2] = {"filter", "properties"};
+	static const char *const known[] = {"filter", "properties",
+					    "on_failure", NULL};
 	const json_t *filters = json_object_get(source->value, "filters");
 	const json_t *item = json_array_get(filters, index);
 	const json_t *properties = json_object_get(item, "properties");
@@ -93,7 +100,7 @@ static int check_filter(const struct yaml_source *source, size_t index,
 
 static int check_policy(const struct yaml_source *source, struct error *error)
 {
-	static const char *const known[2] = {"name", "filters"};
+	static const char *const known[] = {"name", "filters", NULL};
 	const json_t *filters = json_object_get(source->value, "filters");
 	int ret;
 

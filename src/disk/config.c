@@ -226,11 +226,13 @@ static void parse_host(struct reader *reader, const json_t *document,
 }
 
 static void parse_filter(struct reader *reader, const json_t *object,
-			 struct pipeline_filter_spec *spec)
+			 struct pipeline_filter_spec *spec, bool *may_bypass)
 {
 	static const char *const keys[] = {
-		"name", "library", "properties", "daemon_socket", NULL,
+		"name",		 "library",    "properties",
+		"daemon_socket", "may_bypass", NULL,
 	};
+	const json_t *bypass = json_object_get(object, "may_bypass");
 
 	if (!json_is_object(object)) {
 		fail(reader, "an entry of 'filters' isn't an object");
@@ -240,6 +242,9 @@ static void parse_filter(struct reader *reader, const json_t *object,
 	spec->name = need_text(reader, object, "a filter", "name");
 	spec->library = need_text(reader, object, "a filter", "library");
 	check_path(reader, spec->library, "library");
+	if (bypass && !json_is_boolean(bypass))
+		fail(reader, "'may_bypass' of a filter isn't true or false");
+	*may_bypass = json_is_true(bypass);
 	spec->properties = get_object(reader, object, "a filter", "properties");
 	spec->daemon_socket = check_socket(
 		reader, get_text(reader, object, "a filter", "daemon_socket"),
@@ -261,7 +266,7 @@ static void parse_filters(struct reader *reader, const json_t *document,
 	}
 	for (size_t i = 0; i < count; i++)
 		parse_filter(reader, json_array_get(filters, i),
-			     &config->filters[i]);
+			     &config->filters[i], &config->may_bypass[i]);
 	config->filter_count = (uint32_t)count;
 }
 
@@ -352,6 +357,20 @@ int config_read(const char *path, struct config *ret_config,
 	status = config_parse(path, text, bytes, ret_config, error);
 	free(text);
 	return status;
+}
+
+void config_bypass(struct config *config)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < config->filter_count; i++) {
+		if (config->may_bypass[i])
+			config->bypassed[config->bypassed_count++] =
+				config->filters[i].name;
+		else
+			config->filters[count++] = config->filters[i];
+	}
+	config->filter_count = count;
 }
 
 void config_release(struct config *config)

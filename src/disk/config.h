@@ -6,7 +6,8 @@
  *	 "backend": "file:/srv/db1.img", "read_only": false,
  *	 "filters": [{"name": "cache", "library": "/usr/lib/…/cache.so",
  *	              "properties": {"limit": "1GiB"},
- *	              "daemon_socket": "/run/forebay/cached.sock"}],
+ *	              "daemon_socket": "/run/forebay/cached.sock",
+ *	              "may_bypass": false}],
  *	 "exports": {"vhost_user_blk": {"socket": "/run/…", "queues": 16,
  *	                                "device_revision": 2,
  *	                                "stop_deadline_ms": 30000},
@@ -26,6 +27,9 @@
  * filter says that it holds requests.
  *
  * `grow`: the disk is being resized: an image that is smaller is made larger.
+ *
+ * `may_bypass`: the disk is right without this filter, if that is what it takes
+ * to serve it.
  *
  * The gate for that file: behind it everything is there and well formed. Keys
  * that aren't known are refused, so that a mistyped one isn't lost in silence.
@@ -57,7 +61,11 @@ struct config {
 	bool read_only;
 	bool grow;
 	struct pipeline_filter_spec filters[PIPELINE_FILTERS_MAX];
+	bool may_bypass[PIPELINE_FILTERS_MAX]; /* one for each of these */
 	uint32_t filter_count;
+	/* Names of filters that were left out. */
+	const char *bypassed[PIPELINE_FILTERS_MAX];
+	uint32_t bypassed_count;
 	const char *vhost_user_socket; /* NULL: not exported */
 	unsigned int queues; /* 0 here and below: the default */
 	unsigned int device_revision;
@@ -82,6 +90,8 @@ int config_read(const char *path, struct config *ret_config,
 /* The same from a text; @path stands in errors. */
 int config_parse(const char *path, const char *text, size_t bytes,
 		 struct config *ret_config, struct error *error);
+/* Leaves out the filters that may be. */
+void config_bypass(struct config *config);
 /* A zeroed one is fine. */
 void config_release(struct config *config);
 

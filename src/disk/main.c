@@ -39,6 +39,7 @@
 struct arguments {
 	const char *config_path;
 	const char *describe_path;
+	bool bypass;
 	struct disk_start_options start;
 };
 
@@ -53,7 +54,7 @@ static const char usage[] =
 	"                    [--incoming | --handed-over | --drain | "
 	"--deleting]\n"
 	"                    [--warm]\n"
-	"                    [--one-by-one]\n"
+	"                    [--one-by-one] [--bypass]\n"
 	"       forebay-disk --describe-filter FILE.so\n"
 	"       forebay-disk --help | --version\n"
 	"\n"
@@ -77,6 +78,9 @@ static const char usage[] =
 	"before\n"
 	"                         left: it may have been ended by one of "
 	"them\n"
+	"  --bypass               do without filters that may be bypassed: "
+	"with them\n"
+	"                         it has crashed again and again\n"
 	"  --no-sandbox           keep all rights, so that a debugger can "
 	"look\n"
 	"  --describe-filter SO   print what a filter library says of itself\n"
@@ -111,6 +115,7 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 		{"drain", no_argument, NULL, 'a'},
 		{"deleting", no_argument, NULL, 'x'},
 		{"one-by-one", no_argument, NULL, 'o'},
+		{"bypass", no_argument, NULL, 'b'},
 		{"no-sandbox", no_argument, NULL, 'n'},
 		{"describe-filter", required_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
@@ -137,6 +142,8 @@ static int parse_arguments(int count, char **words, struct arguments *ret)
 			ret->start.warm = true;
 		if (option == 'o')
 			ret->start.one_by_one = true;
+		if (option == 'b')
+			ret->bypass = true;
 		if (option == 'n')
 			ret->start.unconfined = true;
 		if (option == 'd')
@@ -265,6 +272,12 @@ int main(int count, char **words)
 	log_open(program, LOG_LEVEL_INFO);
 	if (arguments.start.unconfined)
 		log_warning("runs without its sandbox, as it was told");
+	if (arguments.bypass)
+		config_bypass(&config);
+	for (uint32_t i = 0; i < config.bypassed_count; i++)
+		log_warning("filter %s is bypassed: the disk's process crashed "
+			    "again and again with it",
+			    config.bypassed[i]);
 	harden(config.name);
 	if (crash_report_start(config.name, arguments.start.status_fd) < 0)
 		log_warning("a crash will have no words: %s", strerror(errno));

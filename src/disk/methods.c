@@ -52,6 +52,19 @@ static bool need_pipeline(const struct disk *disk, struct control_call *call)
 	return false;
 }
 
+/* Only where there are some: it is something to be seen. */
+static void add_bypassed(json_t *stats, const struct config *config)
+{
+	json_t *names;
+
+	if (config->bypassed_count == 0)
+		return;
+	names = json_array();
+	for (uint32_t i = 0; i < config->bypassed_count; i++)
+		json_array_append_new(names, json_string(config->bypassed[i]));
+	json_object_set_new(stats, "bypassed", names);
+}
+
 static void stats_run(void *owner, struct control_call *call,
 		      const json_t *params)
 {
@@ -78,6 +91,7 @@ static void stats_run(void *owner, struct control_call *call,
 				    nbd_export_stats(disk->nbd));
 	json_object_set_new(stats, "exports", exports);
 	json_object_set_new(stats, "sandbox", doors_describe(&disk->sandbox));
+	add_bypassed(stats, disk->config);
 	control_reply(call, stats);
 }
 

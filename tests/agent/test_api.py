@@ -333,6 +333,19 @@ class Policies(WithHost):
                         {'filter': 'cache'}, {'filter': 'second-cache'}]},
                     detail='class cache')
 
+    def test_only_an_inspection_can_be_bypassed(self):
+        for word, why in (('bypass', 'filter throttle is of class qos'),
+                          ('explode', 'must be fail or bypass')):
+            self.refuse('bad-request', 'POST', '/policies',
+                        {'name': 'gold', 'filters': [
+                            {'filter': 'throttle', 'on_failure': word}]},
+                        detail=why)
+        policy = self.host.post('/policies', {
+            'name': 'gold', 'filters': [
+                {'filter': 'throttle', 'on_failure': 'fail'}]})
+        self.assertEqual(policy['filters'], [
+            {'filter': 'throttle', 'properties': {}}])
+
     def test_a_broken_filter_says_why(self):
         for name, why in (('crashing', 'signal 11'), ('refused', 'ABI 9'),
                           ('silent', 'does not say'),

@@ -268,7 +268,7 @@ class Policies(CliTest):
              "4: unknown key 'propertys'; did you mean properties"),
             ('name: gold\nfilters:\n  - filter: a\n    colour: {}\n',
              "4: unknown key 'colour'; only these are known: filter, "
-             'properties'),
+             'properties, on_failure'),
             ('name: gold\nfilters:\n  - filter: a\n  - throttle\n',
              "4: a filter must be written '- filter: NAME'"),
             ('name: gold\nfilters:\n  - properties: {}\n',

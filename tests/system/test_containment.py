@@ -106,12 +106,12 @@ class Containment(unittest.TestCase):
 
     # ---- the ill one ---------------------------------------------------
 
-    def set_rules(self, rules):
+    def set_rules(self, rules, **more):
         """By whatever state the disk is in; returns the command's end."""
         path = os.path.join(self.host.root, 'new.json')
         with open(path, 'w', encoding='utf-8') as file:
             json.dump({'name': 'odd', 'filters': [
-                {'filter': 'fault', 'properties': {'rules': rules}},
+                {'filter': 'fault', 'properties': {'rules': rules}, **more},
                 {'filter': 'cache', 'properties': {'limit': '64MiB'}}]}, file)
         return self.host.try_cli('policy', 'update', '-f', path)
 
@@ -160,6 +160,31 @@ class Containment(unittest.TestCase):
         self.ill.kill()
         self.assertIn('fault: now: "crash on write"', self.log_of_ill())
         self.mended()
+
+    def test_a_filter_that_may_be_bypassed_is_before_the_disk_is_given_up(
+            self):
+        self.set_rules('crash on write', on_failure='bypass')
+        load = self.begin('ill', '--depth', 4, '--reconnect', 60, '--verify',
+                          '--seconds', 600)
+        disk = wait_until(self.bypassed, 120, 'it is bypassed')
+        self.assertEqual(disk['state'], 'open')
+        self.assertTrue(disk['reason'].endswith(
+            "bypassed because the disk's process crashed again and again: "
+            'fault'), disk['reason'])
+        wait_until(lambda: self.connected('ill'), 60, 'the load is back')
+        self.assertEqual([entry['name'] for entry in
+                          self.host.stats('ill')['filters']], ['cache'])
+        load.send_signal(signal.SIGINT)
+        output, said = load.communicate(timeout=120)
+        # The VM was told of the writes that had made it crash, and only that.
+        self.assertEqual(json.loads(output)['verify']['wrong_sectors'], 0,
+                         said)
+        self.mended()
+        self.assertEqual(self.fault_status()['rules'], [])
+
+    def bypassed(self):
+        disk = self.host.disk('ill')
+        return disk if 'bypassed' in (disk['reason'] or '') else None
 
     def gave_up(self):
         disk = self.host.disk('ill')
