@@ -390,4 +390,5 @@ const struct forebay_filter forebay_filter = {
 	.submit = fault_submit,
 	.properties_changed = fault_properties_changed,
 	.status = fault_status,
+	.flags = FOREBAY_FILTER_HOLDS, /* a delay may last for long */
 };

@@ -708,72 +708,6 @@ static void what_crashes_without_end_is_given_up_however_long_it_was_up(
 	assert_false(unit_is_suspicious(&unit));
 }
 
-/* Crashes as one that has filters which may be bypassed, until it is up. */
-static void crash_until_given_up(struct unit *unit)
-{
-	const struct unit_end crash = {
-		.known = true, .signal = SIGSEGV, .may_bypass = true};
-
-	for (unsigned int i = 0; i < UNIT_FAULTS_MAX; i++) {
-		unit_exited(unit, crash, NULL, now);
-		assert_int_equal(unit->state, UNIT_WAITING);
-		start_again(unit);
-		unit_ready(unit, now);
-	}
-	unit_exited(unit, crash, NULL, now);
-}
-
-static void what_would_be_given_up_is_tried_without_some_filters(void **state)
-{
-	struct unit unit;
-
-	(void)state;
-	bring_up(&unit, true);
-	assert_false(unit.bypasses);
-	crash_until_given_up(&unit);
-	assert_int_equal(unit.state, UNIT_WAITING);
-	assert_true(unit.bypasses);
-	assert_false(unit_is_suspicious(&unit));
-	/* If it wasn't them, that is the end. */
-	start_again(&unit);
-	unit_ready(&unit, now);
-	crash_until_given_up(&unit);
-	assert_int_equal(unit.state, UNIT_GAVE_UP);
-	/* Who asks for it asks for all of it. */
-	unit_want_up(&unit, false, now);
-	assert_false(unit.bypasses);
-}
-
-static void a_restart_brings_back_what_is_bypassed(void **state)
-{
-	struct unit unit;
-
-	(void)state;
-	bring_up(&unit, true);
-	crash_until_given_up(&unit);
-	start_again(&unit);
-	unit_ready(&unit, now);
-	assert_int_equal(unit_restart(&unit, now), 0);
-	assert_false(unit.bypasses);
-}
-
-static void what_never_served_is_not_tried_without_filters(void **state)
-{
-	const struct unit_end crash = {
-		.known = true, .signal = SIGSEGV, .may_bypass = true};
-	struct unit unit;
-
-	(void)state;
-	bring_up(&unit, true);
-	for (unsigned int i = 0; i <= UNIT_CRASHES_MAX; i++) {
-		unit_exited(&unit, crash, NULL, now);
-		if (unit.state == UNIT_WAITING)
-			start_again(&unit);
-	}
-	assert_int_equal(unit.state, UNIT_GAVE_UP);
-	assert_false(unit.bypasses);
-}
-
 static void an_adopted_drainer_goes_on_or_makes_room(void **state)
 {
 	struct unit unit;
@@ -803,11 +737,6 @@ int main(void)
 		cmocka_unit_test(a_unit_waits_for_its_delay),
 		cmocka_unit_test(a_crash_loop_is_given_up),
 		cmocka_unit_test(a_unit_that_was_healthy_starts_a_new_row),
-		cmocka_unit_test(
-			what_would_be_given_up_is_tried_without_some_filters),
-		cmocka_unit_test(a_restart_brings_back_what_is_bypassed),
-		cmocka_unit_test(
-			what_never_served_is_not_tried_without_filters),
 		cmocka_unit_test(who_gave_up_tries_again_when_asked),
 		cmocka_unit_test(the_first_failure_answers_who_asked),
 		cmocka_unit_test(a_program_that_is_missing_answers_who_asked),

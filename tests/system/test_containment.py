@@ -28,6 +28,7 @@ SLOWER = 8
 SCHEDULER_US = 50000
 MIB = 1 << 20
 LEAK_MIB = 8
+BLOCKED = 'filter fault has blocked the loop for '
 # What a disk's process may take after its doors are closed.
 LEAK_LIMIT_MIB = 1024
 
@@ -156,7 +157,8 @@ class Containment(unittest.TestCase):
             self.ill = ill
         self.beside(happen)
         disk = wait_until(self.gave_up, 120, 'forebayd gives it up')
-        self.assertIn('signal 11', disk['reason'])
+        self.assertIn('filter fault crashed in submit (SIGSEGV',
+                      disk['reason'])
         self.ill.kill()
         self.assertIn('fault: now: "crash on write"', self.log_of_ill())
         self.mended()
@@ -199,6 +201,8 @@ class Containment(unittest.TestCase):
                        'it hangs')
             # Who looks isn't held up either.
             self.assertEqual(self.host.disk('ill')['state'], 'open')
+            wait_until(lambda: BLOCKED in self.log_of_ill(), 60,
+                       'who it is that hangs is said')
             self.ill = ill
         self.beside(happen)
         self.assertIsNone(self.ill.poll())
