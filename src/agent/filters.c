@@ -16,10 +16,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bundle_store.h"
 #include "describe.h"
 #include "gate.h"
 #include "nearest_name.h"
 #include "property_schema.h"
+#include "version.h"
 
 #define FILTERS_MAX 256u
 
@@ -111,63 +113,203 @@ static void remember(struct filters *filters, const char *library,
 	pthread_mutex_unlock(&filters->lock);
 }
 
-/* What the library says, checked: it must be called as its file is. */
-static json_t *make_filter(const char *name, const char *library,
-			   json_t *description, const char *issue)
+static json_t *make_broken(const char *name, const char *library,
+			   const struct bundle_refusal *refusal)
 {
-	const char *own =
-		json_string_value(json_object_get(description, "name"));
-	char text[ERROR_MESSAGE_BYTES];
-	json_t *filter;
+	return json_pack("{s:s, s:s, s:s, s:s}", "name", name, "library",
+			 library, "issue", refusal->detail, "issue_code",
+			 bundle_issue_code(refusal->issue));
+}
 
-	if (!issue && (!own || strcmp(own, name) != 0)) {
-		snprintf(text, sizeof(text),
-			 "the filter calls itself \"%.40s\": name its file so",
-			 own ? own : "");
-		issue = text;
-	}
-	if (issue)
-		return json_pack("{s:s, s:s, s:s}", "name", name, "library",
-				 library, "issue", issue);
-	filter = json_deep_copy(description);
-	if (filter) {
-		json_object_set_new(filter, "library", json_string(library));
-		json_object_set_new(filter, "issue", json_null());
-	}
+static json_t *make_good(const char *library, const json_t *description)
+{
+	json_t *filter = json_deep_copy(description);
+
+	json_object_set_new(filter, "library", json_string(library));
+	json_object_set_new(filter, "issue", json_null());
 	return filter;
 }
 
-/* Returns: 0, -ENOENT if there is no such file, or -ENOMEM. */
-static int look_at(struct filters *filters, const char *name,
-		   json_t **ret_filter)
+/* -- what ships with Forebay -------------------------------------------- */
+
+/* What the library says, checked: it must be called as its file is. */
+static int describe_shipped(struct filters *filters, const char *name,
+			    const char *library, json_t **ret_filter,
+			    struct bundle_refusal *refusal)
 {
 	struct host_path program = host_program(filters->host, "forebay-disk");
-	char library[HOST_PATH_BYTES + 80];
 	json_auto_t *description = NULL;
-	struct bundle_refusal refusal = {0};
-	struct stamp stamp;
+	const char *own;
+	int result =
+		describe_filter(program.text, library, &description, refusal);
+
+	if (result < 0)
+		return result;
+	own = json_string_value(json_object_get(description, "name"));
+	if (!own || strcmp(own, name) != 0)
+		return bundle_refuse(
+			refusal, BUNDLE_NAME_MISMATCH,
+			"the filter calls itself \"%.40s\": name its file so",
+			own ? own : "");
+	*ret_filter = make_good(library, description);
+	return 0;
+}
+
+/* -- what was installed ------------------------------------------------- */
+
+static int describe_bundle(struct filters *filters, const char *name,
+			   const char *version, json_t **ret_filter,
+			   struct bundle_refusal *refusal)
+{
+	struct host_path library =
+		bundle_store_library(filters->host, name, version);
+	struct host_path program = host_program(filters->host, "forebay-disk");
+	_cleanup_manifest_ struct manifest manifest = {0};
+	json_auto_t *description = NULL;
+	struct signer signer;
 	json_t *filter;
+	int result = bundle_store_check(filters->host, name, version, &manifest,
+					&signer, refusal);
+
+	if (result == 0)
+		result = describe_filter(program.text, library.text,
+					 &description, refusal);
+	if (result == 0)
+		result = manifest_check_description(&manifest, description,
+						    refusal);
+	if (result < 0)
+		return result;
+	filter = make_good(library.text, description);
+	json_object_set_new(filter, "bundle",
+			    json_pack("{s:s, s:s, s:O}", "signer", signer.name,
+				      "key_id", signer.key_id, "needs",
+				      manifest.needs));
+	*ret_filter = filter;
+	return 0;
+}
+
+/* -- either ------------------------------------------------------------- */
+
+/* @version: of a bundle; NULL: what ships. Returns: 0, -ENOENT if there is no
+ * such file, or -ENOMEM. */
+static int look_at(struct filters *filters, const char *name,
+		   const char *version, json_t **ret_filter)
+{
+	struct bundle_refusal refusal = {0};
+	char library[HOST_PATH_BYTES + 80];
+	json_t *filter = NULL;
+	struct stamp stamp;
 	int result;
 
 	snprintf(library, sizeof(library), "%s/%s.so", filters->host->filters,
 		 name);
-	result = take_stamp(library, &stamp);
-	if (result < 0)
+	if (version)
+		snprintf(library, sizeof(library), "%s",
+			 bundle_store_library(filters->host, name, version)
+				 .text);
+	if (take_stamp(library, &stamp) < 0)
 		return -ENOENT;
 	filter = recall(filters, library, &stamp);
-	if (!filter) {
-		result = describe_filter(program.text, library, &description,
-					 &refusal);
-		filter = make_filter(name, library, description,
-				     result < 0 ? refusal.detail : NULL);
-		/* A failure may be the machine's and not the file's. */
-		if (filter && result == 0)
-			remember(filters, library, &stamp, filter);
+	if (filter) {
+		*ret_filter = filter;
+		return 0;
+	}
+	result = version ? describe_bundle(filters, name, version, &filter,
+					   &refusal)
+			 : describe_shipped(filters, name, library, &filter,
+					    &refusal);
+	/* A failure may be the machine's and not the file's. */
+	if (result == 0 && filter)
+		remember(filters, library, &stamp, filter);
+	if (result < 0) {
+		if (!refusal.detail[0])
+			(void)bundle_refuse(&refusal, BUNDLE_NOT_LOADABLE,
+					    "%s: %s", library,
+					    strerror(-result));
+		filter = make_broken(name, library, &refusal);
+		if (version && filter)
+			json_object_set_new(filter, "version",
+					    json_string(version));
 	}
 	if (!filter)
 		return -ENOMEM;
 	*ret_filter = filter;
 	return 0;
+}
+
+static const char *version_of(const json_t *filter)
+{
+	const char *version =
+		json_string_value(json_object_get(filter, "version"));
+
+	return version ? version : "";
+}
+
+/* The newest; what ships where that is as new. */
+static int look_at_newest(struct filters *filters, const char *name,
+			  json_t **ret_filter)
+{
+	struct bundle_versions versions;
+	json_t *shipped = NULL;
+	int result = look_at(filters, name, NULL, &shipped);
+	const char *newest;
+
+	if (result < 0 && result != -ENOENT)
+		return result;
+	bundle_store_versions(filters->host, name, &versions);
+	newest = versions.count > 0 ? versions.text[versions.count - 1] : NULL;
+	if (!newest || (shipped && version_valid(version_of(shipped)) &&
+			version_compare(version_of(shipped), newest) >= 0)) {
+		*ret_filter = shipped;
+		return result;
+	}
+	json_decref(shipped);
+	return look_at(filters, name, newest, ret_filter);
+}
+
+/* @reference: NAME, or NAME@VERSION. Returns: 0, -ENOENT or -ENOMEM. */
+static int look_up(struct filters *filters, const char *reference,
+		   json_t **ret_filter)
+{
+	size_t length = strcspn(reference, "@");
+	char name[GATE_NAME_LENGTH_MAX + 1];
+	json_t *filter;
+	int result;
+
+	if (length >= sizeof(name))
+		return -ENOENT;
+	memcpy(name, reference, length);
+	name[length] = '\0';
+	if (!gate_is_name(name))
+		return -ENOENT;
+	if (reference[length] == '\0')
+		return look_at_newest(filters, name, ret_filter);
+	reference += length + 1;
+	if (!version_valid(reference))
+		return -ENOENT;
+	result = look_at(filters, name, reference, ret_filter);
+	if (result != -ENOENT)
+		return result;
+	result = look_at(filters, name, NULL, &filter);
+	if (result == 0 && strcmp(version_of(filter), reference) != 0) {
+		json_decref(filter);
+		return -ENOENT;
+	}
+	if (result == 0)
+		*ret_filter = filter;
+	return result;
+}
+
+void filters_forget(struct filters *filters)
+{
+	pthread_mutex_lock(&filters->lock);
+	for (unsigned int i = 0; i < filters->count; i++) {
+		free(filters->memory[i].library);
+		json_decref(filters->memory[i].filter);
+		filters->memory[i] = (struct remembered){0};
+	}
+	filters->count = 0;
+	pthread_mutex_unlock(&filters->lock);
 }
 
 static int is_library(const struct dirent *entry)
@@ -188,24 +330,99 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-int filters_list(struct filters *filters, json_t **ret_list,
-		 struct problem *problem)
+static int is_bundle(const struct dirent *entry)
 {
-	json_t *list = json_array(), *filter;
+	return gate_is_name(entry->d_name);
+}
+
+/* By name, then by version. */
+static bool is_behind(const json_t *a, const json_t *b)
+{
+	int order = strcmp(json_string_value(json_object_get(a, "name")),
+			   json_string_value(json_object_get(b, "name")));
+
+	if (order == 0 && version_valid(version_of(a)) &&
+	    version_valid(version_of(b)))
+		order = version_compare(version_of(a), version_of(b));
+	return order > 0;
+}
+
+static void add_in_order(json_t *list, json_t *filter)
+{
+	size_t at = json_array_size(list);
+
+	while (at > 0 && is_behind(json_array_get(list, at - 1), filter))
+		at--;
+	json_array_insert_new(list, at, filter);
+}
+
+static void add_shipped(struct filters *filters, json_t *list)
+{
 	struct dirent **entries = NULL;
+	json_t *filter;
 	int count =
 		scandir(filters->host->filters, &entries, is_library, by_name);
 
 	/* No folder, no filters. */
 	for (int i = 0; i < count; i++) {
 		*strrchr(entries[i]->d_name, '.') = '\0';
-		if (look_at(filters, entries[i]->d_name, &filter) == 0)
-			json_array_append_new(list, filter);
+		if (look_at(filters, entries[i]->d_name, NULL, &filter) == 0)
+			add_in_order(list, filter);
 		free(entries[i]);
 	}
 	free(entries);
+}
+
+static void add_bundles(struct filters *filters, json_t *list)
+{
+	struct host_path folder = host_lib(filters->host, "filters");
+	struct bundle_versions versions;
+	struct dirent **entries = NULL;
+	json_t *filter;
+	int count = scandir(folder.text, &entries, is_bundle, by_name);
+
+	for (int i = 0; i < count; i++) {
+		bundle_store_versions(filters->host, entries[i]->d_name,
+				      &versions);
+		for (unsigned int j = 0; j < versions.count; j++) {
+			if (look_at(filters, entries[i]->d_name,
+				    versions.text[j], &filter) == 0)
+				add_in_order(list, filter);
+		}
+		free(entries[i]);
+	}
+	free(entries);
+}
+
+/* Which one a policy has that names no version. */
+static void mark_chosen(struct filters *filters, json_t *list)
+{
+	json_t *filter;
+	size_t index;
+
+	json_array_foreach(list, index, filter)
+	{
+		json_auto_t *newest = NULL;
+		const char *name =
+			json_string_value(json_object_get(filter, "name"));
+		bool chosen = look_at_newest(filters, name, &newest) == 0 &&
+			      json_equal(json_object_get(newest, "library"),
+					 json_object_get(filter, "library"));
+
+		json_object_set_new(filter, "newest", json_boolean(chosen));
+	}
+}
+
+int filters_list(struct filters *filters, json_t **ret_list,
+		 struct problem *problem)
+{
+	json_t *list = json_array();
+
 	if (!list)
 		return problem_internal(problem, "filters", -ENOMEM);
+	add_shipped(filters, list);
+	add_bundles(filters, list);
+	mark_chosen(filters, list);
 	*ret_list = list;
 	return 0;
 }
@@ -249,9 +466,7 @@ int filters_find(struct filters *filters, const char *name, json_t **ret_filter,
 	const char *issue;
 	int result;
 
-	if (!gate_is_name(name))
-		return refuse_unknown(filters, name, problem);
-	result = look_at(filters, name, &filter);
+	result = look_up(filters, name, &filter);
 	if (result == -ENOENT)
 		return refuse_unknown(filters, name, problem);
 	if (result < 0)
@@ -270,8 +485,7 @@ int filters_show(struct filters *filters, const char *name, json_t **ret_filter,
 		 struct problem *problem)
 {
 	json_auto_t *filter = NULL;
-	int result =
-		gate_is_name(name) ? look_at(filters, name, &filter) : -ENOENT;
+	int result = look_up(filters, name, &filter);
 
 	if (result == -ENOENT) {
 		refuse_unknown(filters, name, problem);

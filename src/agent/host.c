@@ -76,8 +76,9 @@ struct host_path host_log(const struct host *host, const char *format, ...)
 static int make_all_folders(struct host *host, struct error *error)
 {
 	struct host_path folders[] = {
-		host_run(host, "disks"),  host_run(host, "cached"),
-		host_lib(host, "disks"),  host_lib(host, "sidecars"),
+		host_run(host, "disks"),   host_run(host, "cached"),
+		host_lib(host, "disks"),   host_lib(host, "sidecars"),
+		host_lib(host, "filters"), host_lib(host, "trusted-keys"),
 		host_log(host, "%s", ""),
 	};
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "bundle_store.h"
 #include "disk.h"
 #include "documents.h"
 #include "fd.h"
@@ -252,6 +253,9 @@ static int open_agent(const struct options *options, struct agent *agent,
 
 	if (result < 0)
 		return result;
+	if (signing_start() < 0)
+		return error_set(error, -EIO, "the machine has no randomness");
+	bundle_store_repair(&agent->host);
 	database = host_lib(&agent->host, "forebay.db");
 	agent->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	result = filters_create(&agent->host, &agent->filters);

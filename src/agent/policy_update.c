@@ -18,6 +18,7 @@
 #include "disk.h"
 #include "disk_config.h"
 #include "documents.h"
+#include "gate.h"
 #include "history.h"
 #include "policy.h"
 
@@ -177,7 +178,13 @@ static int tell_process(struct agent *agent, const struct disk *disk,
 
 	json_array_foreach(json_object_get(policy, "filters"), index, entry)
 	{
-		json_object_set_new(changes, text(entry, "filter"),
+		char name[GATE_NAME_LENGTH_MAX + 1];
+
+		/* The process knows it without its version. */
+		snprintf(name, sizeof(name), "%.*s",
+			 (int)strcspn(text(entry, "filter"), "@"),
+			 text(entry, "filter"));
+		json_object_set_new(changes, name,
 				    online_properties(agent, entry));
 	}
 	data_plane_call_all(&call, 1, TELL_TIMEOUT_NS, agent->stop_fd);

@@ -47,6 +47,8 @@ static const struct {
 				  "No disk has this name or id"},
 	[PROBLEM_NO_SUCH_ACTION] = {"no-such-action", 404,
 				    "No filter of the disk has this action"},
+	[PROBLEM_NO_SUCH_KEY] = {"no-such-key", 404,
+				 "No trusted key has this name"},
 	[PROBLEM_POOL_EXISTS] = {"pool-exists", 409,
 				 "A pool has this name already"},
 	[PROBLEM_POLICY_EXISTS] = {"policy-exists", 409,
@@ -81,6 +83,12 @@ static const struct {
 				  "The disk's backend can't be held"},
 	[PROBLEM_HOLD_ENDED] = {"hold-ended", 409,
 				"The backend did not stay as it was"},
+	[PROBLEM_FILTER_IN_USE] = {"filter-in-use", 409,
+				   "The filter is in use"},
+	[PROBLEM_KEY_EXISTS] = {"key-exists", 409,
+				"A trusted key has this name already"},
+	[PROBLEM_BUNDLE_REFUSED] = {"bundle-refused", 422,
+				    "The filter bundle is refused"},
 	[PROBLEM_NO_SPACE] = {"no-space", 507, "There is not enough space"},
 	[PROBLEM_OPEN_FAILED] = {"open-failed", 502,
 				 "The disk could not be opened"},
@@ -187,11 +195,11 @@ json_t *problem_document(const struct problem *problem)
 	text_clean(clean.object);
 	text_clean(clean.hint);
 	snprintf(type, sizeof(type), "urn:forebay:problem:%s", code);
-	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s?, s:s?, s:s*}", "type",
-			 type, "title", kinds[problem->code].title, "status",
-			 kinds[problem->code].http_status, "code", code,
-			 "detail", clean.detail, "object",
-			 clean.object[0] ? clean.object : NULL, "hint",
-			 clean.hint[0] ? clean.hint : NULL, "pointer",
-			 clean.pointer[0] ? clean.pointer : NULL);
+	return json_pack(
+		"{s:s, s:s, s:i, s:s, s:s, s:s?, s:s?, s:s*, s:s*}", "type",
+		type, "title", kinds[problem->code].title, "status",
+		kinds[problem->code].http_status, "code", code, "detail",
+		clean.detail, "object", clean.object[0] ? clean.object : NULL,
+		"hint", clean.hint[0] ? clean.hint : NULL, "pointer",
+		clean.pointer[0] ? clean.pointer : NULL, "issue", clean.issue);
 }

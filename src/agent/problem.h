@@ -34,6 +34,7 @@ enum problem_code {
 	PROBLEM_NO_SUCH_POOL,
 	PROBLEM_NO_SUCH_POLICY,
 	PROBLEM_NO_SUCH_DISK,
+	PROBLEM_NO_SUCH_KEY,
 	PROBLEM_NO_SUCH_FILTER,
 	PROBLEM_NO_SUCH_ACTION,
 	/* In conflict with what is there. */
@@ -55,6 +56,9 @@ enum problem_code {
 	PROBLEM_DELETE_REFUSED,
 	PROBLEM_HOLD_REFUSED,
 	PROBLEM_HOLD_ENDED,
+	PROBLEM_FILTER_IN_USE,
+	PROBLEM_KEY_EXISTS,
+	PROBLEM_BUNDLE_REFUSED,
 	PROBLEM_NO_SPACE,
 	/* The data plane. */
 	PROBLEM_OPEN_FAILED,
@@ -77,6 +81,7 @@ struct problem {
 	char object[128]; /* "disk d1"; may be empty */
 	char hint[256]; /* may be empty */
 	char pointer[256]; /* where in the body; may be empty */
+	const char *issue; /* of a bundle: bundle_issue.h; may be NULL */
 };
 
 /* Returns: -EPROTO, always; never success. */

@@ -9,6 +9,7 @@
 #include "rest.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "file.h"
 #include "log.h"
 #include "routes.h"
 #include "unix_address.h"
@@ -35,8 +37,10 @@ struct rest {
 /* One request while its body arrives. */
 struct exchange {
 	char *body;
-	size_t body_bytes;
+	uint64_t body_bytes;
+	int file_fd; /* of a body that is a file, else -1 */
 	bool too_large;
+	int failed; /* -errno of writing the file */
 };
 
 /* -- out ---------------------------------------------------------------- */
@@ -126,12 +130,18 @@ static int answer(struct route_request *request, const struct route *route,
 	int result = 0;
 
 	if (exchange->too_large)
-		return problem_set(problem, PROBLEM_TOO_LARGE,
-				   "the body has more than %u bytes",
-				   REST_BODY_BYTES_MAX);
+		return problem_set(
+			problem, PROBLEM_TOO_LARGE,
+			"the body has more than %llu bytes",
+			exchange->file_fd >= 0
+				? (unsigned long long)REST_FILE_BYTES_MAX
+				: REST_BODY_BYTES_MAX);
+	if (exchange->failed < 0)
+		return problem_internal(problem, "upload", exchange->failed);
 	if (route->takes_body)
 		result = parse_body(exchange, &body, problem);
 	request->body = body;
+	request->upload_fd = exchange->file_fd;
 	return result < 0 ? result : route->handle(request, answer, problem);
 }
 
@@ -168,11 +178,26 @@ static enum MHD_Result handle(struct rest *rest,
 			     "application/json", out.document, NULL);
 }
 
+static void take_file(struct exchange *exchange, const char *bytes,
+		      size_t count)
+{
+	if (exchange->body_bytes + count > REST_FILE_BYTES_MAX)
+		exchange->too_large = true;
+	if (exchange->too_large || exchange->failed < 0)
+		return;
+	exchange->failed = file_write_all(exchange->file_fd, bytes, count);
+	exchange->body_bytes += count;
+}
+
 static void take_body(struct exchange *exchange, const char *bytes,
 		      size_t count)
 {
 	char *body;
 
+	if (exchange->file_fd >= 0) {
+		take_file(exchange, bytes, count);
+		return;
+	}
 	if (exchange->too_large ||
 	    exchange->body_bytes + count > REST_BODY_BYTES_MAX) {
 		exchange->too_large = true;
@@ -186,6 +211,38 @@ static void take_body(struct exchange *exchange, const char *bytes,
 	memcpy(body + exchange->body_bytes, bytes, count);
 	exchange->body = body;
 	exchange->body_bytes += count;
+}
+
+/* A file without a name, so that no kill leaves it behind. */
+static int open_upload(struct exchange *exchange, const struct rest *rest,
+		       const char *method, const char *url)
+{
+	char object[256], allowed[ROUTE_METHODS_BYTES];
+	const struct route *route;
+	struct problem ignored;
+	struct host_path path;
+
+	if (route_find(method, url, &route, object, allowed, &ignored) < 0 ||
+	    !route->takes_file)
+		return 0;
+	path = host_lib(&rest->agent->host, "upload-XXXXXX");
+	exchange->file_fd = mkostemp(path.text, O_CLOEXEC);
+	if (exchange->file_fd < 0)
+		return -errno;
+	unlink(path.text);
+	return 0;
+}
+
+static struct exchange *exchange_create(const struct rest *rest,
+					const char *method, const char *url)
+{
+	struct exchange *exchange = calloc(1, sizeof(*exchange));
+
+	if (!exchange)
+		return NULL;
+	exchange->file_fd = -1;
+	exchange->failed = open_upload(exchange, rest, method, url);
+	return exchange;
 }
 
 /*
@@ -204,7 +261,7 @@ static enum MHD_Result on_request(void *owner,
 
 	(void)version;
 	if (!exchange) {
-		exchange = calloc(1, sizeof(*exchange));
+		exchange = exchange_create(owner, method, url);
 		*connection_owner = exchange;
 		return exchange ? MHD_YES : MHD_NO;
 	}
@@ -227,6 +284,7 @@ static void on_completed(void *owner, struct MHD_Connection *connection,
 	(void)code;
 	if (!exchange)
 		return;
+	fd_close(exchange->file_fd);
 	free(exchange->body);
 	free(exchange);
 	*connection_owner = NULL;

@@ -8,6 +8,8 @@
 
 /* Most bytes in a request's body. */
 #define REST_BODY_BYTES_MAX (256u << 10)
+/* The same of one that is a file: a packed bundle, and a byte to see more. */
+#define REST_FILE_BYTES_MAX (UINT64_C(66) << 20)
 #define REST_CONNECTIONS_MAX 64u
 
 struct rest;

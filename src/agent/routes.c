@@ -14,6 +14,7 @@
 #include "disk_hold.h"
 #include "disk_view.h"
 #include "exposition.h"
+#include "filter_use.h"
 #include "gate.h"
 #include "history.h"
 #include "host_status.h"
@@ -21,6 +22,7 @@
 #include "metrics.h"
 #include "policy.h"
 #include "pool.h"
+#include "trusted_keys.h"
 
 /* -- matching ----------------------------------------------------------- */
 
@@ -166,7 +168,55 @@ static int filters_get(const struct route_request *request,
 	json_t *items;
 	int result = filters_list(request->agent->filters, &items, problem);
 
+	if (result < 0)
+		return result;
+	give_list(answer, items);
+	return filter_use_add(request->agent, items, problem);
+}
+
+static int filters_post(const struct route_request *request,
+			struct route_answer *answer, struct problem *problem)
+{
+	answer->status = 201;
+	return filter_install(request->agent, request->upload_fd,
+			      &answer->document, problem);
+}
+
+static int filter_remove(const struct route_request *request,
+			 struct route_answer *answer, struct problem *problem)
+{
+	return filter_uninstall(request->agent, request->object,
+				&answer->document, problem);
+}
+
+static int keys_get(const struct route_request *request,
+		    struct route_answer *answer, struct problem *problem)
+{
+	json_t *items;
+	int result = trusted_keys_list(&request->agent->host, &items, problem);
+
 	return result < 0 ? result : give_list(answer, items);
+}
+
+static int keys_post(const struct route_request *request,
+		     struct route_answer *answer, struct problem *problem)
+{
+	int result = trusted_keys_add(&request->agent->host, request->body,
+				      &answer->document, problem);
+
+	answer->status = 201;
+	filters_forget(request->agent->filters);
+	return result;
+}
+
+static int key_remove(const struct route_request *request,
+		      struct route_answer *answer, struct problem *problem)
+{
+	int result = trusted_keys_remove(&request->agent->host, request->object,
+					 &answer->document, problem);
+
+	filters_forget(request->agent->filters);
+	return result;
 }
 
 static int filter_get(const struct route_request *request,
@@ -451,7 +501,12 @@ const struct route routes[] = {
 	{"GET", "/v1/policies/{policy}", policy_get, false},
 	{"POST", "/v1/policies/{policy}/update", policy_post_update, true},
 	{"GET", "/v1/filters", filters_get, false},
+	{"POST", "/v1/filters", filters_post, false, .takes_file = true},
 	{"GET", "/v1/filters/{filter}", filter_get, false},
+	{"DELETE", "/v1/filters/{filter}", filter_remove, false},
+	{"GET", "/v1/trusted-keys", keys_get, false},
+	{"POST", "/v1/trusted-keys", keys_post, true},
+	{"DELETE", "/v1/trusted-keys/{key}", key_remove, false},
 	{"GET", "/v1/disks", disks_get, false},
 	{"POST", "/v1/disks", disks_post, true},
 	{"GET", "/v1/disks/{disk}", disk_get, false},

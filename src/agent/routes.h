@@ -19,6 +19,7 @@ struct route_request {
 	struct agent *agent;
 	const char *object; /* what {pool}, {policy} or {disk} stands for */
 	const json_t *body; /* NULL for methods without one */
+	int upload_fd; /* of methods that take a file: all of it; else -1 */
 	/* A query parameter, or NULL. */
 	const char *(*query)(const struct route_request *request,
 			     const char *name);
@@ -39,6 +40,7 @@ struct route {
 	int (*handle)(const struct route_request *request,
 		      struct route_answer *answer, struct problem *problem);
 	bool takes_body; /* a JSON object, which it needs then */
+	bool takes_file; /* bytes, at most REST_FILE_BYTES_MAX */
 };
 
 /* Ends with an entry without a method. */

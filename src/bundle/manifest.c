@@ -286,10 +286,9 @@ static int take_texts(struct manifest *manifest, struct bundle_refusal *refusal)
 static int take_all(struct manifest *manifest, struct bundle_refusal *refusal)
 {
 	static const char *const members[] = {
-		"format",	"name",	       "version",    "class",
-		"description",	"abi_version", "operations", "properties",
-		"architecture", "library",     "needs",	     "files",
-		NULL,
+		"format",      "name",	      "version",   "class",
+		"description", "abi_version", "interface", "architecture",
+		"library",     "needs",	      "files",	   NULL,
 	};
 	const json_t *document = manifest->document;
 	const json_t *abi = json_object_get(document, "abi_version");
@@ -315,12 +314,9 @@ static int take_all(struct manifest *manifest, struct bundle_refusal *refusal)
 				     "\"format\" or \"abi_version\" is not a "
 				     "number");
 	manifest->abi_version = (uint32_t)json_integer_value(abi);
-	if (!json_is_array(json_object_get(document, "operations")) ||
-	    !json_is_array(json_object_get(document, "properties")))
-		return bundle_refuse(
-			refusal, BUNDLE_BAD_MANIFEST,
-			"\"operations\" or \"properties\" is not a "
-			"list");
+	if (!json_is_object(json_object_get(document, "interface")))
+		return bundle_refuse(refusal, BUNDLE_BAD_MANIFEST,
+				     "\"interface\" is not an object");
 	manifest->needs = json_object_get(document, "needs");
 	status = manifest_check_needs(manifest->needs, refusal);
 	return status < 0 ? status
@@ -379,12 +375,47 @@ static const char *said(const json_t *description, const char *member)
 	return own ? own : "";
 }
 
+/*
+ * As deep as the parser goes. A member of which only one speaks is of another
+ * version of Forebay.
+ */
+/* NOLINTNEXTLINE(misc-no-recursion) */
+static bool agrees(const json_t *a, const json_t *b)
+{
+	const json_t *value;
+	const char *member;
+
+	if (json_typeof(a) != json_typeof(b))
+		return false;
+	if (json_is_object(a)) {
+		json_object_foreach((json_t *)a, member, value)
+		{
+			const json_t *other = json_object_get(b, member);
+
+			if (other && !agrees(value, other))
+				return false;
+		}
+		return true;
+	}
+	if (!json_is_array(a))
+		return json_equal(a, b);
+	if (json_array_size(a) != json_array_size(b))
+		return false;
+	for (size_t i = 0; i < json_array_size(a); i++) {
+		if (!agrees(json_array_get(a, i), json_array_get(b, i)))
+			return false;
+	}
+	return true;
+}
+
 int manifest_check_description(const struct manifest *manifest,
 			       const json_t *description,
 			       struct bundle_refusal *refusal)
 {
-	static const char *const same[] = {"operations", "properties",
-					   "description"};
+	const json_t *interface =
+		json_object_get(manifest->document, "interface");
+	const json_t *value;
+	const char *member;
 
 	if (json_integer_value(json_object_get(description, "abi_version")) !=
 	    manifest->abi_version)
@@ -409,14 +440,22 @@ int manifest_check_description(const struct manifest *manifest,
 				     "manifest says %s",
 				     said(description, "version"),
 				     manifest->version);
-	for (size_t i = 0; i < sizeof(same) / sizeof(*same); i++) {
-		if (!json_equal(json_object_get(description, same[i]),
-				json_object_get(manifest->document, same[i])))
-			return bundle_refuse(refusal,
-					     BUNDLE_DESCRIPTION_MISMATCH,
-					     "the library's %s are not those "
-					     "of the manifest",
-					     same[i]);
+	if (!says(description, "description",
+		  json_string_value(
+			  json_object_get(manifest->document, "description"))))
+		return bundle_refuse(refusal, BUNDLE_DESCRIPTION_MISMATCH,
+				     "the library's description is not that of "
+				     "the manifest");
+	json_object_foreach((json_t *)interface, member, value)
+	{
+		const json_t *own = json_object_get(description, member);
+
+		if (own && !agrees(own, value))
+			return bundle_refuse(
+				refusal, BUNDLE_DESCRIPTION_MISMATCH,
+				"the library's %.40s are not those "
+				"of the manifest",
+				member);
 	}
 	return 0;
 }

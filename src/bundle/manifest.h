@@ -5,13 +5,13 @@
  *	{"format": 1, "name": "null", "version": "1.0.0",
  *	 "class": "inspection", "description": "...", "abi_version": 1,
  *	 "architecture": "x86_64", "library": "null.so",
- *	 "operations": ["read"], "properties": [...],
- *	 "needs": {"files": [], "devices": [], "sockets": [], "keys": [],
+ * *	 "needs": {"files": [], "devices": [], "sockets": [], "keys": [],
  *		   "memory_bytes": 0},
  *	 "files": [{"path": "null.so", "bytes": 1, "sha256": "..."}]}
  *
- * operations and properties are what `forebay-disk --describe-filter` says of
- * the library. Files are the library, README.md, LICENSE and what is in docs/.
+ * interface is the rest of what `forebay-disk --describe-filter` says of the
+ * library: operations, properties, and what later versions of Forebay say more.
+ * Files are the library, README.md, LICENSE and what is in docs/.
  * Every member is needed and no other is allowed.
  */
 #ifndef FOREBAY_BUNDLE_MANIFEST_H
@@ -59,8 +59,11 @@ bool manifest_path_valid(const char *path);
 int manifest_check_needs(const json_t *needs, struct bundle_refusal *refusal);
 /* @given with empty members in the place of missing ones. Owns: the caller. */
 json_t *manifest_complete_needs(const json_t *given);
-/* What a library says of itself, against the manifest: name, version, class,
- * ABI, operations, properties. Returns: 0 or -EBADMSG. */
+/*
+ * What a library says of itself, against the manifest. Of the interface that
+ * counts of which both speak: another version of Forebay may have built the
+ * bundle. Returns: 0 or -EBADMSG.
+ */
 int manifest_check_description(const struct manifest *manifest,
 			       const json_t *description,
 			       struct bundle_refusal *refusal);

@@ -34,6 +34,7 @@ struct transfer {
 	CURL *curl;
 	struct curl_slist *headers;
 	char *body;
+	FILE *file; /* or NULL */
 	const struct client_request *request;
 	struct client_answer answer;
 	int code; /* why on_bytes() stopped the transfer */
@@ -160,6 +161,28 @@ static int set_body(struct transfer *transfer)
 	return 0;
 }
 
+/* Streamed: it is not taken into memory. */
+static int set_file(struct transfer *transfer)
+{
+	struct curl_slist *more;
+
+	transfer->file = fopen(transfer->request->file, "re");
+	if (!transfer->file || fseeko(transfer->file, 0, SEEK_END) < 0)
+		return -errno;
+	transfer->headers = curl_slist_append(NULL, "Expect:");
+	more = curl_slist_append(transfer->headers,
+				 "Content-Type: application/octet-stream");
+	if (!transfer->headers || !more)
+		return -ENOMEM;
+	curl_easy_setopt(transfer->curl, CURLOPT_POST, 1L);
+	curl_easy_setopt(transfer->curl, CURLOPT_POSTFIELDSIZE_LARGE,
+			 (curl_off_t)ftello(transfer->file));
+	rewind(transfer->file);
+	curl_easy_setopt(transfer->curl, CURLOPT_READDATA, transfer->file);
+	curl_easy_setopt(transfer->curl, CURLOPT_HTTPHEADER, transfer->headers);
+	return 0;
+}
+
 static int set_method(struct transfer *transfer)
 {
 	switch (transfer->request->method) {
@@ -171,7 +194,8 @@ static int set_method(struct transfer *transfer)
 				 "DELETE");
 		return 0;
 	case CLIENT_POST:
-		return set_body(transfer);
+		return transfer->request->file ? set_file(transfer)
+					       : set_body(transfer);
 	}
 	return -EINVAL;
 }
@@ -326,13 +350,18 @@ int client_call(struct client *client, const struct client_request *request,
 
 	json_decref(client->problem);
 	client->problem = NULL;
-	if (ret < 0)
+	if (ret < 0 && ret != -ENOMEM)
+		(void)error_set(error, ret, "%s: cannot be read: %s",
+				request->file, strerror(-ret));
+	else if (ret < 0)
 		(void)error_set(error, ret, "forebay: out of memory");
 	else
 		ret = conclude(client, &transfer,
 			       curl_easy_perform(client->curl), error);
 	curl_slist_free_all(transfer.headers);
 	free(transfer.body);
+	if (transfer.file)
+		(void)fclose(transfer.file);
 	if (ret < 0) {
 		client->problem = json_incref(transfer.answer.json);
 		client_answer_release(&transfer.answer);

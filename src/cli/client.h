@@ -19,6 +19,7 @@ struct client_request {
 	enum client_method method;
 	const char *path; /* "/v1/pools" */
 	const json_t *body; /* NULL: none */
+	const char *file; /* of a POST: this file is the body; NULL: none */
 	/* "disk", "d1": named in a refusal that names nothing itself; NULL:
 	 * forebayd. */
 	const char *subject_kind;

@@ -24,26 +24,39 @@ static json_t *remark(const json_t *filter)
 				     : json_object_get(filter, "description");
 }
 
+/* Who answers for it: a name of a key, or we. */
+static const char *origin(const json_t *filter)
+{
+	const char *signer = json_string_value(
+		json_object_get(json_object_get(filter, "bundle"), "signer"));
+
+	return signer ? signer : "forebay";
+}
+
 static int present_list(const json_t *list)
 {
 	static const struct column columns[] = {
 		{"filter", UNIT_TEXT},	{"state", UNIT_STATE},
 		{"version", UNIT_TEXT}, {"class", UNIT_TEXT},
+		{"from", UNIT_TEXT},	{"disks", UNIT_COUNT},
 		{"note", UNIT_TEXT},
 	};
 	const json_t *filters = json_object_get(list, "items");
-	struct table *table = table_create(columns, 5);
+	struct table *table = table_create(columns, 7);
 
 	for (size_t i = 0; i < json_array_size(filters); i++) {
 		const json_t *filter = json_array_get(filters, i);
 		const json_t *issue = json_object_get(filter, "issue");
 
 		table_row(table,
-			  json_pack("[O?sO?O?O?]",
+			  json_pack("[O?sO?O?siO?]",
 				    json_object_get(filter, "name"),
 				    json_is_string(issue) ? "failed" : "ready",
 				    json_object_get(filter, "version"),
 				    json_object_get(filter, "class"),
+				    origin(filter),
+				    (int)json_array_size(
+					    json_object_get(filter, "disks")),
 				    remark(filter)));
 	}
 	return table_finish_list(table, "no filters are installed");
@@ -129,6 +142,28 @@ static int present_properties(const json_t *properties)
 	return table_finish_list(table, "it has no properties");
 }
 
+/* Who signed it, and what it needs. */
+static void add_bundle(struct table *table, const json_t *bundle)
+{
+	const json_t *needs = json_object_get(bundle, "needs"), *value, *need;
+	const char *kind;
+	size_t index;
+
+	if (!bundle)
+		return;
+	table_pair(table, "Signed by", UNIT_TEXT,
+		   json_object_get(bundle, "signer"));
+	table_pair(table, "Key", UNIT_TEXT, json_object_get(bundle, "key_id"));
+	json_object_foreach((json_t *)needs, kind, value)
+	{
+		json_array_foreach(value, index, need)
+			table_pair(table, "Needs", UNIT_TEXT, need);
+	}
+	value = json_object_get(needs, "memory_bytes");
+	if (json_integer_value(value) > 0)
+		table_pair(table, "Needs memory", UNIT_SIZE, value);
+}
+
 static int present_show(const json_t *filter)
 {
 	static const char *const members[][2] = {
@@ -145,6 +180,7 @@ static int present_show(const json_t *filter)
 			table_pair(table, members[i][0], UNIT_TEXT,
 				   json_object_get(filter, members[i][1]));
 	}
+	add_bundle(table, json_object_get(filter, "bundle"));
 	ret = table_finish(table);
 	if (ret < 0 || json_array_size(properties) == 0)
 		return ret;

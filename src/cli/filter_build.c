@@ -220,32 +220,40 @@ static int add_files(struct builder *builder, struct error *error)
 
 /* -- the bundle --------------------------------------------------------- */
 
+/* All that the library says and that has no member of its own. */
+static json_t *make_interface(const json_t *description)
+{
+	static const char *const elsewhere[] = {"name", "version", "class",
+						"description", "abi_version"};
+	json_t *interface = json_copy((json_t *)description);
+
+	for (size_t i = 0; i < sizeof(elsewhere) / sizeof(*elsewhere); i++)
+		json_object_del(interface, elsewhere[i]);
+	return interface;
+}
+
 static json_t *compose(const struct builder *builder)
 {
 	const json_t *description = builder->description;
 	struct utsname machine;
 	char library[PATH_MAX];
-	json_t *manifest;
 
 	if (uname(&machine) < 0)
 		return NULL;
 	(void)snprintf(library, sizeof(library), "%.200s.so", builder->name);
-	manifest = json_pack(
-		"{s:i, s:O?, s:O?, s:O?, s:O?, s:O?, s:s, s:s, s:O?, s:O?, "
-		"s:o, s:O}",
+	return json_pack(
+		"{s:i, s:O?, s:O?, s:O?, s:O?, s:O?, s:s, s:s, s:o, s:o, s:O}",
 		"format", BUNDLE_FORMAT, "name",
 		json_object_get(description, "name"), "version",
 		json_object_get(description, "version"), "class",
 		json_object_get(description, "class"), "description",
 		json_object_get(description, "description"), "abi_version",
 		json_object_get(description, "abi_version"), "architecture",
-		machine.machine, "library", library, "operations",
-		json_object_get(description, "operations"), "properties",
-		json_object_get(description, "properties"), "needs",
+		machine.machine, "library", library, "interface",
+		make_interface(description), "needs",
 		manifest_complete_needs(
 			json_object_get(builder->source, "needs")),
 		"files", builder->files);
-	return manifest;
 }
 
 /* What it reads is what every reader will. */

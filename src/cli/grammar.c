@@ -287,6 +287,55 @@ static const struct verb filter_verbs[] = {
 			     "me.pub"},
 		.run = filter_verify,
 	},
+	{
+		.name = "install",
+		.summary = "Install a signed bundle on this host",
+		.details = "Its key must be trusted. The library is loaded in "
+			   "a sandbox for a try. Policies\nhave the newest "
+			   "version of NAME, or NAME@VERSION; disks that are "
+			   "open keep what\nthey have until they are "
+			   "restarted.",
+		.operands = {{"BUNDLE", 0}},
+		.examples = {"forebay filter install audit-0.1.0.fbundle"},
+		.run = filter_install,
+	},
+	{
+		.name = "uninstall",
+		.summary = "Remove a bundle that no disk and no policy needs",
+		.operands = {{"NAME[@VERSION]", 0}},
+		.examples = {"forebay filter uninstall audit@0.1.0"},
+		.run = filter_uninstall,
+	},
+	{
+		.name = "issues",
+		.summary = "List the filters that can't be used, and why",
+		.examples = {"forebay filter issues"},
+		.run = filter_issues,
+	},
+	{
+		.name = "trust",
+		.summary = "Trust the owner of a public key",
+		.details = "Bundles that it signed can be installed. The key's "
+			   "name here is its file's.",
+		.operands = {{"FILE", 0}},
+		.examples = {"forebay filter trust me.pub"},
+		.run = filter_trust,
+	},
+	{
+		.name = "untrust",
+		.summary = "Trust a key no longer",
+		.details = "What it signed can't be used at the next start of "
+			   "a disk; disks that are open\nkeep it until then.",
+		.operands = {{"NAME", 0}},
+		.examples = {"forebay filter untrust me"},
+		.run = filter_untrust,
+	},
+	{
+		.name = "keys",
+		.summary = "List the keys that this host trusts",
+		.examples = {"forebay filter keys"},
+		.run = filter_keys,
+	},
 };
 
 static const struct verb disk_verbs[] = {

@@ -47,6 +47,18 @@ int filter_sign(const struct invocation *invocation, struct client *client,
 		struct error *error);
 int filter_verify(const struct invocation *invocation, struct client *client,
 		  struct error *error);
+int filter_install(const struct invocation *invocation, struct client *client,
+		   struct error *error);
+int filter_uninstall(const struct invocation *invocation, struct client *client,
+		     struct error *error);
+int filter_issues(const struct invocation *invocation, struct client *client,
+		  struct error *error);
+int filter_keys(const struct invocation *invocation, struct client *client,
+		struct error *error);
+int filter_trust(const struct invocation *invocation, struct client *client,
+		 struct error *error);
+int filter_untrust(const struct invocation *invocation, struct client *client,
+		   struct error *error);
 
 int disk_create(const struct invocation *invocation, struct client *client,
 		struct error *error);

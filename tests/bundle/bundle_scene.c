@@ -53,13 +53,13 @@ void scene_open(struct scene *scene)
 	signing_generate(&scene->secret);
 	signing_public_of(&scene->secret, &scene->key);
 	scene->manifest = json_pack(
-		"{s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:[s], s:[], s:o, "
-		"s:o}",
+		"{s:i, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:{s:[s], s:[]}, "
+		"s:o, s:o}",
 		"format", BUNDLE_FORMAT, "name", "null", "version", "1.0.0",
 		"class", "inspection", "description", "Does nothing.",
 		"abi_version", 1, "architecture", "x86_64", "library",
-		"null.so", "operations", "read", "properties", "needs",
-		manifest_complete_needs(NULL), "files", list_files());
+		"null.so", "interface", "operations", "read", "properties",
+		"needs", manifest_complete_needs(NULL), "files", list_files());
 	assert_non_null(scene->manifest);
 }
 

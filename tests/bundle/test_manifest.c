@@ -70,9 +70,9 @@ static void refused(json_t *object, const char *member, json_t *value,
 static void a_member_that_is_wrong_or_missing_is_refused(void **state)
 {
 	static const char *const members[] = {
-		"name",		"version",    "class",	    "description",
-		"abi_version",	"operations", "properties", "needs",
-		"architecture", "library",    "files",
+		"name",	       "version",   "class", "description",
+		"abi_version", "interface", "needs", "architecture",
+		"library",     "files",
 	};
 	json_t *manifest = scene.manifest;
 
@@ -180,14 +180,19 @@ static void a_library_must_say_what_its_manifest_says(void **state)
 		{"version", "\"1.0.1\"", BUNDLE_DESCRIPTION_MISMATCH},
 		{"operations", "[\"write\"]", BUNDLE_DESCRIPTION_MISMATCH},
 		{"properties", "[{}]", BUNDLE_DESCRIPTION_MISMATCH},
+		{"properties", "{}", BUNDLE_DESCRIPTION_MISMATCH},
 		{"description", "\"More.\"", BUNDLE_DESCRIPTION_MISMATCH},
 	};
 	char *text = json_dumps(scene.manifest, 0);
 	json_t *description = json_deep_copy(scene.manifest);
+	json_t *interface = json_object_get(description, "interface");
 	struct bundle_refusal refusal;
 	struct manifest manifest;
 
 	(void)state;
+	json_object_update(description, interface);
+	/* What another version of Forebay would say. */
+	json_object_set_new(description, "events", json_array());
 	assert_int_equal(manifest_parse((struct bundle_span){(uint8_t *)text,
 							     strlen(text)},
 					&manifest, &refusal),

@@ -112,7 +112,7 @@ def manifest_of(files, **members):
         'format': 1, 'name': 'null', 'version': '1.0.0',
         'class': 'inspection', 'description': 'Does nothing.',
         'abi_version': 1, 'architecture': 'x86_64', 'library': 'null.so',
-        'operations': ['read'], 'properties': [],
+        'interface': {'operations': ['read'], 'properties': []},
         'needs': {'files': [], 'devices': [], 'sockets': [], 'keys': [],
                   'memory_bytes': 0},
         'files': [{'path': path, 'bytes': len(content),
