@@ -24,12 +24,14 @@ static json_t *remark(const json_t *filter)
 				     : json_object_get(filter, "description");
 }
 
-/* Who answers for it: a name of a key, or we. */
+/* Who answers for it: a name of a key, or we; NULL where it can't be said. */
 static const char *origin(const json_t *filter)
 {
 	const char *signer = json_string_value(
 		json_object_get(json_object_get(filter, "bundle"), "signer"));
 
+	if (json_is_string(json_object_get(filter, "issue")))
+		return NULL;
 	return signer ? signer : "forebay";
 }
 
@@ -49,7 +51,7 @@ static int present_list(const json_t *list)
 		const json_t *issue = json_object_get(filter, "issue");
 
 		table_row(table,
-			  json_pack("[O?sO?O?siO?]",
+			  json_pack("[O?sO?O?s?iO?]",
 				    json_object_get(filter, "name"),
 				    json_is_string(issue) ? "failed" : "ready",
 				    json_object_get(filter, "version"),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -268,6 +269,26 @@ static void every_issue_has_its_words(void **state)
 	}
 }
 
+/* The codes are promises: their page has each, with the same words. */
+static void the_page_of_bundles_has_every_issue(void **state)
+{
+	FILE *file = fopen(BUNDLES_PAGE, "r");
+	static char page[65536];
+	char row[256];
+
+	(void)state;
+	assert_non_null(file);
+	assert_true(fread(page, 1, sizeof(page) - 1, file) > 0);
+	fclose(file);
+	for (unsigned int i = 0; i < BUNDLE_ISSUE_COUNT; i++) {
+		snprintf(row, sizeof(row), "\n| `%s` | %s |\n",
+			 bundle_issue_code((enum bundle_issue)i),
+			 bundle_issue_title((enum bundle_issue)i));
+		if (!strstr(page, row))
+			fail_msg("%s", row);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +305,7 @@ int main(void)
 			close_scene),
 		cmocka_unit_test(versions_are_in_the_order_of_their_numbers),
 		cmocka_unit_test(every_issue_has_its_words),
+		cmocka_unit_test(the_page_of_bundles_has_every_issue),
 	};
 
 	return cmocka_run_group_tests_name("manifest", tests, NULL, NULL);

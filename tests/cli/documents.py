@@ -40,8 +40,20 @@ FILTERS = [
          {'name': 'text', 'type': 'string'},
          {'name': 'force', 'type': 'boolean'},
          {'name': 'size', 'type': 'size'}]}]},
-    {'name': 'bad', 'library': '/x/bad.so', 'issue': 'needs ABI 9'},
+    {'name': 'bad', 'library': '/x/bad.so', 'issue': 'needs ABI 9',
+     'issue_code': 'wrong-abi'},
 ]
+
+BUNDLE = {
+    'name': 'audit', 'library': '/x/audit.so', 'issue': None,
+    'version': '1.0.0', 'description': 'looks', 'class': 'inspection',
+    'abi_version': 1, 'operations': ['read'], 'properties': [],
+    'bundle': {'signer': 'me', 'key_id': '0123456789abcdef', 'needs': {
+        'files': [], 'devices': [], 'sockets': ['/run/x'], 'keys': [],
+        'memory_bytes': 4096}}}
+
+KEY = {'name': 'me', 'key_id': '0123456789abcdef',
+       'key': 'forebay-public-key-1 ed25519 AAAA\n'}
 
 DISK = {
     'id': '6b1d1a34-6f0c-4c36-9a3e-0a4d0f5b7a11', 'name': 'd1',

@@ -80,7 +80,9 @@ class Scripted(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.script[method, path] = list(answers)
 
     def take(self, method, path, body, headers):
-        self.asked.append((method, path, json.loads(body) if body else None))
+        is_file = headers.get('Content-Type') == 'application/octet-stream'
+        self.asked.append((method, path, body.decode('latin-1') if is_file
+                           else json.loads(body) if body else None))
         self.headers.append(headers)
         left = self.script.get((method, path))
         if left is None:

@@ -22,7 +22,7 @@ VERBS = GRAMMAR['verbs']
 # How the examples of verbs end that ask no forebayd: most find no file.
 WITHOUT_FOREBAYD = {'disk rescue': 3, 'filter build': 3, 'filter keygen': 0,
                     'filter install': 3, 'filter new': 0, 'filter sign': 3,
-                    'filter trust': 3, 'filter verify': 3}
+                    'filter verify': 3}
 NOUNS = sorted({verb['noun'] for verb in VERBS})
 
 

@@ -200,5 +200,58 @@ class Keys(Author):
             'verify', self.bundle, '--key', 'me.key', expect=2))
 
 
+class OnAHost(Author):
+    """The bundle goes to a host, to a disk, and away again."""
+
+    def setUp(self):
+        super().setUp()
+        self.root = self.path('h')
+        self.daemon = spawn.Process(
+            [os.path.join(PREFIX, 'bin/forebayd'), '--root', self.root],
+            self.path('forebayd.out'))
+        self.addCleanup(self.daemon.stop)
+        self.daemon.wait_for_file(os.path.join(self.root,
+                                               'run/forebayd.sock'))
+
+    def host(self, *words, expect=0):
+        return self.run_program(FOREBAY, '--root', self.root, *words,
+                                expect=expect)
+
+    def test_a_signed_bundle_runs_on_a_disk_and_goes_again(self):
+        bundle = self.make_bundle()
+        self.forebay('keygen', 'me')
+        self.forebay('sign', bundle, '--key', 'me.key')
+        self.assertIn('untrusted-key',
+                      self.host('filter', 'install', bundle, expect=2))
+        self.host('filter', 'trust', 'me.key', expect=2)
+        self.host('filter', 'trust', 'me.pub')
+        self.assertIn('me', self.host('filter', 'keys'))
+        installed = self.host('filter', 'install', bundle)
+        self.assertIn('audit@0.1.0: installed', installed)
+        self.assertIn('needs memory: 65536 bytes', installed)
+        with open(self.path('p.yaml'), 'w', encoding='utf-8') as file:
+            file.write('name: p\nfilters:\n  - filter: audit@0.1.0\n')
+        self.host('policy', 'create', '-f', 'p.yaml')
+        self.host('disk', 'create', 'd1', '--backend', self.path('d1.raw'),
+                  '--size', '16MiB', '--policy', 'p')
+        self.host('disk', 'open', 'd1')
+        stats = fbundle.json.loads(self.host('disk', 'stats', 'd1', '-o',
+                                             'json'))
+        self.assertIn('audit', str(stats['filters']))
+        self.assertRegex(self.host('filter', 'list'),
+                         r'audit +ready +0\.1\.0 +inspection +me +1 ')
+        self.assertIn('d1', self.host('filter', 'uninstall', 'audit',
+                                      expect=4))
+        self.host('disk', 'close', 'd1')
+        self.host('disk', 'delete', 'd1')
+        with open(self.path('p.yaml'), 'w', encoding='utf-8') as file:
+            file.write('name: p\nfilters: []\n')
+        self.host('policy', 'update', '-f', 'p.yaml')
+        self.host('filter', 'uninstall', 'audit')
+        self.assertNotIn('audit', self.host('filter', 'list'))
+        self.host('filter', 'untrust', 'me')
+        self.host('filter', 'issues')
+
+
 if __name__ == '__main__':
     tap.main()

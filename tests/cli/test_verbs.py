@@ -336,8 +336,8 @@ class Filters(CliTest):
                              Answer(200, {'items': documents.FILTERS}))
         shown = self.ok('filter', 'list')
         self.assertRegex(
-            shown, r'cache +ready +0\.1\.0 +cache +write-back SSD cache\n')
-        self.assertRegex(shown, r'bad +failed +- +- +needs ABI 9\n')
+            shown, r'cache +ready +0\.1\.0 +cache +forebay +0 +write-back SSD cache\n')
+        self.assertRegex(shown, r'bad +failed +- +- +- +0 +needs ABI 9\n')
 
 
     def test_status_shows_metrics_held_and_blocked(self):
