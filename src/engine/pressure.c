@@ -56,8 +56,10 @@ static uint32_t pressure_of(struct engine *engine)
 {
 	uint64_t used = waiting_blocks(engine);
 	const struct segment_table *table = &engine->segments;
-	uint32_t kept = table->away + engine->reserve_segments + 1;
-	uint32_t segments = table->count > kept ? table->count - kept : 0;
+	/* What is about to be handed over counts in advance. */
+	uint32_t has = table->count - table->away + grant_expected(engine);
+	uint32_t kept = engine->reserve_segments + 1;
+	uint32_t segments = has > kept ? has - kept : 0;
 	uint32_t of_blocks = share(used, used + room_blocks(engine));
 	uint64_t since_ns;
 	uint32_t of_segments;

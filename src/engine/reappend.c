@@ -54,7 +54,7 @@ struct pass {
 static bool sparse(const struct engine *engine)
 {
 	return engine->cached_blocks * 100 <
-	       (uint64_t)engine->segments.count *
+	       (uint64_t)engine->granted_segments *
 		       engine->segments.segment_blocks * SPARSE_PERCENT;
 }
 

@@ -168,6 +168,24 @@ static void what_is_about_to_come_counts_as_room(void **state)
 	assert_int_equal(guest->request.status, 0);
 }
 
+static void a_start_with_few_segments_is_in_no_hurry_to_destage(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->config.granted_segments = 12;
+	scene->config.paced = true;
+	scene_restart(scene);
+	hand_over(scene);
+	scene_write_now(scene, 5, RECORD_BLOCKS, 'x');
+	scene_restart(scene);
+	scene_poll(scene);
+	scene_end_all(scene);
+	assert_int_equal(scene_stats(scene).segments, 1);
+	assert_int_equal(scene_stats(scene).destaged_bytes, 0);
+	assert_int_equal(scene_stats(scene).dirty_bytes,
+			 RECORD_BLOCKS * LOG_BLOCK_BYTES);
+}
+
 static void a_larger_grant_takes_segments_up_in_any_order(void **state)
 {
 	struct scene *scene = *state;
@@ -225,6 +243,7 @@ int main(void)
 		SCENE_TEST(dirty_data_may_take_their_share_of_the_grant),
 		SCENE_TEST(a_start_has_no_segments_but_those_of_its_log),
 		SCENE_TEST(what_is_about_to_come_counts_as_room),
+		SCENE_TEST(a_start_with_few_segments_is_in_no_hurry_to_destage),
 		SCENE_TEST(a_larger_grant_takes_segments_up_in_any_order),
 		SCENE_TEST(
 			a_file_that_has_grown_is_used_when_the_superblock_says_so),
