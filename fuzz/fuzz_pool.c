@@ -21,15 +21,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 static void packet(const uint8_t *bytes, size_t count)
 {
 	struct daemon_head head;
-	struct pool_open open;
+	union pool_request request;
 
 	if (daemon_head_parse(bytes, count, &head) < 0)
 		return;
 	assert(head.bytes == count - sizeof(head));
 	if (head.type != DAEMON_FILTER ||
-	    pool_open_parse(bytes + sizeof(head), head.bytes, &open) < 0)
+	    pool_request_parse(bytes + sizeof(head), head.bytes, &request) < 0)
 		return;
-	assert(strlen(open.pool) < sizeof(open.pool));
+	if (request.type == POOL_OPEN)
+		assert(strlen(request.open.pool) < sizeof(request.open.pool));
+	else if (request.type == POOL_USE)
+		assert(pool_use_is_valid(&request.use));
+	else
+		assert(request.type == POOL_BYE &&
+		       head.bytes == sizeof(request.bye));
 }
 
 static void answer(const uint8_t *bytes, size_t count, uint32_t fd_count)
@@ -39,7 +45,16 @@ static void answer(const uint8_t *bytes, size_t count, uint32_t fd_count)
 	if (pool_answer_parse(bytes, count, fd_count, &parsed) < 0)
 		return;
 	if (parsed.type == POOL_GRANT) {
-		assert(fd_count == 1);
+		assert(fd_count == 1 &&
+		       parsed.grant.file_bytes <= POOL_FILE_BYTES_MAX);
+		return;
+	}
+	if (parsed.type == POOL_MAY) {
+		assert(fd_count == 0 && parsed.may.granted_bytes > 0);
+		return;
+	}
+	if (parsed.type == POOL_BYE) {
+		assert(fd_count == 0);
 		return;
 	}
 	assert(parsed.type == POOL_REFUSE && fd_count == 0);

@@ -65,11 +65,15 @@ static void ask(struct attach *attach)
 	};
 	const char *pool = "";
 	int64_t limit_bytes = 0;
+	int64_t reservation_bytes = 0;
 	int status;
 
 	attach->host->property_integer(attach->instance, "limit", &limit_bytes);
+	attach->host->property_integer(attach->instance, "reservation",
+				       &reservation_bytes);
 	attach->host->property_string(attach->instance, "pool", &pool);
 	open.limit_bytes = (uint64_t)limit_bytes;
+	open.reservation_bytes = (uint64_t)reservation_bytes;
 	if (strlen(pool) >= sizeof(open.pool)) {
 		end(attach, error_set(&attach->error, -EINVAL,
 				      "the name of pool '%s' is longer than %u "
@@ -256,31 +260,46 @@ void attach_channel_state(struct attach *attach, bool connected)
 		attach->phase = ATTACH_CONNECTING;
 }
 
+static void refused(struct attach *attach, int code, const char *message)
+{
+	error_set(&attach->error, code, "%s", message);
+	end(attach, code);
+}
+
+static void fds_close(const int *fds, uint32_t fd_count)
+{
+	for (uint32_t i = 0; i < fd_count; i++)
+		close(fds[i]);
+}
+
 void attach_message(struct attach *attach, const void *bytes, size_t count,
 		    const int *fds, uint32_t fd_count)
 {
-	union pool_answer answer;
+	union pool_answer answer = {0};
 	int status = pool_answer_parse(bytes, count, fd_count, &answer);
 
-	if (attach->phase != ATTACH_ASKING || status < 0 ||
-	    answer.type == POOL_REFUSE) {
-		for (uint32_t i = 0; i < fd_count; i++)
-			close(fds[i]);
-		if (attach->phase != ATTACH_ASKING)
-			return;
-		if (status < 0)
-			error_set(&attach->error, status,
-				  "forebay-cached sent an answer that can't be "
-				  "read: restart whichever was not upgraded");
-		else
-			error_set(&attach->error, answer.refuse.error, "%s",
-				  answer.refuse.message);
-		end(attach, attach->error.code);
+	if (attach->phase != ATTACH_ASKING) {
+		fds_close(fds, fd_count);
 		return;
 	}
+	if (status < 0) {
+		fds_close(fds, fd_count);
+		refused(attach, status,
+			"forebay-cached sent an answer that can't be read: "
+			"restart whichever was not upgraded");
+		return;
+	}
+	if (answer.type == POOL_REFUSE) {
+		refused(attach, answer.refuse.error, answer.refuse.message);
+		return;
+	}
+	/* A MAY that was on its way when we asked again. */
+	if (answer.type != POOL_GRANT)
+		return;
 	failpoint(FAILPOINT_CACHE_GRANTED);
 	attach->fd = fds[0];
 	attach->file_bytes = answer.grant.file_bytes;
+	attach->granted_bytes = answer.grant.granted_bytes;
 	phase_enter(attach, ATTACH_LOCKING);
 	lock_try(attach);
 }

@@ -54,6 +54,7 @@ struct attach {
 	/* Results. The descriptor is the owner's after success. */
 	int fd;
 	uint64_t file_bytes;
+	uint64_t granted_bytes; /* how much of it may be used */
 	bool unused; /* no log was ever written to it */
 	void *kept; /* kept_bytes(), the host's; NULL: there is none */
 	struct error error;

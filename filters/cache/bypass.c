@@ -49,6 +49,14 @@ static void ask_again(struct forebay_timer *timer)
 		attach_again(&cache->attach);
 }
 
+void bypass_may_end(struct cache *cache)
+{
+	if (cache->attach.phase == ATTACH_ENDED && !cache->runner &&
+	    !cache->closing)
+		cache->host->timer_arm(cache->instance, &cache->bypass.retry,
+				       0);
+}
+
 static void forward(struct cache *cache, struct cache_request *context)
 {
 	cache->bypass.in_flight++;

@@ -45,6 +45,8 @@ struct bypass {
  * false if the disk must not be served without its cache.
  */
 bool bypass_goes_on(struct cache *cache);
+/* There may be room now: it is tried at once. */
+void bypass_may_end(struct cache *cache);
 /* The engine runs. */
 void bypass_end(struct cache *cache);
 void bypass_submit(struct cache *cache, struct cache_request *context);

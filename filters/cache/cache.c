@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log_format.h"
 #include "lost.h"
@@ -128,14 +129,27 @@ static void cache_channel_state(void *state, bool connected)
 	struct cache *cache = state;
 
 	attach_channel_state(&cache->attach, connected);
+	if (connected)
+		space_tell(&cache->space);
+	else
+		cache_unheard(cache);
 }
 
 static void cache_channel_message(void *state, const void *bytes, size_t count,
 				  const int *fds, uint32_t fd_count)
 {
 	struct cache *cache = state;
+	union pool_answer answer = {0};
 
-	attach_message(&cache->attach, bytes, count, fds, fd_count);
+	if (cache->attach.phase == ATTACH_ASKING) {
+		attach_message(&cache->attach, bytes, count, fds, fd_count);
+		return;
+	}
+	if (pool_answer_parse(bytes, count, fd_count, &answer) == 0 &&
+	    fd_count == 0)
+		cache_heard(cache, &answer);
+	for (uint32_t i = 0; i < fd_count; i++)
+		close(fds[i]);
 }
 
 static void cache_memory_ready(void *state, const char *name, void *address,

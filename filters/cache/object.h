@@ -5,6 +5,7 @@
  *   opening.c   cache file, engine, what these report, and the close
  *   mode.c      which mode the engine is to be in, and what is said below
  *   bypass.c    going on without a cache, and back
+ *   space.c     how much of the file the log has
  *   actions.c   flush, hold, migration
  *   cache.c     requests, status, and the filter's table
  *
@@ -21,6 +22,7 @@
 #include "overlay.h"
 #include "prefetch.h"
 #include "runner.h"
+#include "space.h"
 
 struct cache {
 	const struct forebay_host *host;
@@ -28,6 +30,9 @@ struct cache {
 	const struct forebay_disk *disk;
 	struct attach attach;
 	struct runner *runner;
+	struct space space;
+	struct forebay_timer bye; /* forebay-cached may take so long for it */
+	bool parting; /* it was sent a BYE */
 	struct prefetch prefetch;
 	int file;
 	bool open; /* open_done(0) was called */
@@ -60,6 +65,9 @@ void cache_open(struct forebay_instance *instance,
 		const struct forebay_host *host,
 		const struct forebay_disk *disk, void **ret_state);
 void cache_close(void *state);
+/* A message or a state of the channel to forebay-cached. */
+void cache_heard(struct cache *cache, const union pool_answer *answer);
+void cache_unheard(struct cache *cache);
 
 /* mode.c */
 /*

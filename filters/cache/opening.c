@@ -24,6 +24,8 @@
 #define CACHE_EPOCH 1u
 #define CACHE_RECORDS_IN_FLIGHT 4u
 #define CACHE_DIRTY_LIMIT_PERCENT 70u
+/* For forebay-cached to take a farewell. */
+#define BYE_NS (UINT64_C(1) * 1000 * 1000 * 1000)
 
 /* What the runner needs of its host: the filter's own, nothing added. */
 
@@ -92,21 +94,75 @@ static const struct runner_host cache_runner_host = {
 	.say_void = host_say_void,
 };
 
+static void gone(struct cache *cache)
+{
+	const struct forebay_host *host = cache->host;
+	struct forebay_instance *instance = cache->instance;
+
+	host->timer_cancel(instance, &cache->bye);
+	free(cache);
+	host->close_done(instance, 0);
+}
+
+static void bye_expired(struct forebay_timer *timer)
+{
+	gone(timer->owner);
+}
+
+/* Nobody needs the file any more; when that can't be said, it stays. */
+static void part(struct cache *cache)
+{
+	const struct pool_bye bye = {
+		.type = POOL_BYE,
+		.version = POOL_PROTOCOL_VERSION,
+	};
+
+	if (cache->host->channel_send(cache->instance, &bye, sizeof(bye), NULL,
+				      0) < 0) {
+		gone(cache);
+		return;
+	}
+	cache->parting = true;
+	cache->bye.expired = bye_expired;
+	cache->bye.owner = cache;
+	cache->host->timer_arm(cache->instance, &cache->bye, BYE_NS);
+}
+
 static void closed(void *context)
 {
 	struct cache *cache = context;
-	const struct forebay_host *host = cache->host;
-	struct forebay_instance *instance = cache->instance;
+	bool had_file = cache->file >= 0;
+	bool clear = false;
 
 	if (!cache->bypass.on)
 		prefetch_end(&cache->prefetch);
 	/* Not before the log says so, too: now it is closed. */
 	if (cache->clean)
-		host->below_hold(instance, false);
+		clear = cache->host->below_hold(cache->instance, false) == 0;
 	if (cache->file >= 0)
 		close(cache->file);
-	free(cache);
-	host->close_done(instance, 0);
+	cache->file = -1;
+	if (had_file && clear && !cache->bypass.on)
+		part(cache);
+	else
+		gone(cache);
+}
+
+void cache_heard(struct cache *cache, const union pool_answer *answer)
+{
+	if (answer->type == POOL_BYE && cache->parting)
+		gone(cache);
+	else if (answer->type == POOL_MAY && cache->bypass.on)
+		bypass_may_end(cache);
+	else if (answer->type == POOL_MAY)
+		space_granted(&cache->space, answer->may.granted_bytes,
+			      answer->may.reserved_bytes);
+}
+
+void cache_unheard(struct cache *cache)
+{
+	if (cache->parting)
+		gone(cache);
 }
 
 static void refuse(struct cache *cache)
@@ -141,10 +197,17 @@ static void runner_taken_back(void *context)
 	open_fail(cache);
 }
 
+static void runner_take_back(void *context)
+{
+	struct cache *cache = context;
+
+	runner_close(cache->runner, runner_taken_back, cache);
+}
+
 static void take_back(struct cache *cache)
 {
 	cache->taking_back = true;
-	runner_close(cache->runner, runner_taken_back, cache);
+	space_end(&cache->space, runner_take_back, cache);
 }
 
 /* Puts what the host knows of the layers below into the engine's words. */
@@ -207,6 +270,7 @@ static void begin(struct cache *cache)
 		return;
 	}
 	cache->open = true;
+	space_begin(&cache->space, cache->runner, cache->file);
 	prefetch_begin(&cache->prefetch, cache->host, cache->instance,
 		       cache->runner);
 	if (cache->bypass.on)
@@ -323,6 +387,13 @@ static void hold_changed(void *owner, const struct engine_hold *hold)
 	}
 }
 
+static void segments_returned(void *owner)
+{
+	struct cache *cache = owner;
+
+	space_returned(&cache->space);
+}
+
 static struct engine_config config_of(const struct cache *cache)
 {
 	struct engine_config config = {
@@ -342,6 +413,7 @@ static struct engine_config config_of(const struct cache *cache)
 		.segment_blocks = LOG_SEGMENT_BLOCKS_DEFAULT,
 		.records_in_flight_max = CACHE_RECORDS_IN_FLIGHT,
 		.dirty_limit_percent = CACHE_DIRTY_LIMIT_PERCENT,
+		.granted_segments = space_segments(cache->attach.granted_bytes),
 		.summaries = true,
 		.may_format = cache->attach.unused,
 		.warm = cache->disk->kept_memory_good && !cache->bypass.on,
@@ -370,11 +442,15 @@ static void attached(struct attach *attach, int status)
 		.completed = request_completed,
 		.hold_changed = hold_changed,
 		.troubles_changed = troubles_changed,
+		.returned = segments_returned,
 		.owner = cache,
 	};
 
 	cache->file = attach->fd;
 	if (status == 0) {
+		space_granted(
+			&cache->space, attach->granted_bytes,
+			settings_reservation(cache->host, cache->instance));
 		look_below(cache, &setup.config.below);
 		/* A later start must be able to tell that the log is void. */
 		setup.config.may_withdraw =
@@ -413,8 +489,16 @@ void cache_open(struct forebay_instance *instance,
 	cache->attach.done = attached;
 	cache->attach.kept_bytes = kept_bytes;
 	cache->attach.owner = cache;
+	space_init(&cache->space, host, instance);
 	*ret_state = cache;
 	attach_start(&cache->attach);
+}
+
+static void runner_end(void *context)
+{
+	struct cache *cache = context;
+
+	runner_close(cache->runner, closed, cache);
 }
 
 /* Dirty data stays in the log: draining is an action of its own. */
@@ -430,7 +514,7 @@ void cache_close(void *state)
 	if (cache->taking_back)
 		return;
 	if (cache->runner)
-		runner_close(cache->runner, closed, cache);
+		space_end(&cache->space, runner_end, cache);
 	else
 		closed(cache);
 }

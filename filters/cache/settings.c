@@ -51,11 +51,24 @@ const struct forebay_property settings_properties[] = {
 	},
 	{
 		.name = "limit",
-		.description = "Space of this disk's cache file on the SSD.",
+		.description = "Most space that this disk's cache takes on the "
+			       "SSD. How much it has, the disks of a pool "
+			       "share by use.",
 		.type = FOREBAY_PROPERTY_SIZE,
 		.default_integer = INT64_C(1) << 30,
 		.minimum = INT64_C(64) << 20,
 		.maximum = INT64_C(16) << 40,
+	},
+	{
+		.name = "reservation",
+		.description = "Space on the SSD that this disk's cache has "
+			       "for certain while the disk is open; 32 MiB of "
+			       "it in any case.",
+		.type = FOREBAY_PROPERTY_SIZE,
+		.default_integer = 0,
+		.minimum = 0,
+		.maximum = INT64_C(16) << 40,
+		.online = true,
 	},
 	{
 		.name = "max_dirty_age",
@@ -71,7 +84,7 @@ const struct forebay_property settings_properties[] = {
 		.name = "max_dirty_bytes",
 		.description = "Most data that the backend may lack; from half "
 			       "of it on, writes are slowed to its pace. 0, "
-			       "and at most: 70 % of the cache file.",
+			       "and at most: 70 % of the cache's space.",
 		.type = FOREBAY_PROPERTY_SIZE,
 		.default_integer = 0,
 		.minimum = 0,
@@ -155,6 +168,18 @@ static uint64_t size_of(const struct forebay_host *host,
 	host->property_integer(instance, name, &bytes);
 	assert(bytes >= 0);
 	return (uint64_t)bytes;
+}
+
+uint64_t settings_limit(const struct forebay_host *host,
+			struct forebay_instance *instance)
+{
+	return size_of(host, instance, "limit");
+}
+
+uint64_t settings_reservation(const struct forebay_host *host,
+			      struct forebay_instance *instance)
+{
+	return size_of(host, instance, "reservation");
 }
 
 uint64_t settings_max_dirty_bytes(const struct forebay_host *host,

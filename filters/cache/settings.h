@@ -19,6 +19,10 @@ bool settings_durable_writes(const struct forebay_host *host,
 uint64_t settings_max_dirty_age_ns(const struct forebay_host *host,
 				   struct forebay_instance *instance,
 				   const struct forebay_disk *disk);
+uint64_t settings_limit(const struct forebay_host *host,
+			struct forebay_instance *instance);
+uint64_t settings_reservation(const struct forebay_host *host,
+			      struct forebay_instance *instance);
 /* As of engine_config: 0 is no limit of its own. */
 uint64_t settings_max_dirty_bytes(const struct forebay_host *host,
 				  struct forebay_instance *instance);

@@ -107,6 +107,21 @@ static const struct figure cache_figures[] = {
 	 EXPOSITION_COUNTER, NS, "log.throttled_ns"},
 };
 
+static const struct figure share_figures[] = {
+	{"forebay_pool_disk_reserved_bytes",
+	 "What a disk's cache has for certain.", EXPOSITION_GAUGE, 1,
+	 "reserved_bytes"},
+	{"forebay_pool_disk_granted_bytes",
+	 "What a disk's cache may have now; of a closed disk, what it has.",
+	 EXPOSITION_GAUGE, 1, "granted_bytes"},
+	{"forebay_pool_disk_used_bytes",
+	 "What holds something of a disk's cache.", EXPOSITION_GAUGE, 1,
+	 "used_bytes"},
+	{"forebay_pool_disk_limit_bytes",
+	 "The most that a disk's cache may have; none of a closed disk.",
+	 EXPOSITION_GAUGE, 1, "limit_bytes"},
+};
+
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 static const char *const states[] = {"closed",	   "opening",  "open",
@@ -379,6 +394,35 @@ static void write_directories(struct exposition *out, const json_t *pools,
 	}
 }
 
+static void write_path_shares(struct exposition *out, const json_t *pool,
+			      const json_t *directory, const char *member)
+{
+	const json_t *share;
+	size_t index;
+
+	json_array_foreach(json_object_get(directory, "shares"), index, share)
+		exposition_sample(out, "",
+				  LABELS({"pool", text(pool, "name")},
+					 {"path", text(directory, "path")},
+					 {"disk", text(share, "disk")}),
+				  number(json_object_get(share, member)));
+}
+
+static void write_shares(struct exposition *out, const json_t *pools,
+			 const struct figure *figure)
+{
+	const json_t *pool, *directory;
+	size_t index, at;
+
+	exposition_family(out, figure->family, figure->type, figure->help);
+	json_array_foreach(pools, index, pool)
+	{
+		json_array_foreach(json_object_get(pool, "paths"), at,
+				   directory)
+			write_path_shares(out, pool, directory, figure->path);
+	}
+}
+
 static void write_pools(struct exposition *out, const json_t *pools)
 {
 	exposition_family(out, "forebay_pool_directory_size_bytes",
@@ -389,6 +433,8 @@ static void write_pools(struct exposition *out, const json_t *pools)
 	exposition_family(out, "forebay_pool_directory_free_bytes",
 			  EXPOSITION_GAUGE, "What is free of it.");
 	write_directories(out, pools, "free_bytes");
+	for (size_t i = 0; i < COUNT(share_figures); i++)
+		write_shares(out, pools, &share_figures[i]);
 }
 
 int metrics_render(struct agent *agent, char **ret_text,

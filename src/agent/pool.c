@@ -298,6 +298,43 @@ static const json_t *stats_of(const json_t *stats, const char *path)
 	return NULL;
 }
 
+static json_t *name_of(struct agent *agent, const json_t *id)
+{
+	json_auto_t *disk = NULL;
+	json_t *name = NULL;
+
+	if (documents_get(agent->store, &disk, NULL, "disks/%s",
+			  json_string_value(id)) == 0)
+		name = json_object_get(disk, "name");
+	return json_incref(name ? name : (json_t *)id);
+}
+
+/* What each disk has there, in the words of forebay-cached. */
+static json_t *shares_of(struct agent *agent, const json_t *known)
+{
+	static const char *const members[] = {
+		"state",	   "reserved_bytes", "granted_bytes",
+		"allocated_bytes", "used_bytes",     "limit_bytes",
+	};
+	json_t *shares = json_array();
+	const json_t *share;
+	size_t index;
+
+	json_array_foreach(known, index, share)
+	{
+		json_t *view = json_pack(
+			"{s:o}", "disk",
+			name_of(agent, json_object_get(share, "uuid")));
+
+		for (size_t i = 0; i < sizeof(members) / sizeof(members[0]);
+		     i++)
+			json_object_set(view, members[i],
+					json_object_get(share, members[i]));
+		json_array_append_new(shares, view);
+	}
+	return shares;
+}
+
 /* Names in place of ids; an id whose disk is gone stays one. */
 static json_t *names_of(struct agent *agent, const json_t *ids)
 {
@@ -306,17 +343,7 @@ static json_t *names_of(struct agent *agent, const json_t *ids)
 	size_t index;
 
 	json_array_foreach(ids, index, id)
-	{
-		json_auto_t *disk = NULL;
-		const char *name = NULL;
-
-		if (documents_get(agent->store, &disk, NULL, "disks/%s",
-				  json_string_value(id)) == 0)
-			name = json_string_value(json_object_get(disk, "name"));
-		json_array_append_new(
-			names,
-			json_string(name ? name : json_string_value(id)));
-	}
+		json_array_append_new(names, name_of(agent, id));
 	return names;
 }
 
@@ -348,6 +375,10 @@ static json_t *view_path(struct agent *agent, const json_t *stats,
 	json_object_set_new(
 		view, "disks",
 		known ? names_of(agent, json_object_get(known, "disks"))
+		      : json_null());
+	json_object_set_new(
+		view, "shares",
+		known ? shares_of(agent, json_object_get(known, "shares"))
 		      : json_null());
 	return view;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cached.h - what forebay-cached knows: pools, kept memory, who is connected.
+ * cached.h - what forebay-cached knows: pools, kept memory, who is connected
+ * and what each has.
  *
  * One thread, one loop. Nothing here is needed by a disk that has its cache
  * file: this process may be killed at any instant, and what it must remember is
@@ -11,6 +12,7 @@
 
 #include "error.h"
 #include "kept_memory.h"
+#include "ledger.h"
 #include "list.h"
 #include "loop.h"
 #include "pool.h"
@@ -20,6 +22,7 @@ struct cached {
 	const char *config_path;
 	struct pool_set pools;
 	struct kept_memory kept;
+	struct ledger ledger;
 	struct list clients;
 	unsigned int client_count;
 };

@@ -39,6 +39,7 @@ struct client {
 
 static void client_destroy(struct client *client)
 {
+	ledger_leave(client->cached, client);
 	loop_defer_cancel(client->cached->loop, &client->end);
 	list_remove(&client->node);
 	client->cached->client_count--;
@@ -79,6 +80,21 @@ static void packet_send(struct client *client, enum daemon_type type,
 		condemn(client, "takes no answers");
 }
 
+const uint8_t *client_uuid(const struct client *client)
+{
+	return client->uuid;
+}
+
+const char *client_name(const struct client *client)
+{
+	return client->uuid_text;
+}
+
+void client_answer(struct client *client, const void *message, size_t bytes)
+{
+	packet_send(client, DAEMON_FILTER, message, bytes, -1);
+}
+
 static void refuse(struct client *client, const struct error *error)
 {
 	struct pool_refuse answer = {
@@ -92,70 +108,92 @@ static void refuse(struct client *client, const struct error *error)
 }
 
 /* Finds the disk's cache file, or makes it. */
-static int directory_provide(struct client *client,
-			     const struct pool_open *open,
-			     const struct pool_directory **ret_directory,
-			     struct error *error)
+static int file_provide(struct client *client, const struct ledger_place *place,
+			struct error *error)
 {
-	const struct pool_set *pools = &client->cached->pools;
-	uint64_t bytes =
-		open->limit_bytes / POOL_GRANULE_BYTES * POOL_GRANULE_BYTES;
-	int status =
-		cached_find(client->cached, client->uuid, ret_directory, error);
+	const char *config = client->cached->config_path;
+	/* Before there is a file: who has no note has none. */
+	int status = roster_note(config, client->uuid, place->directory->path,
+				 error);
+
+	if (status < 0 || !place->make)
+		return status;
+	status = cache_file_make(place->directory, client->uuid,
+				 place->file_bytes, error);
+	if (status == -EEXIST)
+		return 0;
+	if (status < 0)
+		roster_forget(config, client->uuid);
+	return status;
+}
+
+static int file_open(struct client *client, const struct ledger_place *place,
+		     struct cache_file *ret_file, struct error *error)
+{
+	int status = file_provide(client, place, error);
 
 	if (status == 0)
-		return roster_note(client->cached->config_path, client->uuid,
-				   (*ret_directory)->path, error);
-	if (status != -ENOENT)
+		status = cache_file_open(place->directory, client->uuid,
+					 ret_file, error);
+	if (status < 0)
 		return status;
-	if (bytes < POOL_FILE_BYTES_MIN || bytes > POOL_FILE_BYTES_MAX)
-		return error_set(error, -EINVAL,
-				 "a cache file of %" PRIu64 " bytes can't be "
-				 "made: set the policy's limit to 64MiB..16TiB",
-				 open->limit_bytes);
-	status =
-		pool_set_choose(pools, open->pool, bytes, ret_directory, error);
-	/* Before there is a file: who has no note has none. */
-	if (status == 0)
-		status = roster_note(client->cached->config_path, client->uuid,
-				     (*ret_directory)->path, error);
-	if (status == 0)
-		status = cache_file_make(*ret_directory, client->uuid, bytes,
-					 error);
-	if (status < 0 && status != -EEXIST)
-		roster_forget(client->cached->config_path, client->uuid);
+	status = cache_file_grow(ret_file, place->file_bytes, error);
+	if (status < 0)
+		fd_close(ret_file->fd);
 	return status;
 }
 
 static void open_serve(struct client *client, const struct pool_open *open)
 {
-	const struct pool_directory *directory;
-	struct cache_file file;
+	struct cached *cached = client->cached;
 	struct pool_grant grant = {.type = POOL_GRANT};
+	struct ledger_place place;
+	struct cache_file file;
 	struct error error;
-	int status = directory_provide(client, open, &directory, &error);
+	int status = ledger_open(cached, client, open, &place, &error);
 
-	if (status == 0)
-		status =
-			cache_file_open(directory, client->uuid, &file, &error);
 	if (status < 0) {
 		refuse(client, &error);
 		return;
 	}
+	status = file_open(client, &place, &file, &error);
+	if (status < 0) {
+		ledger_leave(cached, client);
+		refuse(client, &error);
+		return;
+	}
 	grant.file_bytes = file.bytes;
+	grant.granted_bytes = place.granted_bytes;
 	packet_send(client, DAEMON_FILTER, &grant, sizeof(grant), file.fd);
 	failpoint(FAILPOINT_POOL_FILE_GRANTED);
 	/* From here on the receiver's description is the receiver's alone. */
 	fd_close(file.fd);
 	log_info("disk %s: granted %" PRIu64 " MiB at %s", client->uuid_text,
-		 file.bytes >> 20, directory->path);
+		 grant.granted_bytes >> 20, place.directory->path);
+}
+
+static void request_serve(struct client *client,
+			  const union pool_request *request)
+{
+	switch (request->type) {
+	case POOL_OPEN:
+		open_serve(client, &request->open);
+		break;
+	case POOL_USE:
+		ledger_use(client->cached, client, &request->use);
+		break;
+	case POOL_BYE:
+		ledger_bye(client->cached, client);
+		client_answer(client, &request->bye, sizeof(request->bye));
+		break;
+	}
 }
 
 static void filter_serve(struct client *client, const void *bytes, size_t count)
 {
-	struct pool_open open;
+	union pool_request request;
 	struct error error;
-	int status = pool_open_parse(bytes, count, &open);
+	int status = pool_request_parse(bytes, count, &request);
 
 	if (status == -EPROTONOSUPPORT) {
 		error_set(&error, status,
@@ -165,9 +203,9 @@ static void filter_serve(struct client *client, const void *bytes, size_t count)
 			  POOL_PROTOCOL_VERSION);
 		refuse(client, &error);
 	} else if (status < 0) {
-		condemn(client, "sent a message that isn't an OPEN");
+		condemn(client, "sent a message that can't be read");
 	} else {
-		open_serve(client, &open);
+		request_serve(client, &request);
 	}
 }
 

@@ -209,6 +209,7 @@ static void stop(struct daemon *daemon)
 {
 	control_server_destroy(daemon->control);
 	clients_clear(&daemon->cached);
+	ledger_clear(&daemon->cached);
 	kept_memory_clear(&daemon->cached.kept);
 	loop_destroy(daemon->cached.loop);
 	fd_close(daemon->listen_fd);
@@ -246,6 +247,7 @@ int main(int argc, char **argv)
 	log_open("forebay-cached", LOG_LEVEL_INFO);
 	list_init(&daemon.cached.clients);
 	kept_memory_init(&daemon.cached.kept);
+	ledger_init(&daemon.cached);
 	result = run(&daemon, &options);
 	stop(&daemon);
 	if (result == 0)

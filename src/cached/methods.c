@@ -88,7 +88,7 @@ static json_t *pool_object(json_t *pools, const char *name)
 static void pool_stats_run(void *owner, struct control_call *call,
 			   const json_t *params)
 {
-	const struct cached *cached = owner;
+	struct cached *cached = owner;
 	json_t *pools = json_array();
 
 	(void)params;
@@ -102,6 +102,8 @@ static void pool_stats_run(void *owner, struct control_call *call,
 		json_object_set_new(
 			stats, "disks",
 			roster_disks(cached->config_path, directory->path));
+		json_object_set_new(stats, "shares",
+				    ledger_json(cached, directory));
 		json_array_append_new(json_object_get(pool, "paths"), stats);
 	}
 	control_reply(call, json_pack("{s:o}", "pools", pools));
@@ -130,19 +132,20 @@ static int disk_info(const struct cached *cached, const json_t *params,
 		return status;
 	status = cached_find(cached, uuid, &directory, error);
 	if (status == -ENOENT) {
-		*ret_result =
-			json_pack("{s:b, s:n, s:n, s:i, s:b}", "exists", 0,
-				  "pool", "path", "bytes", 0, "open", 0);
+		*ret_result = json_pack("{s:b, s:n, s:n, s:i, s:i, s:b}",
+					"exists", 0, "pool", "path", "bytes", 0,
+					"allocated_bytes", 0, "open", 0);
 		return 0;
 	}
 	if (status == 0)
 		status = cache_file_inspect(directory, uuid, &info, error);
 	if (status < 0)
 		return status;
-	*ret_result =
-		json_pack("{s:b, s:s, s:s, s:o, s:b}", "exists", 1, "pool",
-			  directory->pool, "path", info.path, "bytes",
-			  number(info.bytes), "open", (int)info.in_use);
+	*ret_result = json_pack("{s:b, s:s, s:s, s:o, s:o, s:b}", "exists", 1,
+				"pool", directory->pool, "path", info.path,
+				"bytes", number(info.bytes), "allocated_bytes",
+				number(info.allocated_bytes), "open",
+				(int)info.in_use);
 	return 0;
 }
 

@@ -19,15 +19,30 @@
 #include <sys/statvfs.h>
 
 #include "fd.h"
-#include "quantity.h"
-
-#define SIZE_TEXT_BYTES 32u
 
 void pool_file_name(const uint8_t uuid[UUID_BYTES],
 		    char ret_name[POOL_FILE_NAME_BYTES])
 {
 	uuid_format(uuid, ret_name);
 	memcpy(ret_name + UUID_TEXT_BYTES - 1, ".cache", sizeof(".cache"));
+}
+
+int pool_file_name_parse(const char *name, uint8_t ret_uuid[UUID_BYTES])
+{
+	char text[UUID_TEXT_BYTES] = "";
+
+	if (strlen(name) != POOL_FILE_NAME_BYTES - 1 ||
+	    strcmp(name + UUID_TEXT_BYTES - 1, ".cache") != 0)
+		return -EINVAL;
+	memcpy(text, name, UUID_TEXT_BYTES - 1);
+	return uuid_parse(text, ret_uuid);
+}
+
+uint64_t pool_file_allocated(const struct stat *stat)
+{
+	/* Beyond that there are blocks of the file system's own. */
+	return (uint64_t)stat->st_blocks * 512 / POOL_GRANULE_BYTES *
+	       POOL_GRANULE_BYTES;
 }
 
 static int path_parse(const json_t *text, char ret_path[POOL_PATH_BYTES],
@@ -404,7 +419,7 @@ static int files_count(int folder_fd, struct pool_space *space)
 			    AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		space->file_count++;
-		space->file_bytes += (uint64_t)stat.st_size;
+		space->file_bytes += pool_file_allocated(&stat);
 	}
 	closedir(list);
 	return 0;
@@ -488,60 +503,42 @@ int pool_set_find(const struct pool_set *set, const uint8_t uuid[UUID_BYTES],
 	return 0;
 }
 
-/* Says what there is, what it takes, and who has the rest. */
-static int refuse_full(const struct pool_directory *directory,
-		       const struct pool_space *space, uint64_t bytes,
-		       struct error *error)
-{
-	char free_text[SIZE_TEXT_BYTES];
-	char wanted[SIZE_TEXT_BYTES];
-	char granted[SIZE_TEXT_BYTES];
-
-	return error_set(
-		error, -ENOSPC,
-		"pool directory %s has most space, %s, but the cache file "
-		"needs %s: free or add space, or lower the policy's limit; "
-		"the cache files of %u disks have %s there",
-		directory->path,
-		quantity_format_size(space->free_bytes >> 20 << 20, free_text,
-				     sizeof(free_text)),
-		quantity_format_size(bytes, wanted, sizeof(wanted)),
-		space->file_count,
-		quantity_format_size(space->file_bytes, granted,
-				     sizeof(granted)));
-}
-
-int pool_set_choose(const struct pool_set *set, const char *name,
-		    uint64_t bytes, const struct pool_directory **ret_directory,
+int pool_set_choose(const struct pool_set *set, const struct pool_wish *wish,
+		    const struct pool_directory **ret_directory,
 		    struct error *error)
 {
 	const struct pool_directory *best = NULL;
-	struct pool_space best_space = {0};
+	int64_t best_free = 0;
+	int64_t refusal = 0;
 
 	for (unsigned int i = 0; i < set->count; i++) {
 		const struct pool_directory *directory = &set->directories[i];
-		struct pool_space space;
+		int64_t free;
 
-		if (name[0] != '\0' && strcmp(directory->pool, name) != 0)
+		if (wish->pool[0] != '\0' &&
+		    strcmp(directory->pool, wish->pool) != 0)
 			continue;
-		if (pool_directory_space(directory, &space, error) < 0)
-			continue;
-		if (!best || space.free_bytes > best_space.free_bytes) {
+		free = wish->weigh(wish->owner, directory, error);
+		/* A file system that is away may hide the room, not need it. */
+		if (free < 0 && (refusal == 0 || free == -ENOSPC))
+			refusal = free;
+		if (free >= 0 && (!best || free > best_free)) {
 			best = directory;
-			best_space = space;
+			best_free = free;
 		}
 	}
-	if (!best && name[0] != '\0')
+	if (best)
+		*ret_directory = best;
+	else if (refusal == -ENOSPC)
+		return (int)refusal;
+	else if (wish->pool[0] != '\0')
 		return error_set(error, -ENOENT,
 				 "this host has no usable pool '%s': make it "
 				 "with 'forebay pool create'",
-				 name);
-	if (!best)
+				 wish->pool);
+	else
 		return error_set(error, -ENOENT,
 				 "this host has no usable pool: make one with "
 				 "'forebay pool create'");
-	if (best_space.free_bytes < bytes)
-		return refuse_full(best, &best_space, bytes, error);
-	*ret_directory = best;
 	return 0;
 }

@@ -4,7 +4,7 @@
  *
  *   DIRECTORY/              given by the operator, on a local SSD
  *     forebay/              ours, mode 0700, made once when it joins a pool
- *       UUID.cache          one per disk, preallocated
+ *       UUID.cache          one per disk, sparse
  *
  * The folder `forebay` is made only when a directory joins its pool. When it is
  * missing later, the directory's file system is probably not mounted, and a new
@@ -17,6 +17,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "error.h"
 #include "pool_protocol.h"
@@ -42,7 +43,7 @@ struct pool_space {
 	uint64_t size_bytes;
 	uint64_t free_bytes;
 	unsigned int file_count;
-	uint64_t file_bytes;
+	uint64_t file_bytes; /* allocated, in whole granules */
 };
 
 /*
@@ -84,18 +85,32 @@ int pool_directory_space(const struct pool_directory *directory,
 int pool_set_find(const struct pool_set *set, const uint8_t uuid[UUID_BYTES],
 		  const struct pool_directory **ret_directory,
 		  struct error *error);
+/* What a new cache file looks for. */
+struct pool_wish {
+	const char *pool; /* its name; empty: any */
+	/*
+	 * What @directory has free, in the caller's unit; or why the file
+	 * can't live there, with words.
+	 */
+	int64_t (*weigh)(void *owner, const struct pool_directory *directory,
+			 struct error *error);
+	void *owner;
+};
 /*
- * Chooses where a new cache file of @bytes goes: the directory of pool @name
- * (empty: any pool) with most free space.
- * Returns: 0, -ENOENT (no such pool) or -ENOSPC.
+ * Chooses the directory with most free space of those where the file can live.
+ * Returns: 0, -ENOENT (no such pool), or why it can't live in the last one.
  */
-int pool_set_choose(const struct pool_set *set, const char *name,
-		    uint64_t bytes, const struct pool_directory **ret_directory,
+int pool_set_choose(const struct pool_set *set, const struct pool_wish *wish,
+		    const struct pool_directory **ret_directory,
 		    struct error *error);
 
 /* "UUID.cache". */
 #define POOL_FILE_NAME_BYTES (UUID_TEXT_BYTES + 6u)
 void pool_file_name(const uint8_t uuid[UUID_BYTES],
 		    char ret_name[POOL_FILE_NAME_BYTES]);
+/* Returns: 0, or -EINVAL: it is no cache file's name. */
+int pool_file_name_parse(const char *name, uint8_t ret_uuid[UUID_BYTES]);
+/* What a file takes, in whole granules. */
+uint64_t pool_file_allocated(const struct stat *stat);
 
 #endif

@@ -167,6 +167,12 @@ static uint64_t slack(uint64_t granules)
 	return most(granules / SHARE_SLACK_PART, 1);
 }
 
+static bool is_full(const struct share_disk *disk)
+{
+	return disk->state == SHARE_OPEN &&
+	       disk->used * SHARE_FULL_OF >= disk->granted * SHARE_FULL_PARTS;
+}
+
 /* What reservations lack, and what fair shares lack besides. */
 static void wanted(const struct share_disk *disks, size_t count,
 		   uint64_t *ret_must, uint64_t *ret_wish)
@@ -182,7 +188,7 @@ static void wanted(const struct share_disk *disks, size_t count,
 			continue;
 		if (disk->granted < base)
 			must += base - disk->granted;
-		if (disk->fair >= sure + slack(sure))
+		if (is_full(disk) && disk->fair >= sure + slack(sure))
 			wish += disk->fair - sure;
 	}
 	*ret_must = must;

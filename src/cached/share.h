@@ -8,7 +8,8 @@
  *
  *   1. a disk that has less than its limit gets of what is free, up to its fair
  *      share first;
- *   2. is nothing free, the caches of closed disks go, the one that was closed
+ *   2. is nothing free, and somebody lacks something who fills what he has, the
+ *      caches of closed disks go, the one that was closed
  *      first before the others;
  *   3. then what others have beyond their fair share is asked back, from whom
  *      has most beyond it, SHARE_STEP at a time. What is missing of a
@@ -32,6 +33,9 @@
 /* Taken from one disk in one turn: 32 MiB, or a 16th of what it has. */
 #define SHARE_STEP 16u
 #define SHARE_STEP_PART 16u
+/* Who has used less than two thirds of what he has lacks nothing. */
+#define SHARE_FULL_PARTS 2u
+#define SHARE_FULL_OF 3u
 /* Differences below an 8th of what a disk has are let be. */
 #define SHARE_SLACK_PART 8u
 
@@ -49,6 +53,7 @@ struct share_disk {
 	uint64_t reserved;
 	uint64_t limit;
 	uint64_t held; /* allocated */
+	uint64_t used; /* that hold something */
 	uint64_t use;
 	uint64_t closed_at; /* CLOSED: when */
 	/* What it may have; the decision is the new one. */

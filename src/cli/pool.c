@@ -132,6 +132,54 @@ static int present_one(const json_t *pool)
 	return table_finish_list(table, "the pool has no directory");
 }
 
+/* Who has what of each directory. */
+static int present_shares(const json_t *pool)
+{
+	static const struct column columns[] = {
+		{"disk", UNIT_TEXT},	 {"state", UNIT_STATE},
+		{"reserved", UNIT_SIZE}, {"granted", UNIT_SIZE},
+		{"used", UNIT_SIZE},	 {"limit", UNIT_SIZE},
+		{"path", UNIT_TEXT},
+	};
+	const json_t *paths = json_object_get(pool, "paths");
+	struct table *table = NULL;
+
+	for (size_t i = 0; i < json_array_size(paths); i++) {
+		const json_t *path = json_array_get(paths, i);
+		const json_t *shares = json_object_get(path, "shares");
+
+		for (size_t j = 0; j < json_array_size(shares); j++) {
+			const json_t *share = json_array_get(shares, j);
+
+			if (!table)
+				table = table_create(columns, 7);
+			table_row(
+				table,
+				json_pack(
+					"[O?O?O?O?O?O?O?]",
+					json_object_get(share, "disk"),
+					json_object_get(share, "state"),
+					json_object_get(share,
+							"reserved_bytes"),
+					json_object_get(share, "granted_bytes"),
+					json_object_get(share, "used_bytes"),
+					json_object_get(share, "limit_bytes"),
+					json_object_get(path, "path")));
+		}
+	}
+	if (!table)
+		return 0;
+	(void)putchar('\n');
+	return table_finish_list(table, "");
+}
+
+static int present_whole(const json_t *pool)
+{
+	int ret = present_one(pool);
+
+	return ret < 0 ? ret : present_shares(pool);
+}
+
 int pool_show(const struct invocation *invocation, struct client *client,
 	      struct error *error)
 {
@@ -152,7 +200,7 @@ int pool_show(const struct invocation *invocation, struct client *client,
 	free(path);
 	if (ret < 0)
 		return ret;
-	ret = output_answer(invocation, &answer, present_one, error);
+	ret = output_answer(invocation, &answer, present_whole, error);
 	client_answer_release(&answer);
 	return ret;
 }

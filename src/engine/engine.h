@@ -348,6 +348,7 @@ struct engine_segment {
  * Returns: false if there is none. Order: after engine_poll().
  */
 bool engine_next_returned(struct engine *engine, struct engine_segment *ret);
+bool engine_has_returned(const struct engine *engine);
 /* The first one from number @from on that is the host's. */
 bool engine_next_away(const struct engine *engine, uint32_t from,
 		      struct engine_segment *ret);

@@ -108,6 +108,11 @@ bool engine_next_returned(struct engine *engine, struct engine_segment *ret)
 	return true;
 }
 
+bool engine_has_returned(const struct engine *engine)
+{
+	return engine->segments.returned != SEGMENT_NONE;
+}
+
 bool engine_next_away(const struct engine *engine, uint32_t from,
 		      struct engine_segment *ret)
 {

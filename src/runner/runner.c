@@ -45,6 +45,7 @@ struct runner {
 	void (*troubles_changed)(void *owner,
 				 const struct engine_troubles *troubles);
 	struct engine_troubles troubles_told;
+	void (*returned)(void *owner);
 	void *owner;
 
 	struct forebay_deferred pump;
@@ -357,6 +358,8 @@ static void pump_run(struct forebay_deferred *deferred)
 	state_tell(runner);
 	hold_tell(runner);
 	troubles_tell(runner);
+	if (runner->returned && engine_has_returned(runner->engine))
+		runner->returned(runner->owner);
 	drains_end(runner, now_ns);
 	timer_set(runner, now_ns);
 	/* Last: it may free the runner. */
@@ -445,6 +448,7 @@ int runner_create(const struct runner_setup *setup, struct runner **ret_runner,
 	runner->completed = setup->completed;
 	runner->hold_changed = setup->hold_changed;
 	runner->troubles_changed = setup->troubles_changed;
+	runner->returned = setup->returned;
 	runner->owner = setup->owner;
 	runner->pump.run = pump_run;
 	runner->pump.owner = runner;
@@ -555,6 +559,31 @@ void runner_set_max_dirty_bytes(struct runner *runner, uint64_t max_bytes)
 void runner_set_destage_rate(struct runner *runner, uint64_t bytes_per_s)
 {
 	engine_set_destage_rate(runner->engine, bytes_per_s);
+	pump_soon(runner);
+}
+
+void runner_set_grant(struct runner *runner, uint32_t segments)
+{
+	engine_set_grant(runner->engine, segments);
+	pump_soon(runner);
+}
+
+bool runner_next_returned(struct runner *runner, struct engine_segment *ret)
+{
+	return engine_next_returned(runner->engine, ret);
+}
+
+bool runner_next_away(const struct runner *runner, uint32_t from,
+		      struct engine_segment *ret)
+{
+	return engine_next_away(runner->engine, from, ret);
+}
+
+void runner_take_segment(struct runner *runner, uint32_t number)
+{
+	/* Else it has failed meanwhile, and nobody needs it. */
+	if (engine_state(runner->engine) == ENGINE_RUNNING)
+		engine_take_segment(runner->engine, number);
 	pump_soon(runner);
 }
 

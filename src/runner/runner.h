@@ -71,6 +71,8 @@ struct runner_setup {
 	/* What engine_troubles() says is another. NULL: nobody asks. */
 	void (*troubles_changed)(void *owner,
 				 const struct engine_troubles *troubles);
+	/* runner_next_returned() has something. NULL: nobody asks. */
+	void (*returned)(void *owner);
 	void *owner; /* of the callbacks */
 };
 
@@ -136,6 +138,12 @@ void runner_set_durable_writes(struct runner *runner, bool durable_writes);
 void runner_set_max_dirty_age(struct runner *runner, uint64_t age_ns);
 void runner_set_max_dirty_bytes(struct runner *runner, uint64_t max_bytes);
 void runner_set_destage_rate(struct runner *runner, uint64_t bytes_per_s);
+/* As engine_set_grant() and the functions that stand beside it. */
+void runner_set_grant(struct runner *runner, uint32_t segments);
+bool runner_next_returned(struct runner *runner, struct engine_segment *ret);
+bool runner_next_away(const struct runner *runner, uint32_t from,
+		      struct engine_segment *ret);
+void runner_take_segment(struct runner *runner, uint32_t number);
 void runner_stats(struct runner *runner, struct engine_stats *ret_stats);
 /* As of the last turn. */
 struct engine_troubles runner_troubles(const struct runner *runner);

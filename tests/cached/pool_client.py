@@ -12,14 +12,16 @@ import time
 
 MAGIC = 0x79614246
 HELLO, KEEP, KEPT, FILTER = 1, 2, 3, 4
-OPEN, GRANT, REFUSE = 1, 2, 3
+OPEN, GRANT, REFUSE, USE, MAY, BYE = 1, 2, 3, 4, 5, 6
+VERSION = 2
 MIB = 1 << 20
 
 
 class Grant:
-    def __init__(self, fd, file_bytes):
+    def __init__(self, fd, file_bytes, granted_bytes):
         self.fd = fd
         self.file_bytes = file_bytes
+        self.granted_bytes = granted_bytes
 
     def try_lock(self):
         try:
@@ -69,19 +71,47 @@ class Client:
         assert (magic, zero, count) == (MAGIC, 0, len(packet) - 16)
         return kind, packet[16:], fds
 
-    def open(self, limit=64 * MIB, pool='', size=1 << 30, version=1):
-        self.send(FILTER, struct.pack('<IIQQ64s', OPEN, version, size, limit,
-                                      pool.encode()))
+    @staticmethod
+    def open_message(limit=64 * MIB, pool='', size=1 << 30, version=VERSION,
+                     reservation=0):
+        return struct.pack('<IIQQQ64s', OPEN, version, size, limit,
+                           reservation, pool.encode())
+
+    def answer(self):
+        """The next message of the pool protocol: (type, payload, fds)."""
         kind, payload, fds = self.receive()
         assert kind == FILTER
-        answer, = struct.unpack_from('<I', payload)
+        return struct.unpack_from('<I', payload)[0], payload, fds
+
+    def open(self, **wishes):
+        self.send(FILTER, self.open_message(**wishes))
+        answer, payload, fds = self.answer()
+        while answer == MAY:
+            answer, payload, fds = self.answer()
         if answer == REFUSE:
             assert not fds
             errno, text = struct.unpack_from('<i512s', payload, 4)
             raise Refused(-errno, text.split(b'\0')[0].decode())
-        file_bytes, = struct.unpack_from('<Q', payload, 8)
+        file_bytes, granted = struct.unpack_from('<QQ', payload, 8)
         assert answer == GRANT and len(fds) == 1
-        return Grant(fds[0], file_bytes)
+        return Grant(fds[0], file_bytes, granted)
+
+    def use(self, granted, use=0, limit=64 * MIB, reservation=0, used=2 * MIB):
+        self.send(FILTER, struct.pack('<IIQQQQQ', USE, VERSION, limit,
+                                      reservation, granted, used, use))
+
+    def may(self):
+        """Waits for a MAY. Returns: (granted bytes, reserved bytes)."""
+        answer, payload, fds = self.answer()
+        assert answer == MAY and not fds
+        return struct.unpack_from('<QQ', payload, 8)
+
+    def bye(self):
+        self.send(FILTER, struct.pack('<II', BYE, VERSION))
+        answer, _, _ = self.answer()
+        while answer == MAY:
+            answer, _, _ = self.answer()
+        assert answer == BYE
 
     def keep(self, name, count):
         self.send(KEEP, struct.pack('<Q32s', count, name.encode()))

@@ -194,18 +194,20 @@ class Cached(unittest.TestCase):
 
     def test_a_full_pool_is_named_and_nothing_is_left_in_it(self):
         self.set_pool()
-        refusal = self.refusal(self.client(), limit=1 << 43)
+        refusal = self.refusal(self.client(), limit=1 << 43,
+                               reservation=1 << 43)
         self.assertEqual(refusal.errno, errno.ENOSPC)
         self.assertIn(self.pool, str(refusal))
         self.assertEqual(self.files(), [])
 
-    def test_a_full_pool_says_how_much_others_have_of_it(self):
+    def test_a_full_pool_says_what_is_reserved_by_whom(self):
         self.set_pool()
-        self.client(A).open(limit=66 * MIB)
+        self.client(A).open(limit=66 * MIB, reservation=66 * MIB)
         self.client(B).open(limit=64 * MIB)
-        refusal = self.refusal(self.client(bytes([0xcc] * 16)), limit=1 << 43)
-        self.assertIn('the cache files of 2 disks have 130MiB there',
-                      str(refusal))
+        refusal = self.refusal(self.client(bytes([0xcc] * 16)), limit=1 << 43,
+                               reservation=1 << 43)
+        self.assertIn(f'66MiB by {A_TEXT}', str(refusal))
+        self.assertIn('32MiB by bbbbbbbb', str(refusal))
 
     def test_a_limit_that_makes_no_file_is_refused(self):
         self.set_pool()
@@ -249,7 +251,7 @@ class Cached(unittest.TestCase):
         self.set_pool()
         good = self.client(B)
         for kind, payload in ((2, bytes(40)), (3, bytes(48)), (4, b''),
-                              (4, bytes(88)), (9, b''), (1, bytes(56))):
+                              (4, bytes(96)), (4, bytes(8)), (9, b''), (1, bytes(56))):
             bad = self.client()
             bad.send(kind, payload)
             with self.assertRaises(Disconnected):
@@ -260,7 +262,7 @@ class Cached(unittest.TestCase):
             bad.receive()
         with self.assertRaises(Disconnected):
             Client(self.socket, A, version=7).receive()
-        refusal = self.refusal(self.client(), version=2)
+        refusal = self.refusal(self.client(), version=1)
         self.assertEqual(refusal.errno, errno.EPROTONOSUPPORT)
         self.assertEqual(good.open().file_bytes, 64 * MIB)
 
@@ -294,8 +296,7 @@ class Cached(unittest.TestCase):
         for turn in range(8):
             uuid = bytes([turn] * 16)
             client = Client(self.socket, uuid)
-            client.send(4, struct.pack('<IIQQ64s', 1, 1, 1 << 30, 256 * MIB,
-                                       b''))
+            client.send(4, client.open_message(limit=256 * MIB))
             time.sleep(turn * 0.0005)  # so that the kill meets each step
             self.daemon.kill()
             client.close()
@@ -304,6 +305,8 @@ class Cached(unittest.TestCase):
                 self.assertTrue(name.endswith('.cache'))
                 path = os.path.join(self.pool, 'forebay', name)
                 self.assertEqual(os.path.getsize(path), 256 * MIB)
+                self.assertGreaterEqual(os.stat(path).st_blocks * 512,
+                                        32 * MIB)
             grant = self.client(uuid).open(limit=256 * MIB)
             grant.close()
 
@@ -321,7 +324,7 @@ class Cached(unittest.TestCase):
         self.assertEqual(pool['name'], 'fast')
         self.assertEqual(directory['path'], self.pool)
         self.assertEqual(directory['file_count'], 1)
-        self.assertEqual(directory['file_bytes'], 64 * MIB)
+        self.assertEqual(directory['file_bytes'], 32 * MIB)
         self.assertGreater(directory['size_bytes'], directory['free_bytes'])
         self.assertIsNone(directory['reason'])
 
@@ -435,6 +438,7 @@ class Cached(unittest.TestCase):
         info, _ = self.call('disk-info', uuid=A_TEXT)
         self.assertEqual(info, {
             'exists': True, 'pool': 'fast', 'bytes': 64 * MIB, 'open': False,
+            'allocated_bytes': 32 * MIB,
             'path': os.path.join(self.pool, 'forebay', f'{A_TEXT}.cache')})
         grant.try_lock()
         info, _ = self.call('disk-info', uuid=A_TEXT)

@@ -121,7 +121,8 @@ static void a_cache_file_has_its_size_its_blocks_and_its_name(void **state)
 		cache_file_open(directory, disk_a, &file, &scene->error), 0);
 	assert_int_equal(fstat(file.fd, &stat), 0);
 	assert_int_equal(file.bytes, FILE_BYTES);
-	assert_true((uint64_t)stat.st_blocks * 512 >= FILE_BYTES);
+	assert_in_range((uint64_t)stat.st_blocks * 512, CACHE_FILE_BYTES_BORN,
+			FILE_BYTES - 1);
 	assert_true(fcntl(file.fd, F_GETFL) & O_DIRECT);
 	assert_false(fcntl(file.fd, F_GETFL) & O_NONBLOCK);
 	assert_int_equal(stat.st_mode & 0777, 0600);
@@ -176,20 +177,18 @@ static void a_full_file_system_leaves_nothing_behind(void **state)
 	if (folder_mount(scene->one, "size=100m", 0) < 0)
 		skip();
 	assert_int_equal(pools_set(scene, scene->one, NULL), 0);
-	assert_int_equal(pool_set_choose(&scene->set, "ssd", 200 * MIB,
-					 &directory, &scene->error),
-			 -ENOSPC);
-	says(scene, scene->one);
-	says(scene, "lower the policy's limit");
 	directory = &scene->set.directories[0];
-	assert_int_equal(
-		cache_file_make(directory, disk_a, 200 * MIB, &scene->error),
-		-ENOSPC);
-	says(scene, scene->one);
-	assert_int_equal(entries(scene->one), 0);
+	for (uint8_t i = 0; i < 3; i++)
+		assert_int_equal(cache_file_make(directory,
+						 (uint8_t[UUID_BYTES]){i},
+						 FILE_BYTES, &scene->error),
+				 0);
 	assert_int_equal(
 		cache_file_make(directory, disk_a, FILE_BYTES, &scene->error),
-		0);
+		-ENOSPC);
+	says(scene, scene->one);
+	says(scene, "lower the policy's limit");
+	assert_int_equal(entries(scene->one), 3);
 }
 
 static void a_file_system_without_room_joins_no_pool(void **state)
@@ -274,22 +273,69 @@ static void a_directory_with_cache_files_stays_in_its_pool(void **state)
 	says(scene, scene->two);
 }
 
+/* As free as the owner, a path, says: 5 there, less elsewhere. */
+static int64_t fake_weigh(void *owner, const struct pool_directory *directory,
+			  struct error *error)
+{
+	if (!owner)
+		return error_set(error, -ENOSPC, "%s is full", directory->path);
+	return strcmp(directory->path, owner) == 0 ? 5 : 2;
+}
+
 static void the_directory_with_most_space_is_chosen(void **state)
 {
 	struct scene *scene = *state;
 	const struct pool_directory *directory;
+	struct pool_wish wish = {.pool = "", .weigh = fake_weigh};
 
-	if (folder_mount(scene->one, "size=100m", 0) < 0)
-		skip();
 	assert_int_equal(pools_set(scene, scene->one, scene->two), 0);
-	assert_int_equal(pool_set_choose(&scene->set, "", FILE_BYTES,
-					 &directory, &scene->error),
-			 0);
+	wish.owner = scene->two;
+	assert_int_equal(
+		pool_set_choose(&scene->set, &wish, &directory, &scene->error),
+		0);
 	assert_string_equal(directory->path, scene->two);
-	assert_int_equal(pool_set_choose(&scene->set, "gold", FILE_BYTES,
-					 &directory, &scene->error),
-			 -ENOENT);
+	wish.owner = NULL;
+	assert_int_equal(
+		pool_set_choose(&scene->set, &wish, &directory, &scene->error),
+		-ENOSPC);
+	says(scene, "is full");
+	wish.pool = "gold";
+	assert_int_equal(
+		pool_set_choose(&scene->set, &wish, &directory, &scene->error),
+		-ENOENT);
 	says(scene, "gold");
+}
+
+static void a_file_that_its_disk_has_let_go_of_may_be_evicted(void **state)
+{
+	struct scene *scene = *state;
+	const struct pool_directory *directory;
+	struct cache_file file;
+	bool needless = true;
+
+	assert_int_equal(pools_set(scene, scene->one, NULL), 0);
+	directory = &scene->set.directories[0];
+	cache_file_make(directory, disk_a, FILE_BYTES, &scene->error);
+	assert_int_equal(cache_file_look(directory, disk_a, &needless), 0);
+	assert_false(needless);
+	assert_int_equal(cache_file_evict(directory, disk_a, &scene->error),
+			 -EBUSY);
+	assert_int_equal(cache_file_let_go(directory, disk_a), 0);
+	cache_file_look(directory, disk_a, &needless);
+	assert_true(needless);
+	/* Who may write to it may need it. */
+	assert_int_equal(
+		cache_file_open(directory, disk_a, &file, &scene->error), 0);
+	assert_int_equal(cache_file_evict(directory, disk_a, &scene->error),
+			 -EBUSY);
+	cache_file_let_go(directory, disk_a);
+	assert_int_equal(flock(file.fd, LOCK_EX | LOCK_NB), 0);
+	assert_int_equal(cache_file_look(directory, disk_a, &needless), -EBUSY);
+	assert_int_equal(cache_file_evict(directory, disk_a, &scene->error),
+			 -EBUSY);
+	fd_close(file.fd);
+	assert_int_equal(cache_file_evict(directory, disk_a, &scene->error), 0);
+	assert_int_equal(entries(scene->one), 0);
 }
 
 /* Puts something else where the cache file of disk A belongs. */
@@ -413,6 +459,7 @@ int main(void)
 		TEST(one_disk_in_two_places_is_refused),
 		TEST(a_directory_with_cache_files_stays_in_its_pool),
 		TEST(the_directory_with_most_space_is_chosen),
+		TEST(a_file_that_its_disk_has_let_go_of_may_be_evicted),
 		TEST(what_is_no_cache_file_is_named_and_refused),
 		TEST(pools_that_make_no_sense_are_refused),
 		TEST(two_ways_to_one_directory_are_one_too_many),

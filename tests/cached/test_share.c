@@ -21,6 +21,7 @@ static struct share_disk open_disk(uint64_t reserved, uint64_t limit,
 		.limit = limit,
 		.granted = granted,
 		.held = granted,
+		.used = granted,
 		.use = use,
 	};
 }
@@ -40,7 +41,7 @@ static void obey(struct share_disk *disks, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (disks[i].state == SHARE_OPEN)
-			disks[i].held = disks[i].granted;
+			disks[i].held = disks[i].used = disks[i].granted;
 		if (disks[i].evict)
 			disks[i].held = 0;
 	}
@@ -180,6 +181,25 @@ static void closed_disks_are_taken_from_first_and_the_oldest_before(
 	assert_false(disks[2].evict);
 }
 
+static void who_does_not_fill_what_he_has_takes_nothing(void **state)
+{
+	struct share_disk disks[] = {
+		open_disk(0, 900, 300, 1000000),
+		open_disk(0, 900, 400, 0),
+		closed_disk(SHARE_CLOSED, 300, 1),
+	};
+
+	(void)state;
+	disks[0].used = 100;
+	disks[1].used = 100;
+	share_decide(disks, 3, 1000);
+	assert_false(disks[2].evict);
+	assert_int_equal(disks[1].granted, 400);
+	disks[0].used = 290;
+	share_decide(disks, 3, 1000);
+	assert_true(disks[2].evict);
+}
+
 static void what_a_closed_disk_needs_stays(void **state)
 {
 	struct share_disk disks[] = {
@@ -297,6 +317,7 @@ int main(void)
 			closed_disks_keep_their_caches_while_nobody_lacks_room),
 		cmocka_unit_test(
 			closed_disks_are_taken_from_first_and_the_oldest_before),
+		cmocka_unit_test(who_does_not_fill_what_he_has_takes_nothing),
 		cmocka_unit_test(what_a_closed_disk_needs_stays),
 		cmocka_unit_test(room_is_made_for_who_waits),
 		cmocka_unit_test(

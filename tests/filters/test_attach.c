@@ -80,7 +80,11 @@ static int fake_channel_send(struct forebay_instance *instance,
 	assert_int_equal(fd_count, 0);
 	if (!instance->connected)
 		return -ENOTCONN;
-	assert_int_equal(pool_open_parse(bytes, count, &instance->open), 0);
+	union pool_request request;
+
+	assert_int_equal(pool_request_parse(bytes, count, &request), 0);
+	assert_int_equal(request.type, POOL_OPEN);
+	instance->open = request.open;
 	instance->asked++;
 	return 0;
 }
@@ -97,6 +101,10 @@ static int fake_property_integer(struct forebay_instance *instance,
 				 const char *name, int64_t *ret_value)
 {
 	(void)instance;
+	if (strcmp(name, "reservation") == 0) {
+		*ret_value = INT64_C(96) << 20;
+		return 0;
+	}
 	assert_string_equal(name, "limit");
 	*ret_value = INT64_C(1) << 30;
 	return 0;
@@ -208,6 +216,7 @@ static void grant(struct scene *scene)
 	const struct pool_grant answer = {
 		.type = POOL_GRANT,
 		.file_bytes = UINT64_C(1) << 30,
+		.granted_bytes = UINT64_C(64) << 20,
 	};
 	int fd = open(scene->path, O_RDWR | O_CREAT, 0600);
 
@@ -232,11 +241,13 @@ static void it_asks_when_connected_and_ends_with_the_lock(void **state)
 	assert_int_equal(scene->instance.asked, 1);
 	assert_string_equal(scene->instance.open.pool, "fast");
 	assert_int_equal(scene->instance.open.limit_bytes, 1 << 30);
+	assert_int_equal(scene->instance.open.reservation_bytes, 96 << 20);
 	assert_int_equal(scene->instance.open.disk_bytes, UINT64_C(1) << 33);
 	grant(scene);
 	assert_int_equal(scene->ended, 1);
 	assert_int_equal(scene->status, 0);
 	assert_int_equal(scene->attach.file_bytes, 1 << 30);
+	assert_int_equal(scene->attach.granted_bytes, 64 << 20);
 	second = open(scene->path, O_RDWR);
 	assert_int_equal(flock(second, LOCK_EX | LOCK_NB), -1);
 	close(second);

@@ -626,9 +626,12 @@ static void a_pool_too_small_fails_the_open_in_words(void **state)
 	struct scene *scene = *state;
 
 	json_object_set_new(scene->properties, "limit", json_string("8TiB"));
+	json_object_set_new(scene->properties, "reservation",
+			    json_string("8TiB"));
 	assert_int_equal(open_disk(scene), -ENOSPC);
 	says(scene, scene->pool);
-	says(scene, "limit");
+	says(scene, "reservation");
+	json_object_set_new(scene->properties, "reservation", json_string("0"));
 	json_object_set_new(scene->properties, "pool", json_string("slow"));
 	assert_int_equal(open_disk(scene), -ENOENT);
 	says(scene, "slow");

@@ -230,12 +230,13 @@ class Pools(unittest.TestCase):
 
     def test_a_full_pool_is_no_reason_to_refuse_a_disk(self):
         self.host.cli('pool', 'create', 'ssd', self.small)
-        self.policy('gold', limit='128MiB')
+        self.policy('gold', limit='128MiB', reservation='128MiB')
         self.disk('d1', 'gold')
         self.disk('d2', 'gold')
         mode = self.mode('d2')
         self.assertEqual((mode['actual'], mode['reason']),
                          ('none', 'pool-full'))
+        self.assertIn('128MiB by', mode['detail'])
         self.write('d2', b'2')
         self.assert_holds('d2', b'2')
         self.host.cli('disk', 'close', 'd1')
@@ -258,6 +259,8 @@ class Pools(unittest.TestCase):
         self.assertEqual(self.paths('ssd')[self.large]['granted_bytes'], 0)
         self.disk('d1', 'gold')
         self.disk('d2', 'gold')
+        wait_until(lambda: self.paths('ssd')[self.large]['granted_bytes'] ==
+                   128 * MIB, 30, 'both have their limit')
         self.host.cli('disk', 'close', 'd1')
         self.assertEqual(self.paths('ssd')[self.large]['granted_bytes'],
                          128 * MIB)
