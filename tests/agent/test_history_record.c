@@ -31,12 +31,12 @@ static const char *text(const json_t *entry, const char *member)
 
 static void a_record_becomes_an_entry(void **state)
 {
-	json_t *entry = parse(
-		"{\"kind\": \"grow\", \"outcome\": \"refused\","
-		" \"time_ms\": 4000, \"size_bytes\": 8192, \"missed\": 3,"
-		" \"reason\": \"full\", \"filters\": [{\"filter\": \"f\","
-		" \"phase\": \"pre\", \"outcome\": \"refused\","
-		" \"reason\": \"full\", \"ms\": 2}]}");
+	json_t *entry =
+		parse("{\"kind\": \"grow\", \"outcome\": \"refused\","
+		      " \"time_ms\": 4000, \"size_bytes\": 8192, \"missed\": 3,"
+		      " \"reason\": \"full\", \"filters\": [{\"filter\": \"f\","
+		      " \"phase\": \"pre\", \"outcome\": \"refused\","
+		      " \"reason\": \"full\", \"ms\": 2}]}");
 	json_t *wanted = json_loads(
 		"{\"time_ms\": 4000, \"source\": \"disk\", \"kind\": \"grow\","
 		" \"outcome\": \"refused\", \"reason\": \"full\","
@@ -87,8 +87,8 @@ static void nothing_happens_in_the_future(void **state)
 			      " \"time_ms\": 5001}");
 
 	(void)state;
-	assert_int_equal(
-		json_integer_value(json_object_get(entry, "time_ms")), NOW_MS);
+	assert_int_equal(json_integer_value(json_object_get(entry, "time_ms")),
+			 NOW_MS);
 	json_decref(entry);
 }
 
