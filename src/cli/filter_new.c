@@ -4,7 +4,8 @@
  * yet, from the installed skeleton.
  *
  * In the skeleton's files and in their names NAME stands for the filter's name
- * and IDENTIFIER for the same as C writes it, both between '@'.
+ * and IDENTIFIER for the same as C writes it, both between '@'. What is no C
+ * before they are filled in ends with ".in" there.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -72,6 +73,14 @@ static char *fill_in(const char *text, const struct names *names)
 	return NULL;
 }
 
+static void drop_suffix(char *name)
+{
+	size_t length = strlen(name);
+
+	if (length > 3 && strcmp(name + length - 3, ".in") == 0)
+		name[length - 3] = '\0';
+}
+
 static int copy_file(const char *from, const char *folder, const char *file,
 		     const struct names *names)
 {
@@ -83,6 +92,8 @@ static int copy_file(const char *from, const char *folder, const char *file,
 	filled = fill_in(text, names);
 	name = fill_in(file, names);
 	free(text);
+	if (name)
+		drop_suffix(name);
 	(void)snprintf(path, sizeof(path), "%s/%s", folder, name ? name : "");
 	status = filled && name ? file_write_atomically(path, filled,
 							strlen(filled), 0644)
