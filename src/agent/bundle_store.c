@@ -102,8 +102,9 @@ void bundle_store_versions(const struct host *host, const char *filter,
 	ret_versions->count = 0;
 	for (int i = 0; i < count; i++) {
 		if (ret_versions->count < BUNDLE_VERSIONS_MAX)
-			strcpy(ret_versions->text[ret_versions->count++],
-			       entries[i]->d_name);
+			snprintf(ret_versions->text[ret_versions->count++],
+				 VERSION_LENGTH_MAX + 1, "%.63s",
+				 entries[i]->d_name);
 		free(entries[i]);
 	}
 	free(entries);

@@ -173,7 +173,8 @@ static int parse_reference(struct agent *agent, const char *words,
 		found = words[length] == '\0' ||
 			strcmp(words + length + 1, versions.text[i]) == 0;
 		if (found)
-			strcpy(reference->version, versions.text[i]);
+			memcpy(reference->version, versions.text[i],
+			       sizeof(reference->version));
 	}
 	if (!found)
 		return refuse_unknown(problem, words);

@@ -170,7 +170,7 @@ static int find_key(const struct host *host, const char *key_id,
 			continue;
 		snprintf(ret_signer->name, sizeof(ret_signer->name), "%.63s",
 			 entries[i]->d_name);
-		strcpy(ret_signer->key_id, id);
+		memcpy(ret_signer->key_id, id, sizeof(id));
 		status = 0;
 	}
 	free_names(entries, count);

@@ -4,6 +4,7 @@
  */
 #include "manifest.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -216,6 +217,7 @@ static int take_files(const json_t *list, struct manifest *manifest,
 		return bundle_refuse(refusal, BUNDLE_TOO_LARGE,
 				     "its files are not a list of at most %u",
 				     BUNDLE_FILES_MAX);
+	assert(manifest->library);
 	json_array_foreach(list, index, entry)
 	{
 		int status = take_file(entry, manifest, refusal);

@@ -109,7 +109,7 @@ static int find_library(struct builder *builder, struct error *error)
 			       builder->name);
 		if (access(path, F_OK) < 0)
 			continue;
-		strcpy(builder->library, path);
+		memcpy(builder->library, path, strlen(path) + 1);
 		found++;
 	}
 	if (found == 0)
