@@ -78,6 +78,7 @@
 #include <sys/uio.h>
 
 #include <forebay/declare.h>
+#include <forebay/sidecar.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -135,6 +136,11 @@ enum forebay_operation {
  * -EOPNOTSUPP, soon, and nothing has changed.
  */
 #define FOREBAY_FAST (1u << 2)
+/*
+ * An io that is a WRITE to a sidecar: the next WRITE to it belongs to the same
+ * group. All of the group is in force after a crash, or nothing of it.
+ */
+#define FOREBAY_MORE (1u << 3)
 
 enum forebay_log_level {
 	FOREBAY_LOG_ERROR = 0,
@@ -237,7 +243,7 @@ struct forebay_below {
 struct forebay_io {
 	enum forebay_operation operation;
 	uint32_t flags;
-	int file; /* a descriptor of the filter, or FOREBAY_BELOW */
+	int file; /* a descriptor of the filter, FOREBAY_BELOW, or a sidecar */
 	uint32_t iov_count;
 	const struct iovec *iov;
 	uint64_t offset;
@@ -618,6 +624,24 @@ struct forebay_host {
 	 */
 	void *(*arena_alloc)(struct forebay_instance *instance, uint64_t bytes);
 	void (*arena_free)(struct forebay_instance *instance, void *memory);
+
+	/* Sidecars. */
+
+	/*
+	 * One that the filter's table names (forebay/sidecar.h); from open() to
+	 * close_done(). Returns: 0 or -ENOENT.
+	 */
+	int (*sidecar_file)(struct forebay_instance *instance, const char *name,
+			    struct forebay_sidecar_file *ret_file);
+	/*
+	 * Makes @io->file `length` bytes long, whole blocks; `operation`,
+	 * `offset` and `iov` aren't looked at. What is added reads as zeros; in
+	 * order with the writes, and not inside of a group (-EINVAL). Ends like
+	 * an io; -EFBIG is more than the table says. If it fails, so do the
+	 * writes that wait behind it.
+	 */
+	void (*sidecar_resize)(struct forebay_instance *instance,
+			       struct forebay_io *io);
 };
 
 /* What a filter says of itself in `flags`. */
@@ -725,6 +749,11 @@ struct forebay_filter {
 	 * host->call_done(), now or later; the instance isn't closed before.
 	 */
 	void (*call)(void *state, uint32_t action, struct forebay_call *call);
+
+	/* Sidecars. */
+
+	/* * Ends with an entry whose name is NULL. */
+	const struct forebay_sidecar *sidecars;
 };
 
 /* The one symbol that a filter exports, even when it hides all others. */

@@ -27,6 +27,7 @@
 #include "pool.h"
 #include "quantity.h"
 #include "sidecar.h"
+#include "sidecar_file.h"
 #include "uuid_text.h"
 
 #define CACHED_CALL_TIMEOUT_NS (5 * NS_PER_SECOND)
@@ -174,8 +175,9 @@ static void delete_folder(struct agent *agent, const char *id)
 
 /*
  * What is given up here no longer stands in anybody's way; another host's
- * marker does. A failure leaves a marker without a cache, which is refused in
- * words when somebody opens the backend.
+ * marker does. What filters kept goes with the disk, unless another host has
+ * opened the disk since. A failure leaves a marker without a cache, which is
+ * refused in words when somebody opens the backend.
  */
 static void forget_sidecar(struct agent *agent, const struct disk *disk,
 			   const struct disk_delete_options *options)
@@ -185,15 +187,17 @@ static void forget_sidecar(struct agent *agent, const struct disk *disk,
 	struct claim_record record;
 	uint8_t host[UUID_BYTES];
 	struct error error;
+	bool known = uuid_parse(agent->host.id, host) == 0;
 	int result = 0;
 
-	if (options->discard_dirty && !disk->clean &&
-	    uuid_parse(agent->host.id, host) == 0)
+	if (options->discard_dirty && !disk->clean && known)
 		result = claim_discard(folder.text, host, &record, &error);
 	if (result < 0 && result != -ENOENT)
 		log_warning("disk %s: %s", disk->name, error.message);
 	if (options->delete_backend || strcmp(folder.text, own.text) == 0)
 		sidecar_remove(folder.text);
+	else if (known)
+		sidecar_file_remove(folder.text, host);
 }
 
 static int delete_record(struct agent *agent, const struct disk *disk,

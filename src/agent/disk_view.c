@@ -19,6 +19,7 @@
 #include "documents.h"
 #include "mode_reason.h"
 #include "pool.h"
+#include "sidecar_file.h"
 
 #define STATS_TIMEOUT_NS (1 * NS_PER_SECOND)
 #define BYPASSED "bypassed because the disk's process crashed again and again: "
@@ -326,8 +327,57 @@ static json_t *view_lost(const json_t *stats)
 	return lost ? json_incref(lost) : json_null();
 }
 
+struct sidecar_rows {
+	const json_t *stats; /* NULL: it isn't open */
+	json_t *rows;
+};
+
+/* As an open disk says. Returns: NULL: it doesn't know that one. */
+static const char *sidecar_state(const json_t *stats, const char *filter,
+				 const char *name)
+{
+	const json_t *instance, *sidecar;
+	size_t i, j;
+
+	json_array_foreach(json_object_get(stats, "filters"), i, instance)
+	{
+		json_array_foreach(json_object_get(instance, "sidecars"), j,
+				   sidecar)
+		{
+			if (strcmp(text(instance, "name"), filter) == 0 &&
+			    strcmp(text(sidecar, "name"), name) == 0)
+				return text(sidecar, "state");
+		}
+	}
+	return NULL;
+}
+
+static void on_sidecar(void *owner, const struct sidecar_file_facts *facts)
+{
+	struct sidecar_rows *rows = owner;
+
+	json_array_append_new(
+		rows->rows,
+		json_pack("{s:s, s:s, s:s?, s:I, s:s?}", "filter",
+			  facts->filter, "name", facts->name, "version",
+			  facts->labelled ? facts->filter_version : NULL,
+			  "bytes", (json_int_t)facts->bytes, "state",
+			  sidecar_state(rows->stats, facts->filter,
+					facts->name)));
+}
+
+/* What filters keep beside the backend. Returns: a new reference. */
+static json_t *view_sidecars(const char *folder, const json_t *stats)
+{
+	struct sidecar_rows rows = {stats, json_array()};
+
+	sidecar_file_list(folder, on_sidecar, &rows);
+	return rows.rows;
+}
+
 static json_t *render(struct agent *agent, struct view *view)
 {
+	struct host_path folder = disk_sidecar_of(agent, view->disk);
 	const json_t *stats = view->call ? view->call->result : NULL;
 	json_t *disk = view->disk;
 	json_t *pid =
@@ -337,7 +387,7 @@ static json_t *render(struct agent *agent, struct view *view)
 	find_bypassed(view, stats);
 	return json_pack(
 		"{s:O, s:O, s:O, s:O, s:O, s:O, s:s, s:s?, s:o, s:i, s:o, s:o, "
-		"s:o, s:o, s:b, s:i, s:i, s:O?, s:o, s:s, s:o, s:o}",
+		"s:o, s:o, s:b, s:i, s:i, s:O?, s:o, s:s, s:o, s:o, s:o}",
 		"id", json_object_get(disk, "id"), "name",
 		json_object_get(disk, "name"), "size_bytes",
 		json_object_get(disk, "size_bytes"), "backend",
@@ -353,8 +403,8 @@ static json_t *render(struct agent *agent, struct view *view)
 		"device_revision", (int)disk_device_revision(disk), "queues",
 		(int)disk_queues(disk), "backend_status",
 		json_object_get(stats, "backend"), "sandbox",
-		view_sandbox(stats), "sidecar",
-		disk_sidecar_of(agent, disk).text, "hold",
+		view_sandbox(stats), "sidecar", folder.text, "sidecars",
+		view_sidecars(folder.text, stats), "hold",
 		disk_hold_view(agent, text(disk, "id"), view->call, stats),
 		"lost", view_lost(stats));
 }

@@ -196,6 +196,13 @@ static int write_open(struct claim *claim, bool marked, struct error *error)
 	for (char *at = record.host_name; *at; at++)
 		if ((unsigned char)*at < ' ')
 			*at = '?';
+	if (claim->raising) {
+		status = claim->raising(claim->raising_owner,
+					claim->now.generation,
+					claim->next_generation, error);
+		if (status < 0)
+			return status;
+	}
 	status = write_record(claim, &record, error);
 	if (status == 0)
 		claim->taken = true;

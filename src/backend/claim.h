@@ -78,6 +78,14 @@ struct claim {
 	uint64_t next_generation;
 	struct claim_record found;
 	struct claim_record now;
+	/*
+	 * NULL, or called before the backend gets a generation: who notes the
+	 * two of them elsewhere has done so durably when it returns. Order: set
+	 * after claim_begin(). Returns: 0 or @error's code.
+	 */
+	int (*raising)(void *owner, uint64_t found, uint64_t next,
+		       struct error *error);
+	void *raising_owner;
 	struct error absent; /* why there is no sidecar; code 0: there is,
 				or there is no place for one */
 };

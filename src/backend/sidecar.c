@@ -24,6 +24,7 @@
 #include "failpoint.h"
 #include "fd.h"
 #include "file.h"
+#include "sidecar_file.h"
 
 #define SLOTS 2u
 #define KEPT_MAX 4u
@@ -203,7 +204,7 @@ void sidecar_unlock(const struct sidecar *sidecar)
 }
 
 /* To whom the image belongs: who may write it shall be able to write this. */
-static void give(int fd, const char *owner_of)
+void sidecar_give(int fd, const char *owner_of)
 {
 	struct stat facts;
 
@@ -227,7 +228,7 @@ static int make_file(int folder_fd, const char *owner_of)
 		if (fd < 0)
 			return -errno;
 	}
-	give(fd, owner_of);
+	sidecar_give(fd, owner_of);
 	failpoint(FAILPOINT_SIDECAR_OPENED);
 	if (ftruncate(fd, SLOTS * SIDECAR_SLOT_BYTES) < 0 || fsync(fd) < 0)
 		return -errno;
@@ -241,7 +242,7 @@ static int make_file(int folder_fd, const char *owner_of)
 	return fsync(folder_fd) < 0 ? -errno : 0;
 }
 
-static int open_folder(const char *folder, const char *owner_of, bool make)
+int sidecar_folder(const char *folder, const char *owner_of, bool make)
 {
 	bool made = make && mkdir(folder, 0700) == 0;
 	int fd;
@@ -252,7 +253,7 @@ static int open_folder(const char *folder, const char *owner_of, bool make)
 	if (fd < 0)
 		return -errno;
 	if (made) {
-		give(fd, owner_of);
+		sidecar_give(fd, owner_of);
 		file_sync_directory_of(folder);
 	}
 	return fd;
@@ -262,7 +263,7 @@ static int open_file(const char *folder, const char *owner_of, bool writable,
 		     bool make)
 {
 	int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW;
-	_cleanup_fd_ int folder_fd = open_folder(folder, owner_of, make);
+	_cleanup_fd_ int folder_fd = sidecar_folder(folder, owner_of, make);
 	int fd, status;
 
 	if (folder_fd < 0)
@@ -376,7 +377,8 @@ int sidecar_remove(const char *folder)
 	if ((size_t)snprintf(path, sizeof(path), "%s/state", folder) >=
 	    sizeof(path))
 		return -ENAMETOOLONG;
-	if (unlink(path) < 0 && errno != ENOENT)
+	if (sidecar_file_remove(folder, NULL) < 0 ||
+	    (unlink(path) < 0 && errno != ENOENT))
 		return -errno;
 	return rmdir(folder) < 0 && errno != ENOENT ? -errno : 0;
 }
@@ -388,4 +390,5 @@ void sidecar_forget(void)
 		fd_close(kept[i].fd);
 	}
 	kept_count = 0;
+	sidecar_file_forget();
 }

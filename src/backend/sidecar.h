@@ -64,7 +64,17 @@ int sidecar_read(const struct sidecar *sidecar,
 int sidecar_write(const struct sidecar *sidecar, const char *text,
 		  struct error *error);
 
-/* Removes file and folder, if nothing else is in it. Returns: 0 or -errno. */
+/*
+ * The folder itself, made if @make says so. Returns: a descriptor or -errno.
+ */
+int sidecar_folder(const char *folder, const char *owner_of, bool make);
+/* @fd gets the owner of @owner_of, if that can be done. */
+void sidecar_give(int fd, const char *owner_of);
+
+/*
+ * Removes the files of it and of filters, and the folder if nothing else is in
+ * it. Returns: 0 or -errno.
+ */
 int sidecar_remove(const char *folder);
 /* Closes what is kept. For tests. */
 void sidecar_forget(void);

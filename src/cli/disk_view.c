@@ -365,6 +365,26 @@ static void add_lost(struct table *table, const json_t *lost)
 	}
 }
 
+/* What filters keep beside the backend. */
+static void add_sidecars(struct table *table, const json_t *sidecars)
+{
+	const json_t *sidecar;
+	size_t index;
+
+	json_array_foreach(sidecars, index, sidecar)
+	{
+		const json_t *state = json_object_get(sidecar, "state");
+		json_auto_t *words = json_sprintf(
+			"%s of %s%s%s",
+			json_string_value(json_object_get(sidecar, "name")),
+			json_string_value(json_object_get(sidecar, "filter")),
+			json_is_string(state) ? ", " : "",
+			json_is_string(state) ? json_string_value(state) : "");
+
+		table_pair(table, index == 0 ? "  with" : "", UNIT_TEXT, words);
+	}
+}
+
 int disk_view_show(const json_t *disk)
 {
 	struct table *table = table_create_pairs();
@@ -382,6 +402,7 @@ int disk_view_show(const json_t *disk)
 	add_backend_status(table, json_object_get(disk, "backend_status"));
 	table_pair(table, "Sidecar", UNIT_TEXT,
 		   json_object_get(disk, "sidecar"));
+	add_sidecars(table, json_object_get(disk, "sidecars"));
 	table_pair(table, "Policy", UNIT_TEXT, policy_name(disk));
 	add_mode(table, json_object_get(disk, "mode"));
 	table_pair(table, "Dirty", UNIT_SIZE,

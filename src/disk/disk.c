@@ -20,6 +20,7 @@
 #include "disk_private.h"
 #include "doors.h"
 #include "failpoint.h"
+#include "instance_sidecar.h"
 #include "instance_work.h"
 #include "log.h"
 #include "methods.h"
@@ -590,6 +591,12 @@ static void start_parked(struct disk *disk)
 		return;
 	}
 	claim_keep(&disk->claim);
+	if (instance_sidecars_keep(disk->config->filters,
+				   disk->config->filter_count, &disk->claim,
+				   &error) < 0) {
+		give_up_start(disk, &error);
+		return;
+	}
 	if (confine(disk, &error) < 0) {
 		give_up_start(disk, &error);
 		return;

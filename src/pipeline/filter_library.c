@@ -21,6 +21,7 @@
 #include "filter_metrics.h"
 #include "operation_name.h"
 #include "properties.h"
+#include "sidecar_format.h"
 
 #define SYMBOL "forebay_filter"
 
@@ -50,12 +51,39 @@ const char *filter_class_name(enum forebay_class filter_class)
 	return NULL;
 }
 
+/* Of filters and of their sidecars. */
 static bool name_valid(const char *name)
 {
 	size_t length = name ? strnlen(name, FILTER_NAME_MAX + 1) : 0;
 
 	return length > 0 && length <= FILTER_NAME_MAX &&
 	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
+
+static int check_sidecars(const struct forebay_filter *filter, const char *path,
+			  struct error *error)
+{
+	const struct forebay_sidecar *sidecar = filter->sidecars;
+	uint32_t count = 0;
+
+	for (; sidecar && sidecar->name; sidecar++, count++) {
+		if (count == FOREBAY_SIDECARS_MAX)
+			return error_set(error, -EINVAL,
+					 "%s: filter %s has more than %u "
+					 "sidecars",
+					 path, filter->name,
+					 FOREBAY_SIDECARS_MAX);
+		if (!name_valid(sidecar->name) || !sidecar->description ||
+		    sidecar->length_bytes_max == 0 ||
+		    sidecar->length_bytes_max > SIDECAR_LENGTH_BYTES_MAX ||
+		    sidecar->length_bytes_max % SIDECAR_BLOCK_BYTES != 0)
+			return error_set(error, -EINVAL,
+					 "%s: sidecar %u of filter %s isn't "
+					 "right: its name, description or "
+					 "length",
+					 path, count, filter->name);
+	}
+	return 0;
 }
 
 /* The fields that don't depend on each other; ABI and size fit already. */
@@ -97,7 +125,8 @@ static int check(const struct forebay_filter *filter, const char *path,
 		return error_set(error, -EINVAL,
 				 "%s: filter %s names events and lacks event",
 				 path, filter->name);
-	if (filter_metrics_check(filter->metrics, filter->name, error) < 0 ||
+	if (check_sidecars(filter, path, error) < 0 ||
+	    filter_metrics_check(filter->metrics, filter->name, error) < 0 ||
 	    filter_call_check(filter, error) < 0 ||
 	    properties_check_table(filter->properties, filter->name, error) < 0)
 		return error->code;
@@ -254,6 +283,20 @@ static json_t *describe_events(uint32_t events)
 	return names;
 }
 
+static json_t *describe_sidecars(const struct forebay_sidecar *sidecar)
+{
+	json_t *sidecars = json_array();
+
+	for (; sidecar && sidecar->name; sidecar++)
+		json_array_append_new(
+			sidecars,
+			json_pack("{s:s, s:s, s:I}", "name", sidecar->name,
+				  "description", sidecar->description,
+				  "length_bytes_max",
+				  (json_int_t)sidecar->length_bytes_max));
+	return sidecars;
+}
+
 json_t *filter_library_describe(const struct filter_library *library)
 {
 	const struct forebay_filter *filter = &library->filter;
@@ -267,13 +310,15 @@ json_t *filter_library_describe(const struct filter_library *library)
 				operations,
 				json_string(operation_name(operation)));
 	}
-	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o}",
-			 "name", filter->name, "version", filter->version,
-			 "description", filter->description, "class",
-			 filter_class_name(filter->filter_class), "abi_version",
-			 (int)filter->abi_version, "operations", operations,
-			 "events", describe_events(filter->events),
-			 "properties", properties_describe(filter->properties),
-			 "metrics", filter_metrics_describe(filter->metrics),
-			 "actions", filter_call_describe(filter->actions));
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"name", filter->name, "version", filter->version, "description",
+		filter->description, "class",
+		filter_class_name(filter->filter_class), "abi_version",
+		(int)filter->abi_version, "operations", operations, "events",
+		describe_events(filter->events), "sidecars",
+		describe_sidecars(filter->sidecars), "properties",
+		properties_describe(filter->properties), "metrics",
+		filter_metrics_describe(filter->metrics), "actions",
+		filter_call_describe(filter->actions));
 }

@@ -411,4 +411,6 @@ const struct forebay_host host_services = {
 	.work_submit = instance_work_submit,
 	.arena_alloc = arena_alloc,
 	.arena_free = arena_free,
+	.sidecar_file = instance_sidecar_file,
+	.sidecar_resize = instance_io_resize,
 };

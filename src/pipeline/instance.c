@@ -75,6 +75,7 @@ void instance_destroy(struct forebay_instance *instance)
 	if (!instance)
 		return;
 	assert(instance->phase == INSTANCE_CLOSED);
+	instance_sidecars_close(instance);
 	instance_io_release(instance);
 	copies_release(&instance->copies);
 	arena_release(&instance->arena);
@@ -141,11 +142,27 @@ static void on_end(struct loop_deferred *deferred)
 		layer->state = instance->state;
 	} else {
 		check_quiet(instance);
+		instance->sidecars.waited_for =
+			!instance_sidecars_quiet(instance);
+		if (instance->sidecars.waited_for)
+			return;
 		instance->phase = INSTANCE_CLOSED;
 		daemon_link_destroy(instance->link);
 		instance->link = NULL;
 	}
 	instance->ended(instance, instance->end_status);
+}
+
+/* It has said its end, which is carried out later. */
+static bool has_ended(const struct forebay_instance *instance)
+{
+	return instance->end.queued || instance->sidecars.waited_for;
+}
+
+void instance_end_quietly(struct forebay_instance *instance)
+{
+	instance->sidecars.waited_for = false;
+	loop_defer(instance->home->loop, &instance->end);
 }
 
 void instance_end(struct forebay_instance *instance,
@@ -159,7 +176,7 @@ void instance_end(struct forebay_instance *instance,
 			       expected == INSTANCE_OPENING
 				       ? "of an instance that isn't opening"
 				       : "of an instance that isn't closing");
-	if (instance->end.queued)
+	if (has_ended(instance))
 		running_misuse(instance->filter->name, function,
 			       "for the second time");
 	instance->end_status = status;
@@ -242,7 +259,7 @@ static void on_link_state(void *owner, bool connected)
 
 	const struct running_place *before;
 
-	if (!instance->filter->channel_state || instance->end.queued)
+	if (!instance->filter->channel_state || has_ended(instance))
 		return;
 	before = instance_enter(instance, RUNNING_CHANNEL_STATE);
 	instance->filter->channel_state(instance->state, connected);
@@ -255,7 +272,7 @@ static void on_link_message(void *owner, const void *bytes, size_t count,
 	struct forebay_instance *instance = owner;
 	const struct running_place *before;
 
-	if (instance->end.queued) {
+	if (has_ended(instance)) {
 		for (uint32_t i = 0; i < fd_count; i++)
 			close(fds[i]);
 		return;
@@ -273,7 +290,7 @@ static void on_link_memory(void *owner, const char *name, void *address,
 
 	const struct running_place *before;
 
-	if (!instance->filter->memory_ready || instance->end.queued)
+	if (!instance->filter->memory_ready || has_ended(instance))
 		return;
 	before = instance_enter(instance, RUNNING_MEMORY);
 	instance->filter->memory_ready(instance->state, name, address, bytes,
@@ -350,13 +367,14 @@ json_t *instance_status(const struct forebay_instance *instance)
 				 : json_object();
 
 	return json_pack(
-		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "name",
+		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "name",
 		filter->name, "version", filter->version, "class",
 		filter_class_name(filter->filter_class), "properties",
 		properties_document(instance->properties), "status", status,
 		"event", instance_event_document(instance), "metrics",
 		filter_metrics_document(instance->metrics), "blocked",
-		blocked_document(instance->running), "arena_bytes",
+		blocked_document(instance->running), "sidecars",
+		instance_sidecars_document(instance), "arena_bytes",
 		(json_int_t)arena_used_bytes(&instance->arena));
 }
 

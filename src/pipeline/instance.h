@@ -27,6 +27,7 @@
 #include "filter_metrics.h"
 #include "instance_event.h"
 #include "instance_io.h"
+#include "instance_sidecar.h"
 #include "properties.h"
 #include "running.h"
 #include "worker_pool.h"
@@ -78,6 +79,7 @@ struct forebay_instance {
 	int end_status;
 	struct loop_deferred end;
 	struct forebay_event_end event;
+	struct instance_sidecars sidecars;
 };
 
 int instance_create(struct instance_home *home,
@@ -103,12 +105,17 @@ void instance_quiet(struct forebay_instance *instance);
 void instance_end(struct forebay_instance *instance,
 		  enum instance_state expected, int status);
 
+/* For its sidecars: what they did by themselves is over. */
+void instance_end_quietly(struct forebay_instance *instance);
+
 /* Opens the link to the filter's daemon. Returns: 0, -ENOENT (it has none),
  * -EALREADY. */
 int instance_link(struct forebay_instance *instance);
 
-/* {name, version, class, properties, status, event, metrics, blocked}. Owns:
- * the caller. */
+/*
+ * {name, version, class, properties, status, event, metrics, sidecars, blocked}.
+ * Owns: the caller.
+ */
 json_t *instance_status(const struct forebay_instance *instance);
 void instance_action(struct forebay_instance *instance, const char *name,
 		     void (*done)(void *context, int status), void *context);

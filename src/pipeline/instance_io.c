@@ -25,7 +25,10 @@
 struct io_private {
 	struct forebay_instance *instance;
 	struct forebay_io *next; /* waiting for a request */
-	struct loop_io loop_io; /* on a file */
+	union {
+		struct loop_io loop_io; /* on a file */
+		struct sidecar_request sidecar;
+	};
 	struct loop_deferred late; /* delivers an early result */
 	int result;
 	bool starting;
@@ -46,6 +49,21 @@ static struct io_private *private_of(struct forebay_io *io)
 static uint64_t under_way_mark(const struct forebay_io *io)
 {
 	return (uintptr_t)io ^ UNDER_WAY;
+}
+
+static void take(struct forebay_instance *instance, struct forebay_io *io,
+		 const char *function)
+{
+	struct io_private *private = private_of(io);
+
+	if (private->under_way == under_way_mark(io))
+		running_misuse(instance->filter->name, function,
+			       "of an io that is under way");
+	*private = (struct io_private){
+		.instance = instance,
+		.under_way = under_way_mark(io),
+	};
+	instance->ios.count++;
 }
 
 static void finish(struct forebay_io *io, int result)
@@ -220,6 +238,81 @@ static void submit_file(struct loop *loop, struct forebay_io *io)
 	finish_late(io, -EOPNOTSUPP);
 }
 
+/* A sidecar. */
+
+static void on_sidecar_done(struct sidecar_request *request, int result)
+{
+	struct forebay_io *io = request->owner;
+
+	if (private_of(io)->starting)
+		finish_late(io, result);
+	else
+		finish(io, result);
+}
+
+static void start_sidecar(struct forebay_instance *instance,
+			  struct forebay_io *io, enum sidecar_request_kind kind)
+{
+	struct io_private *private = private_of(io);
+	int status;
+
+	private->sidecar = (struct sidecar_request){
+		.kind = kind,
+		.more = io->flags & FOREBAY_MORE,
+		.length = io->length,
+		.done = on_sidecar_done,
+		.owner = io,
+	};
+	if (kind == SIDECAR_READ || kind == SIDECAR_WRITE) {
+		private->sidecar.offset = io->offset;
+		private->sidecar.iov = io->iov;
+		private->sidecar.iov_count = io->iov_count;
+	}
+	private->starting = true;
+	status = instance_sidecar_submit(instance, io->file, &private->sidecar);
+	private->starting = false;
+	if (status < 0)
+		finish_late(io, status);
+}
+
+static void submit_sidecar(struct forebay_instance *instance,
+			   struct forebay_io *io)
+{
+	uint32_t known = io->operation == FOREBAY_WRITE ? FOREBAY_MORE : 0;
+
+	if (io->flags & ~known) {
+		finish_late(io, -EINVAL);
+		return;
+	}
+	switch (io->operation) {
+	case FOREBAY_READ:
+		start_sidecar(instance, io, SIDECAR_READ);
+		return;
+	case FOREBAY_WRITE:
+		start_sidecar(instance, io, SIDECAR_WRITE);
+		return;
+	case FOREBAY_FLUSH:
+		start_sidecar(instance, io, SIDECAR_FLUSH);
+		return;
+	case FOREBAY_DISCARD:
+	case FOREBAY_WRITE_ZEROES:
+	case FOREBAY_EXTENTS:
+	case FOREBAY_CACHE:
+		break;
+	}
+	finish_late(io, -EOPNOTSUPP);
+}
+
+void instance_io_resize(struct forebay_instance *instance,
+			struct forebay_io *io)
+{
+	take(instance, io, "sidecar_resize()");
+	if (io->flags != 0)
+		finish_late(io, -EINVAL);
+	else
+		start_sidecar(instance, io, SIDECAR_RESIZE);
+}
+
 int instance_io_prepare(struct forebay_instance *instance)
 {
 	struct chain *chain = instance->home->chain;
@@ -236,18 +329,11 @@ void instance_io_release(struct forebay_instance *instance)
 void instance_io_submit(struct forebay_instance *instance,
 			struct forebay_io *io)
 {
-	struct io_private *private = private_of(io);
-
-	if (private->under_way == under_way_mark(io))
-		running_misuse(instance->filter->name, "io_submit()",
-			       "of an io that is under way");
-	*private = (struct io_private){
-		.instance = instance,
-		.under_way = under_way_mark(io),
-	};
-	instance->ios.count++;
+	take(instance, io, "io_submit()");
 	if (io->file == FOREBAY_BELOW)
 		submit_below(instance, io);
+	else if (instance_sidecar_is(io->file))
+		submit_sidecar(instance, io);
 	else
 		submit_file(instance->home->loop, io);
 }

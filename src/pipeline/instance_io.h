@@ -30,5 +30,8 @@ int instance_io_prepare(struct forebay_instance *instance);
 void instance_io_release(struct forebay_instance *instance);
 void instance_io_submit(struct forebay_instance *instance,
 			struct forebay_io *io);
+/* The io's file is a sidecar, and becomes so long. */
+void instance_io_resize(struct forebay_instance *instance,
+			struct forebay_io *io);
 
 #endif

@@ -48,6 +48,8 @@ __attribute__((format(printf, 2, 3))) static void progress(
 static void destroy(struct pipeline *pipeline)
 {
 	held_stop(&pipeline->held);
+	for (uint32_t i = 0; i < pipeline->instance_count; i++)
+		instance_sidecars_close(pipeline->instances[i]);
 	/* All that a filter brought down has been flushed by it. */
 	claim_end(&pipeline->home.claim, pipeline->bottom.backend,
 		  !pipeline->opening && pipeline->close_status == 0);
@@ -147,6 +149,30 @@ static void on_open_told(struct pipeline_event *event, int status)
 	opening->done(opening, 0, pipeline, NULL);
 }
 
+/* For the claim: the labels of all sidecars first. */
+static int note_generations(void *owner, uint64_t found, uint64_t next,
+			    struct error *error)
+{
+	struct pipeline *pipeline = owner;
+	int status = 0;
+
+	for (uint32_t i = 0; i < pipeline->instance_count && status == 0; i++)
+		status = instance_sidecars_note(pipeline->instances[i], found,
+						next, error);
+	return status;
+}
+
+/* The backend may be written from here on, and no filter has refused. */
+static int settle_claim(struct pipeline *pipeline)
+{
+	int status = claim_take(&pipeline->home.claim, &pipeline->error);
+
+	for (uint32_t i = 0; i < pipeline->instance_count && status == 0; i++)
+		status = instance_sidecars_accept(pipeline->instances[i],
+						  &pipeline->error);
+	return status;
+}
+
 static void tell_open(struct pipeline *pipeline)
 {
 	held_start(&pipeline->held, pipeline->opening->held_limit_ns
@@ -158,8 +184,7 @@ static void tell_open(struct pipeline *pipeline)
 
 static void on_attached(struct pipeline *pipeline, int status)
 {
-	if (status < 0 ||
-	    claim_take(&pipeline->home.claim, &pipeline->error) < 0)
+	if (status < 0 || settle_claim(pipeline) < 0)
 		close_next(pipeline);
 	else
 		pipeline_attached(pipeline, tell_open);
@@ -276,12 +301,19 @@ static void claim_again(struct loop_timer *timer);
 static int begin_claim(struct pipeline *pipeline)
 {
 	const struct claim_spec *spec = pipeline->opening->claim;
-	int status;
+	struct claim *claim = &pipeline->home.claim;
+	int status = 0;
 
-	if (!spec)
-		return 0;
-	status = claim_begin(spec, pipeline->bottom.backend,
-			     &pipeline->home.claim, &pipeline->error);
+	if (spec && !pipeline->claimed) {
+		status = claim_begin(spec, pipeline->bottom.backend, claim,
+				     &pipeline->error);
+		claim->raising = note_generations;
+		claim->raising_owner = pipeline;
+		pipeline->claimed = status == 0;
+	}
+	for (uint32_t i = 0; i < pipeline->instance_count && status == 0; i++)
+		status = instance_sidecars_open(pipeline->instances[i],
+						&pipeline->error);
 	if (status != -EBUSY ||
 	    loop_now_ns(pipeline->home.loop) >= pipeline->claim_deadline_ns)
 		return status;

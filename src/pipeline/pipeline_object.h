@@ -57,6 +57,7 @@ struct pipeline {
 	struct backend_open_request backend_opening;
 	struct loop_timer claim_retry;
 	uint64_t claim_deadline_ns;
+	bool claimed; /* and the sidecars of filters are being opened */
 	struct error error; /* why opening failed */
 	void (*closed)(void *context, int status);
 	void *closed_context;

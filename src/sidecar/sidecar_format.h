@@ -54,7 +54,9 @@ enum sidecar_pending {
  *   0       8     12        16              32       40           48
  *   | magic | crc | version | disk uuid     | serial | generation |
  *   48                56        60    64       96               128
- *   | next_generation | pending | 0   | filter | filter_version | name | 0 ...
+ *   | next_generation | pending | 0   | filter | filter_version | name |
+ *   160         176
+ *   | host uuid | 0 ...
  */
 struct sidecar_label {
 	uint8_t magic[8];
@@ -69,7 +71,8 @@ struct sidecar_label {
 	char filter[SIDECAR_TEXT_FIELD_BYTES];
 	char filter_version[SIDECAR_TEXT_FIELD_BYTES];
 	char name[SIDECAR_TEXT_FIELD_BYTES];
-	uint8_t zeros[352];
+	uint8_t host_uuid[16]; /* that opened it last */
+	uint8_t zeros[336];
 };
 
 /*
@@ -126,6 +129,7 @@ static_assert(sizeof(struct sidecar_label) == SIDECAR_SECTOR_BYTES,
 static_assert(offsetof(struct sidecar_label, serial) == 32, "stored");
 static_assert(offsetof(struct sidecar_label, pending) == 56, "stored");
 static_assert(offsetof(struct sidecar_label, filter) == 64, "stored");
+static_assert(offsetof(struct sidecar_label, host_uuid) == 160, "stored");
 static_assert(sizeof(struct sidecar_head) == SIDECAR_SECTOR_BYTES,
 	      "a head is a sector");
 static_assert(offsetof(struct sidecar_head, tail_block) == 48, "stored");

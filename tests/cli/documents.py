@@ -78,7 +78,10 @@ DISK = {
     'dirty_bytes': 5 << 20, 'dirty_age_ns': 3 * 10 ** 9,
     'read_only': False, 'device_revision': 2, 'queues': 16,
     'sandbox': ['own-user', 'no-capabilities', 'ring-limits'],
-    'sidecar': '/srv/d1.img.forebay', 'hold': None,
+    'sidecar': '/srv/d1.img.forebay',
+    'sidecars': [{'filter': 'checksum', 'name': 'sums', 'version': '1.0.0',
+                  'bytes': 8 << 20, 'state': 'same'}],
+    'hold': None,
     'lost': {'bytes': 0, 'more': False, 'ranges': []},
 }
 
@@ -87,7 +90,8 @@ HELD = {**DISK, 'hold': {'state': 'held', 'left_bytes': 0, 'held_for_s': 3,
 
 CLOSED = {**DISK, 'desired': 'closed', 'state': 'closed', 'pid': None,
           'mode': {'requested': None, 'actual': None, 'reason': None},
-          'policy': None, 'dirty_bytes': 0, 'dirty_age_ns': None, 'name': 'd2', 'sandbox': None}
+          'policy': None, 'dirty_bytes': 0, 'dirty_age_ns': None, 'name': 'd2', 'sandbox': None,
+          'sidecars': []}
 
 STATS = {
     'requests': {

@@ -25,7 +25,7 @@ MAY_USE = {
     'src/pipeline': {'src/base', 'src/os', 'src/event', 'src/ipc',
                      'src/backend', 'src/sidecar', 'include'},
     'src/sidecar': {'src/base'},
-    'src/backend': {'src/base', 'src/os', 'src/event'},
+    'src/backend': {'src/base', 'src/os', 'src/event', 'src/sidecar'},
     'src/export': {'src/base', 'src/os', 'src/event', 'src/pipeline'},
     'src/disk': BELOW_DISK,
     'src/engine': {'src/base'},

@@ -65,10 +65,19 @@ AT(forebay_host, call_integer, 288);
 AT(forebay_host, call_done, 312);
 AT(forebay_host, work_submit, 320);
 AT(forebay_host, arena_free, 336);
+AT(forebay_host, sidecar_file, 344);
+AT(forebay_host, sidecar_resize, 352);
 
 AT(forebay_below, flags, 4);
 AT(forebay_below, next_generation, 16);
 AT(forebay_below, void_generation, 24);
+
+AT(forebay_sidecar_file, file, 8);
+AT(forebay_sidecar_file, length_bytes, 16);
+AT(forebay_sidecar_file, last_version, 24);
+/* Filters have arrays of these. */
+static_assert(sizeof(struct forebay_sidecar) == 64, "ABI");
+AT(forebay_sidecar, length_bytes_max, 16);
 
 /* Host and filters share lists of these: they can't grow. */
 static_assert(sizeof(struct forebay_extent) == 16, "ABI");
@@ -97,6 +106,7 @@ AT(forebay_filter, call, 184);
 static_assert(sizeof(struct forebay_action) == 24, "ABI");
 /* Filters have arrays of these. */
 static_assert(sizeof(struct forebay_metric) == 24, "ABI");
+AT(forebay_filter, sidecars, 192);
 
 AT(forebay_event, phase, 8);
 AT(forebay_event, deadline_ns, 16);

@@ -87,7 +87,7 @@ int main(int count, char **words)
 	if (fclose(file) != 0)
 		return 1;
 	state = &scene->states[scene->units];
-	printf("%" PRIu32 "\n", state->blocks);
+	printf("%" PRIu64 "\n", state->blocks);
 	for (uint32_t i = 0; i < state->blocks; i++)
 		printf("%" PRIu64 "\n", state->stamps[i]);
 	scene_free(scene);

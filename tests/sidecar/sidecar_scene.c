@@ -446,7 +446,7 @@ void scene_look(struct scene *scene, struct scene_state *ret_state)
 	assert_true(ret_state->blocks <= SCENE_BLOCKS);
 	if (ret_state->blocks == 0)
 		return;
-	read_all(scene, ret_state->blocks);
+	read_all(scene, (uint32_t)ret_state->blocks);
 	entry->request.done = ignore;
 	sidecar_store_submit(scene->store, &entry->request);
 	scene_settle(scene);

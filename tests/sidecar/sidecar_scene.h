@@ -23,7 +23,7 @@
 
 /* Contents: a stamp a block; 0: zeros. */
 struct scene_state {
-	uint32_t blocks;
+	uint64_t blocks;
 	uint64_t stamps[SCENE_BLOCKS];
 };
 

@@ -25,7 +25,7 @@ static uint64_t states; /* that were looked at */
 
 static uint32_t length_of(const struct scene *scene)
 {
-	return scene->states[scene->units].blocks;
+	return (uint32_t)scene->states[scene->units].blocks;
 }
 
 static void draw_range(struct scene *scene, uint32_t most, uint32_t *ret_block,
