@@ -113,8 +113,8 @@ void instance_end_quietly(struct forebay_instance *instance);
 int instance_link(struct forebay_instance *instance);
 
 /*
- * {name, version, class, properties, status, event, metrics, sidecars, blocked}.
- * Owns: the caller.
+ * {name, version, class, properties, status, event, metrics, sidecars,
+ * blocked}. Owns: the caller.
  */
 json_t *instance_status(const struct forebay_instance *instance);
 void instance_action(struct forebay_instance *instance, const char *name,
