@@ -14,19 +14,12 @@
 #include <assert.h>
 #include <string.h>
 
+#include "policy.h"
 #include "segment_walk.h"
-
-/* One segment in so many of the grant is kept free, besides the reserve, up to
- * a limit. */
-#define FREE_SHARE 64u
-#define FREE_MAX 32u
 
 static uint32_t target_free(const struct engine *engine)
 {
-	uint32_t share = engine->granted_segments / FREE_SHARE;
-
-	return engine->reserve_segments + 1 +
-	       (share < FREE_MAX ? share : FREE_MAX) + grant_excess(engine);
+	return policy_free(engine->granted_segments) + grant_excess(engine);
 }
 
 /* What the host is about to hand over is as good as free. */

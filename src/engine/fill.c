@@ -20,23 +20,15 @@
 
 #include <assert.h>
 
-/* Larger misses are streams: they would push out what is used again. */
-#define FILL_BLOCKS_MAX 64u
+#include "policy.h"
+
 /* Reads for the log under way at once; what is more isn't cached this time. */
 #define FILLS_MAX 8u
-
-/*
- * When all that is cached is in use, a newcomer would only push out what is as
- * good, as in a loop that is larger than the cache. So many are let in, out of
- * so many: enough to fill records, and to see when that has changed.
- */
-#define LET_IN 64u
-#define LET_IN_OF 1024u
 
 static bool let_in(struct engine *engine)
 {
 	return !reappend_all_used(engine) ||
-	       engine->reads.turned_away++ % LET_IN_OF < LET_IN;
+	       engine->reads.turned_away++ % POLICY_LET_IN_OF < POLICY_LET_IN;
 }
 
 /*
@@ -174,7 +166,7 @@ void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count,
 	if (end <= first)
 		return;
 	streaming = stream_goes_on(&engine->streams, first, end - first);
-	if (end - first > FILL_BLOCKS_MAX) {
+	if (end - first > POLICY_FILL_BLOCKS_MAX) {
 		engine->stats.bypassed_large_bytes += bytes;
 		return;
 	}

@@ -17,10 +17,7 @@
 
 #include <assert.h>
 
-/* Rule 12; small logs have less to reserve from. */
-#define RESERVE_SEGMENTS 4u
-#define RESERVE_SEGMENTS_SMALL 2u
-#define SMALL_LOG_SEGMENTS 32u
+#include "policy.h"
 
 static uint64_t data_blocks(const struct engine *engine, uint32_t segments)
 {
@@ -40,9 +37,7 @@ void grant_settle(struct engine *engine, uint32_t segments)
 		segments = engine->segments.count;
 	engine->granted_segments = segments;
 	engine->data_blocks_max = data_blocks(engine, segments);
-	engine->reserve_segments = segments >= SMALL_LOG_SEGMENTS
-					   ? RESERVE_SEGMENTS
-					   : RESERVE_SEGMENTS_SMALL;
+	engine->reserve_segments = policy_reserve(segments);
 }
 
 /* Segments that the log has; of these, what it has beyond its grant. */

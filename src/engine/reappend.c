@@ -25,23 +25,8 @@
 
 #include <assert.h>
 
+#include "policy.h"
 #include "segment_walk.h"
-
-/* Of a segment's blocks: so many may move up for having been used. */
-#define HOT_PERCENT 50u
-/* So many in all, if others go as well, from a log that has less than this
- * share of live data. */
-#define COLD_PERCENT 40u
-#define SPARSE_PERCENT 75u
-/*
- * With more of a segment's room than this taken by what was used, the mean of
- * the last so many, there is nothing that a newcomer could be better than.
- */
-#define ALL_USED_PERMILLE 900u
-#define MEAN_OF 16u
-/* Head, headers and summary of what moves up: it must free more than it uses.
- */
-#define OVERHEAD_BLOCKS 4u
 
 /* Two walks: one counts, then one chooses. */
 struct pass {
@@ -55,7 +40,7 @@ static bool sparse(const struct engine *engine)
 {
 	return engine->cached_blocks * 100 <
 	       (uint64_t)engine->granted_segments *
-		       engine->segments.segment_blocks * SPARSE_PERCENT;
+		       engine->segments.segment_blocks * POLICY_SPARSE_PERCENT;
 }
 
 /* A whole, clean copy at this place that was used, or may move without. */
@@ -176,22 +161,23 @@ static uint32_t used_blocks(const struct pass *pass)
 
 static void note_used(struct engine *engine, uint32_t used, uint32_t data)
 {
-	uint32_t sum = engine->used_permille * (MEAN_OF - 1);
+	uint32_t sum = engine->used_permille * (POLICY_MEAN_OF - 1);
 
-	engine->used_permille = (sum + used * 1000 / data) / MEAN_OF;
+	engine->used_permille = (sum + used * 1000 / data) / POLICY_MEAN_OF;
 }
 
 bool reappend_all_used(const struct engine *engine)
 {
-	return engine->used_permille > ALL_USED_PERMILLE;
+	return engine->used_permille > POLICY_ALL_USED_PERMILLE;
 }
 
 /* How many of each heat find a place: the hottest first. */
 static void settle(struct engine *engine, struct pass *pass)
 {
-	uint32_t data = engine->segments.segment_blocks - OVERHEAD_BLOCKS;
-	uint32_t room = data * HOT_PERCENT / 100;
-	uint32_t cold = data * COLD_PERCENT / 100;
+	uint32_t data =
+		engine->segments.segment_blocks - POLICY_OVERHEAD_BLOCKS;
+	uint32_t room = data * POLICY_HOT_PERCENT / 100;
+	uint32_t cold = data * POLICY_COLD_PERCENT / 100;
 	uint32_t used = used_blocks(pass);
 
 	note_used(engine, used, data);
