@@ -59,6 +59,9 @@ void bypass_may_end(struct cache *cache)
 
 static void forward(struct cache *cache, struct cache_request *context)
 {
+	if (cache->host->request_operation(context->request) == FOREBAY_READ)
+		cache->bypass.read_bytes +=
+			cache->host->request_length(context->request);
 	cache->bypass.in_flight++;
 	cache->host->request_forward(context->request);
 }

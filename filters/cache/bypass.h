@@ -34,6 +34,7 @@ struct bypass {
 	bool on;
 	bool ending; /* the engine runs: new requests wait */
 	uint64_t in_flight; /* below */
+	uint64_t read_bytes; /* that could not be cached, since the open */
 	struct list waiting; /* for that end */
 	struct error why; /* the cache can't be had */
 	struct forebay_timer retry;

@@ -178,6 +178,7 @@ static int cache_status(void *state, char *buffer, size_t buffer_bytes)
 		lost_find(cache->runner, &status);
 		status.hold = runner_hold_now(cache->runner);
 	}
+	status.stats.bypassed_mode_bytes += cache->bypass.read_bytes;
 	if (cache->open && cache->failure.code < 0)
 		status.failure = cache->failure.message;
 	if (cache->bypass.on) {

@@ -166,15 +166,25 @@ static void add_mode(struct text *text, const struct status *status)
 	add(text, "},");
 }
 
-static void add_hit_ratio(struct text *text, const struct engine_stats *stats)
+static void add_ratio(struct text *text, const char *name, uint64_t part,
+		      uint64_t whole)
 {
-	double hit = (double)stats->read_hit_bytes;
-	double all = hit + (double)stats->read_miss_bytes;
 	char piece[PIECE_BYTES];
 
-	snprintf(piece, sizeof(piece), "\"hit_ratio\":%.4f,",
-		 all > 0 ? hit / all : 0.0);
+	snprintf(piece, sizeof(piece), "\"%s\":%.4f,", name,
+		 whole > 0 ? (double)part / (double)whole : 0.0);
 	add(text, piece);
+}
+
+/* Without a write there is nothing that was made more of. */
+static void add_amplification(struct text *text,
+			      const struct engine_stats *stats)
+{
+	if (stats->write_bytes == 0)
+		add_bare(text, "write_amplification", "null");
+	else
+		add_ratio(text, "write_amplification", stats->ssd_written_bytes,
+			  stats->write_bytes);
 }
 
 static void add_bypassed(struct text *text, const struct engine_stats *stats)
@@ -185,6 +195,8 @@ static void add_bypassed(struct text *text, const struct engine_stats *stats)
 	add_number(text, "in_use_bytes", stats->bypassed_in_use_bytes);
 	add_number(text, "large_read_bytes", stats->bypassed_large_bytes);
 	add_number(text, "busy_bytes", stats->bypassed_busy_bytes);
+	add_number(text, "fenced_bytes", stats->bypassed_fenced_bytes);
+	add_number(text, "mode_bytes", stats->bypassed_mode_bytes);
 	/* The last one, without a comma. */
 	add_number(text, "not_durable_below_bytes",
 		   stats->bypassed_undurable_bytes);
@@ -259,7 +271,8 @@ int status_format(const struct status *status, char *buffer,
 	add_mode(&text, status);
 	add_number(&text, "read_hit_bytes", stats->read_hit_bytes);
 	add_number(&text, "read_miss_bytes", stats->read_miss_bytes);
-	add_hit_ratio(&text, stats);
+	add_ratio(&text, "hit_ratio", stats->read_hit_bytes,
+		  stats->read_hit_bytes + stats->read_miss_bytes);
 	add_number(&text, "write_bytes", stats->write_bytes);
 	add_number(&text, "zeroed_bytes", stats->zeroed_bytes);
 	add_number(&text, "dirty_bytes", stats->dirty_bytes);
@@ -268,11 +281,14 @@ int status_format(const struct status *status, char *buffer,
 	add_number(&text, "dirty_zero_bytes", stats->dirty_zero_bytes);
 	add_number(&text, "cached_bytes", stats->cached_bytes);
 	add_number(&text, "capacity_bytes", stats->capacity_bytes);
+	add_ratio(&text, "occupancy_ratio", stats->cached_bytes,
+		  stats->capacity_bytes);
 	add_number(&text, "destaged_bytes", stats->destaged_bytes);
 	add_number(&text, "destage_bytes_per_s", stats->destage_rate);
 	add_number(&text, "destage_ios_max", stats->destage_ios);
 	add_number(&text, "zeroed_below_bytes", stats->zeroed_below_bytes);
 	add_number(&text, "ssd_written_bytes", stats->ssd_written_bytes);
+	add_amplification(&text, stats);
 	add_number(&text, "reappended_bytes", stats->reappended_bytes);
 	add_number(&text, "copied_bytes", stats->copied_bytes);
 	add_number(&text, "forgotten_bytes", stats->forgotten_bytes);

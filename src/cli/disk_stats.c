@@ -67,9 +67,10 @@ static enum unit read_key(const char *prefix, const char *key,
 		{"_us", UNIT_LATENCY},
 		{"_ns", UNIT_DURATION},
 	};
-	enum unit unit = ends_with(key, "ratio")   ? UNIT_RATIO
-			 : ends_with(key, "state") ? UNIT_STATE
-						   : inherited;
+	enum unit unit = ends_with(key, "ratio")	   ? UNIT_RATIO
+			 : ends_with(key, "amplification") ? UNIT_FACTOR
+			 : ends_with(key, "state")	   ? UNIT_STATE
+							   : inherited;
 	int key_bytes = (int)strlen(key);
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {

@@ -57,6 +57,12 @@ char *human_percent(double ratio, char buffer[HUMAN_BYTES])
 	return buffer;
 }
 
+char *human_factor(double factor, char buffer[HUMAN_BYTES])
+{
+	(void)snprintf(buffer, HUMAN_BYTES, "%.2f times", factor);
+	return buffer;
+}
+
 char *human_count(uint64_t count, char buffer[HUMAN_BYTES])
 {
 	char digits[24];

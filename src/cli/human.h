@@ -17,6 +17,8 @@
 char *human_size(uint64_t bytes, char buffer[HUMAN_BYTES]);
 char *human_latency(double microseconds, char buffer[HUMAN_BYTES]);
 char *human_percent(double ratio, char buffer[HUMAN_BYTES]);
+/* "2.41 times" */
+char *human_factor(double factor, char buffer[HUMAN_BYTES]);
 /* "12 345 678" */
 char *human_count(uint64_t count, char buffer[HUMAN_BYTES]);
 

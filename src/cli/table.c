@@ -57,6 +57,7 @@ static const char *unit_name(enum unit unit)
 	case UNIT_STATE:
 	case UNIT_COUNT:
 	case UNIT_RATIO:
+	case UNIT_FACTOR:
 		return NULL;
 	}
 	return NULL;
@@ -96,6 +97,8 @@ static const char *human_number(double value, enum unit unit,
 		return human_latency(value / 1000, buffer);
 	case UNIT_RATIO:
 		return human_percent(value, buffer);
+	case UNIT_FACTOR:
+		return human_factor(value, buffer);
 	case UNIT_COUNT:
 		return human_count((uint64_t)value, buffer);
 	case UNIT_TEXT:

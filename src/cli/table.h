@@ -20,7 +20,8 @@ enum unit {
 	UNIT_SIZE, /* bytes */
 	UNIT_LATENCY, /* microseconds */
 	UNIT_DURATION, /* nanoseconds */
-	UNIT_RATIO /* 0..1 */
+	UNIT_RATIO, /* 0..1 */
+	UNIT_FACTOR /* so many times */
 };
 
 struct column {

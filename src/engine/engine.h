@@ -495,6 +495,8 @@ struct engine_stats {
 	uint64_t bypassed_in_use_bytes; /* what it would push out is used */
 	uint64_t bypassed_busy_bytes; /* no room, buffer or quiet just then */
 	uint64_t bypassed_undurable_bytes; /* below may still lose it */
+	uint64_t bypassed_fenced_bytes; /* a write of it was on its way */
+	uint64_t bypassed_mode_bytes; /* the log is out of use */
 	uint64_t reappended_bytes; /* moved up the log, being used */
 	uint64_t dirty_bytes;
 	uint64_t dirty_limit_bytes; /* of those with data; then writes wait */

@@ -93,6 +93,8 @@ static void filled(struct engine *engine, struct engine_io *io, int status)
 	bool good = status == 0 && engine->state == ENGINE_RUNNING && unmoved &&
 		    !hazard_fills(engine->hazards, first, count);
 
+	if (!unmoved)
+		engine->stats.bypassed_fenced_bytes += count * LOG_BLOCK_BYTES;
 	for (uint64_t i = 0; i < count; i++) {
 		uint8_t *buffer = slot->iov[i].iov_base;
 		uint64_t block = first + i;
@@ -112,13 +114,10 @@ bool fill_has_room(const struct engine *engine, uint32_t blocks)
 	       io_buffers_free(engine, blocks);
 }
 
-static bool may_start(const struct engine *engine, uint64_t first,
-		      uint32_t count)
+static bool may_start(const struct engine *engine, uint32_t count)
 {
 	return fill_has_room(engine, count) && !engine->destage.quiesced &&
-	       !withdrawn(engine) &&
-	       engine->segments.free > engine->reserve_segments &&
-	       !hazard_writes(engine->hazards, first, count);
+	       engine->segments.free > engine->reserve_segments;
 }
 
 static void start(struct engine *engine, uint64_t first, uint32_t count)
@@ -127,7 +126,11 @@ static void start(struct engine *engine, uint64_t first, uint32_t count)
 	struct io_slot *slot;
 
 	assert(count <= SLOT_IOV_MAX);
-	if (!may_start(engine, first, count)) {
+	if (hazard_writes(engine->hazards, first, count)) {
+		engine->stats.bypassed_fenced_bytes += bytes;
+		return;
+	}
+	if (!may_start(engine, count)) {
 		engine->stats.bypassed_busy_bytes += bytes;
 		return;
 	}
@@ -165,6 +168,10 @@ void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count,
 
 	if (end <= first)
 		return;
+	if (withdrawn(engine)) {
+		engine->stats.bypassed_mode_bytes += bytes;
+		return;
+	}
 	streaming = stream_goes_on(&engine->streams, first, end - first);
 	if (end - first > POLICY_FILL_BLOCKS_MAX) {
 		engine->stats.bypassed_large_bytes += bytes;

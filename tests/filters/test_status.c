@@ -202,17 +202,21 @@ static void what_was_not_cached_has_a_reason(void **state)
 		.bypassed_undurable_bytes = 4,
 		.bypassed_stream_bytes = 5,
 		.bypassed_in_use_bytes = 6,
+		.bypassed_fenced_bytes = 7,
+		.bypassed_mode_bytes = 8,
 		.reappended_bytes = 7,
 		.copied_bytes = 8,
 	};
 	static const char *const reasons[] = {
-		"first_miss_bytes",	   "large_read_bytes", "busy_bytes",
-		"not_durable_below_bytes", "stream_bytes",     "in_use_bytes"};
+		"first_miss_bytes", "large_read_bytes",
+		"busy_bytes",	    "not_durable_below_bytes",
+		"stream_bytes",	    "in_use_bytes",
+		"fenced_bytes",	    "mode_bytes"};
 	json_t *root = document(&stats);
 	json_t *bypassed = json_object_get(root, "bypassed");
 
 	(void)state;
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 8; i++)
 		assert_int_equal(json_integer_value(
 					 json_object_get(bypassed, reasons[i])),
 				 i + 1);
@@ -221,6 +225,31 @@ static void what_was_not_cached_has_a_reason(void **state)
 		7);
 	assert_int_equal(
 		json_integer_value(json_object_get(root, "copied_bytes")), 8);
+	json_decref(root);
+}
+
+static void what_the_ssd_takes_is_told_by_byte_of_the_guest(void **state)
+{
+	struct engine_stats stats = {
+		.mode_requested = ENGINE_WRITE_BACK,
+		.mode_actual = ENGINE_WRITE_BACK,
+		.ssd_written_bytes = 5,
+		.write_bytes = 2,
+		.cached_bytes = 1,
+		.capacity_bytes = 4,
+	};
+	json_t *root = document(&stats);
+
+	(void)state;
+	assert_true(json_real_value(json_object_get(
+			    root, "write_amplification")) == 2.5);
+	assert_true(json_real_value(json_object_get(root, "occupancy_ratio")) ==
+		    0.25);
+	json_decref(root);
+	/* Of a guest that only reads there is none. */
+	stats.write_bytes = 0;
+	root = document(&stats);
+	assert_true(json_is_null(json_object_get(root, "write_amplification")));
 	json_decref(root);
 }
 
@@ -301,6 +330,8 @@ int main(void)
 		cmocka_unit_test(a_failed_cache_says_of_what),
 		cmocka_unit_test(hits_are_a_part_of_all_that_was_read),
 		cmocka_unit_test(what_was_not_cached_has_a_reason),
+		cmocka_unit_test(
+			what_the_ssd_takes_is_told_by_byte_of_the_guest),
 		cmocka_unit_test(a_hold_is_part_of_it),
 		cmocka_unit_test(what_a_hold_keeps_from_draining_says_so),
 		cmocka_unit_test(a_buffer_too_small_is_never_overrun),

@@ -184,6 +184,19 @@ class Metrics(unittest.TestCase):
         self.assertEqual(value('held_requests', filter='xor'), 0)
         self.promtool(self.get('/metrics')[1])
 
+    def test_each_figure_of_a_cache_is_explained(self):
+        self.make('d1')
+        stats = self.host.json('disk', 'stats', 'd1')
+        status = next(one['status'] for one in stats['filters']
+                      if one['name'] == 'cache')
+        told = {f'{key}.{inner}' if inner else key
+                for key, value in status.items()
+                for inner in (value if isinstance(value, dict) else [''])}
+        with open(os.path.join(TOP, 'docs/figures.md'),
+                  encoding='utf-8') as file:
+            rows = set(re.findall(r'(?m)^\| `([\w.]+)` ', file.read()))
+        self.assertEqual(rows, told)
+
     def test_a_disk_that_does_not_answer_hides_nobody(self):
         self.make('d1')
         self.make('d2')
