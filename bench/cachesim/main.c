@@ -3,17 +3,20 @@
  * main.c - hit ratios of the engine's policy and of its peers.
  *
  *   cachesim [--requests N] [--depth N] [--cache BLOCKS]... [--workload NAME]
+ *            [--advice [--size INDEX]...]
  *
  * Prints lines of tab-separated columns: workload, cache blocks, who, hit
  * ratio of the blocks read in the second half; and of the engine what it wrote
  * to the SSD, and moved up the log, for each byte that was written by the guest
- * or admitted, and which part of the cache file held data that counted.
+ * or admitted, and which part of the cache file held data that counted. With
+ * --advice, what the engine says of other sizes instead: advice.h.
  */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "advice.h"
 #include "peer.h"
 #include "product.h"
 #include "workload.h"
@@ -27,6 +30,8 @@ struct arguments {
 	uint32_t caches[CACHES_MAX];
 	uint32_t cache_count;
 	const char *workload;
+	bool advice;
+	uint32_t sizes; /* bits, of a curve's; 0: all */
 };
 
 static double share(uint64_t part, uint64_t whole)
@@ -79,8 +84,10 @@ static int run_product(enum workload_kind what,
 		       const struct arguments *arguments, uint32_t cache)
 {
 	struct workload *workload = workload_create(what, SEED, cache);
-	struct product *product =
-		product_create(cache, WORKLOAD_DISK_BLOCKS, arguments->depth);
+	struct product *product = product_create(
+		&(struct product_shape){.cache_blocks = cache,
+					.disk_blocks = WORKLOAD_DISK_BLOCKS,
+					.depth = arguments->depth});
 	struct engine_stats half = {0};
 	struct engine_stats end;
 
@@ -101,6 +108,20 @@ static int run_product(enum workload_kind what,
 	return 0;
 }
 
+static int run_all(enum workload_kind what, const struct arguments *arguments,
+		   uint32_t cache)
+{
+	int status = 0;
+
+	if (arguments->advice)
+		return advice_run(what, cache, arguments->requests,
+				  arguments->depth, SEED,
+				  arguments->sizes ? arguments->sizes : ~0u);
+	for (uint32_t p = 0; p < PEER_KINDS; p++)
+		status |= run_peer(peer_kinds[p], what, arguments, cache);
+	return status | run_product(what, arguments, cache);
+}
+
 static int run(const struct arguments *arguments)
 {
 	int status = 0;
@@ -111,16 +132,9 @@ static int run(const struct arguments *arguments)
 		if (arguments->workload &&
 		    strcmp(arguments->workload, name) != 0)
 			continue;
-		for (uint32_t k = 0; k < arguments->cache_count; k++) {
-			uint32_t cache = arguments->caches[k];
-
-			for (uint32_t p = 0; p < PEER_KINDS; p++)
-				status |= run_peer(peer_kinds[p],
-						   (enum workload_kind)i,
-						   arguments, cache);
-			status |= run_product((enum workload_kind)i, arguments,
-					      cache);
-		}
+		for (uint32_t k = 0; k < arguments->cache_count; k++)
+			status |= run_all((enum workload_kind)i, arguments,
+					  arguments->caches[k]);
 	}
 	return status;
 }
@@ -132,6 +146,8 @@ int main(int argc, char **argv)
 		{"depth", required_argument, NULL, 'd'},
 		{"cache", required_argument, NULL, 'c'},
 		{"workload", required_argument, NULL, 'w'},
+		{"advice", no_argument, NULL, 'a'},
+		{"size", required_argument, NULL, 's'},
 		{0},
 	};
 	struct arguments arguments = {.requests = 1000000, .depth = 8};
@@ -147,6 +163,11 @@ int main(int argc, char **argv)
 				(uint32_t)strtoul(optarg, NULL, 10);
 		else if (option == 'w')
 			arguments.workload = optarg;
+		else if (option == 'a')
+			arguments.advice = true;
+		else if (option == 's')
+			arguments.sizes |= 1u << (strtoul(optarg, NULL, 10) %
+						  ENGINE_CURVE_SIZES);
 		else
 			return 2;
 	}

@@ -136,7 +136,7 @@ static void settle(struct product *product)
 	}
 }
 
-static uint32_t segment_blocks(uint32_t cache_blocks)
+uint32_t product_segment_blocks(uint32_t cache_blocks)
 {
 	uint32_t blocks = LOG_SEGMENT_BLOCKS_MIN;
 
@@ -185,16 +185,18 @@ static bool start(struct product *product, const struct engine_config *config)
 	return engine_state(product->engine) == ENGINE_RUNNING;
 }
 
-struct product *product_create(uint32_t cache_blocks, uint32_t disk_blocks,
-			       uint32_t depth)
+struct product *product_create(const struct product_shape *shape)
 {
 	struct product *product = calloc(1, sizeof(*product));
-	uint32_t segment = segment_blocks(cache_blocks);
+	uint32_t segment =
+		shape->segment_blocks
+			? shape->segment_blocks
+			: product_segment_blocks(shape->cache_blocks);
 	const struct engine_config config = {
 		.uuid = "bench/cachesim",
-		.disk_bytes = (uint64_t)disk_blocks * LOG_BLOCK_BYTES,
+		.disk_bytes = (uint64_t)shape->disk_blocks * LOG_BLOCK_BYTES,
 		.file_bytes = ((uint64_t)log_first_segment_block(segment) +
-			       cache_blocks) *
+			       shape->cache_blocks) *
 			      LOG_BLOCK_BYTES,
 		.epoch = 1,
 		.max_dirty_age_ns = MAX_DIRTY_AGE_NS,
@@ -203,13 +205,14 @@ struct product *product_create(uint32_t cache_blocks, uint32_t disk_blocks,
 		.records_in_flight_max = 4,
 		.dirty_limit_percent = 70,
 		.summaries = true,
+		.curve = shape->curve,
 		.may_format = true,
 	};
 
-	assert(depth > 0 && depth <= PRODUCT_DEPTH_MAX);
+	assert(shape->depth > 0 && shape->depth <= PRODUCT_DEPTH_MAX);
 	if (!product)
 		return NULL;
-	product->depth = depth;
+	product->depth = shape->depth;
 	product->segment_bytes = (size_t)segment * LOG_BLOCK_BYTES;
 	product->now_ns = 1;
 	if (!start(product, &config)) {
@@ -297,4 +300,13 @@ struct engine_stats product_stats(struct product *product)
 	engine_stats(product->engine, &stats);
 	stats.ssd_written_bytes -= product->zeroed_bytes;
 	return stats;
+}
+
+struct engine_curve product_curve(const struct product *product)
+{
+	struct engine_curve curve;
+
+	if (!engine_curve(product->engine, &curve))
+		abort();
+	return curve;
 }

@@ -9,6 +9,7 @@
 #ifndef FOREBAY_BENCH_CACHESIM_PRODUCT_H
 #define FOREBAY_BENCH_CACHESIM_PRODUCT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine.h"
@@ -19,12 +20,18 @@
 
 struct product;
 
-/*
- * The cache file has @cache_blocks for all that is in it. Returns: NULL if
- * that can't be. Owns: the caller.
- */
-struct product *product_create(uint32_t cache_blocks, uint32_t disk_blocks,
-			       uint32_t depth);
+struct product_shape {
+	uint32_t cache_blocks; /* of the cache file, for all that is in it */
+	uint32_t disk_blocks;
+	uint32_t depth;
+	uint32_t segment_blocks; /* 0: as product_segment_blocks() says */
+	bool curve; /* it keeps one */
+};
+
+/* Returns: NULL if that can't be. Owns: the caller. */
+struct product *product_create(const struct product_shape *shape);
+/* So long that a small log has as many as a product's would, if it can. */
+uint32_t product_segment_blocks(uint32_t cache_blocks);
 void product_destroy(struct product *product);
 /* Ends, with those before it, when @depth requests are together. */
 void product_submit(struct product *product, const struct request *request);
@@ -36,6 +43,7 @@ void product_finish(struct product *product);
 void product_leave_data(struct product *product);
 /* What the kept memory takes of the machine's. */
 uint64_t product_kept_resident_bytes(const struct product *product);
+struct engine_curve product_curve(const struct product *product);
 /* Without the zeros that go ahead of a log where none has been. */
 struct engine_stats product_stats(struct product *product);
 

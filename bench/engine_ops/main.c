@@ -3,7 +3,7 @@
  * main.c - what the engine costs: processor time per operation, memory per
  * cached block, bytes to the SSD per byte of the guest.
  *
- *   engine-ops            a JSON object on standard output
+ *   engine-ops [--without-curve]    a JSON object on standard output
  *
  * The engine of the product over an SSD that is memory (product.h). Data aren't
  * copied, since it is a device that would do that; they are checked, as ever.
@@ -64,11 +64,17 @@ static uint64_t run(struct product *product, bool write, uint32_t first,
 	return cpu_ns() - begin;
 }
 
+/* As in the product, unless asked. */
+static bool keeps_curve = true;
+
 static struct product *make(uint32_t cache_blocks, uint32_t disk_blocks,
 			    uint32_t depth)
 {
-	struct product *product =
-		product_create(cache_blocks, disk_blocks, depth);
+	struct product *product = product_create(
+		&(struct product_shape){.cache_blocks = cache_blocks,
+					.disk_blocks = disk_blocks,
+					.depth = depth,
+					.curve = keeps_curve});
 
 	if (!product) {
 		fprintf(stderr, "engine-ops: no memory for the engine\n");
@@ -223,8 +229,9 @@ static double ssd_bytes_per_byte(uint32_t depth)
 	       (double)(after.write_bytes - before.write_bytes);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	keeps_curve = argc != 2 || strcmp(argv[1], "--without-curve") != 0;
 	printf("{\n");
 	operations();
 	printf("  \"bytes_per_block\": {\"100\": %.1f, \"25\": %.1f, "

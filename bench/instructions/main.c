@@ -72,8 +72,11 @@ __attribute__((noinline)) static uint32_t measured(const struct load *load)
 
 static struct product *make(uint32_t cache_blocks)
 {
-	struct product *product =
-		product_create(cache_blocks, CACHE_BLOCKS, DEPTH);
+	struct product *product = product_create(
+		&(struct product_shape){.cache_blocks = cache_blocks,
+					.disk_blocks = CACHE_BLOCKS,
+					.depth = DEPTH,
+					.curve = true});
 
 	if (!product)
 		exit(EXIT_FAILURE);

@@ -35,6 +35,8 @@ struct draft {
 	uint32_t iov_count;
 	uint32_t data_blocks;
 	uint32_t zero_blocks;
+	uint32_t written_blocks; /* by the guest, of the data */
+	uint32_t filled_blocks; /* of those that nobody waits for */
 };
 
 void append_init(struct engine *engine)
@@ -251,6 +253,8 @@ static bool draft_place_data(struct draft *draft, struct append_item *item)
 	header->used_bytes =
 		(uint16_t)(header->used_bytes + log_entry_bytes(blocks));
 	draft->data_blocks += blocks;
+	draft->written_blocks += item->type == LOG_WRITE ? blocks : 0;
+	draft->filled_blocks += fills_alone(item) ? blocks : 0;
 	draft->room -= blocks;
 	item->block += blocks;
 	item->block_count -= blocks;
@@ -453,6 +457,12 @@ static void draft_send(struct engine *engine, struct draft *draft)
 		.owner = record,
 	};
 	engine->stats.records++;
+	if (engine->curve)
+		curve_record(engine->curve, draft->written_blocks,
+			     draft->filled_blocks,
+			     draft->data_blocks - draft->written_blocks -
+				     draft->filled_blocks,
+			     evict_has_spare(engine));
 	engine->stats.ssd_written_bytes += record->io.length;
 	append->next_sequence++;
 	append->carry_tail = false;

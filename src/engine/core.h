@@ -36,6 +36,7 @@
 
 #include <assert.h>
 
+#include "curve.h"
 #include "engine.h"
 #include "ghost.h"
 #include "hazard.h"
@@ -424,6 +425,7 @@ struct engine {
 	struct hazards *hazards;
 	struct ghosts ghosts;
 	struct streams streams;
+	struct curve *curve; /* or NULL */
 	struct io_pool io;
 	struct append append;
 	struct reads reads;

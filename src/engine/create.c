@@ -39,6 +39,7 @@ struct layout {
 	uint64_t summaries;
 	uint64_t hold_bits;
 	uint64_t hold_counts;
+	uint64_t curve;
 	uint32_t segment_count;
 	struct index_limits index;
 	uint32_t ghost_count;
@@ -150,6 +151,7 @@ static void lay_out_own(struct layout *layout,
 	layout->hold_bits = place(
 		end, (uint64_t)layout->segment_count * blocks / 64 + 1, 8);
 	layout->hold_counts = place(end, layout->segment_count, 4);
+	layout->curve = place(end, config->curve ? 1 : 0, sizeof(struct curve));
 }
 
 static struct layout lay_out(const struct engine_config *config)
@@ -232,6 +234,8 @@ static void init_parts(struct engine *engine, uint8_t *memory,
 	engine->hold.kept = (void *)(memory + layout->hold_bits);
 	engine->hold.kept_counts = (void *)(memory + layout->hold_counts);
 	engine->zero_ahead.zeros = memory + layout->zeros;
+	if (engine->config.curve)
+		engine->curve = (void *)(memory + layout->curve);
 	init_summaries(engine, memory + layout->summaries);
 	for (uint32_t i = 0; i < engine->append.ring; i++) {
 		struct record *record = &engine->append.records[i];
@@ -280,6 +284,9 @@ int engine_create(const struct engine_config *config,
 	grant_settle(engine, config->granted_segments > 0
 				     ? config->granted_segments
 				     : layout.segment_count);
+	if (engine->curve)
+		curve_init(engine->curve, config->file_bytes,
+			   config->segment_blocks);
 	*ret_engine = engine;
 	return 0;
 }

@@ -169,6 +169,8 @@ void engine_poll(struct engine *engine, uint64_t now_ns)
 			break;
 		}
 	} while (engine->progress);
+	if (engine->curve)
+		curve_poll(engine->curve);
 	trouble_look(engine);
 }
 
@@ -382,6 +384,19 @@ static void destage_stats(struct engine *engine, struct engine_stats *stats)
 				      : 0;
 	stats->destage_rate = pace_below_rate(&engine->pace) * LOG_BLOCK_BYTES;
 	stats->destage_ios = engine->width.ios;
+}
+
+bool engine_curve(const struct engine *engine, struct engine_curve *ret_curve)
+{
+	if (!engine->curve)
+		return false;
+	curve_look(engine->curve, ret_curve);
+	ret_curve->file_bytes =
+		(log_first_segment_block(engine->config.segment_blocks) +
+		 (uint64_t)engine->granted_segments *
+			 engine->config.segment_blocks) *
+		LOG_BLOCK_BYTES;
+	return true;
 }
 
 void engine_stats(struct engine *engine, struct engine_stats *ret_stats)

@@ -107,6 +107,7 @@ struct engine_config {
 	/* Writers are slowed before the limit; else they only wait at it. */
 	bool paced;
 	bool summaries; /* write them; they are read in any case */
+	bool curve; /* keep what engine_curve() tells */
 	/*
 	 * What kept memory says may be believed: whoever wrote it was killed or
 	 * closed, and didn't die of an error of its own.
@@ -537,5 +538,29 @@ struct engine_stats {
 };
 
 void engine_stats(struct engine *engine, struct engine_stats *ret_stats);
+
+/*
+ * What the same requests would have hit in a log of another size, by a
+ * simulation of a sample of the blocks: curve.h. It looks back on the last one
+ * or two times `reads_needed`, and begins empty with the engine.
+ */
+#define ENGINE_CURVE_SIZES 10u
+
+struct engine_curve_point {
+	uint64_t file_bytes; /* 0: a log can't be so small */
+	uint64_t hits; /* blocks, of `reads` */
+	bool full; /* it had to give something up */
+};
+
+struct engine_curve {
+	uint64_t reads; /* blocks */
+	uint64_t reads_needed; /* before that nothing can be said */
+	uint64_t hits; /* of the log that is there */
+	uint64_t file_bytes; /* that it may take now */
+	struct engine_curve_point points[ENGINE_CURVE_SIZES]; /* by size */
+};
+
+/* Returns: false if none is kept. */
+bool engine_curve(const struct engine *engine, struct engine_curve *ret_curve);
 
 #endif

@@ -157,6 +157,29 @@ static void start(struct engine *engine, uint64_t first, uint32_t count)
 	io_out(engine, &slot->io);
 }
 
+/* [first, end) are whole blocks of what was missed. */
+static void note_missed(struct engine *engine, uint64_t sector,
+			uint64_t sector_count, uint64_t first, uint64_t end,
+			uint32_t flags)
+{
+	uint64_t begin = log_block_of(sector);
+	uint64_t touched = log_blocks_touched(sector, sector_count);
+
+	if (!engine->curve)
+		return;
+	if (end <= first) {
+		curve_read(engine->curve, begin, touched, false,
+			   MINIATURE_PART);
+		return;
+	}
+	if (end - first > POLICY_FILL_BLOCKS_MAX)
+		flags |= MINIATURE_LARGE;
+	curve_read(engine->curve, begin, first - begin, false, MINIATURE_PART);
+	curve_read(engine->curve, first, end - first, false, flags);
+	curve_read(engine->curve, end, begin + touched - end, false,
+		   MINIATURE_PART);
+}
+
 void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count,
 		bool admit)
 {
@@ -166,13 +189,18 @@ void fill_offer(struct engine *engine, uint64_t sector, uint64_t sector_count,
 	uint64_t *refused;
 	bool streaming;
 
-	if (end <= first)
+	if (end <= first) {
+		note_missed(engine, sector, sector_count, first, end, 0);
 		return;
+	}
 	if (withdrawn(engine)) {
 		engine->stats.bypassed_mode_bytes += bytes;
 		return;
 	}
 	streaming = stream_goes_on(&engine->streams, first, end - first);
+	note_missed(engine, sector, sector_count, first, end,
+		    (streaming ? MINIATURE_STREAM : 0) |
+			    (admit ? MINIATURE_ADMIT : 0));
 	if (end - first > POLICY_FILL_BLOCKS_MAX) {
 		engine->stats.bypassed_large_bytes += bytes;
 		return;

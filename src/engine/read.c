@@ -202,6 +202,8 @@ static void warm(struct engine *engine, const struct io_slot *slot)
 
 	for (uint64_t i = 0; i < count; i++)
 		index_warm(&engine->index, first + i);
+	if (engine->curve)
+		curve_read(engine->curve, first, count, true, 0);
 }
 
 static void issue_hits(struct engine *engine, struct engine_request *request,
@@ -271,6 +273,8 @@ static void serve_zeros(struct engine *engine, struct engine_request *request)
 		end = block * LOG_SECTORS_PER_BLOCK;
 	io_zero(request, &cursor, (end - begin) * LOG_SECTOR_BYTES);
 	engine->stats.read_hit_bytes += (end - begin) * LOG_SECTOR_BYTES;
+	if (engine->curve)
+		curve_read_zeros(engine->curve, block - log_block_of(begin));
 	request->next_sector = end;
 	request->iov_index = cursor.index;
 	request->iov_offset = cursor.offset;

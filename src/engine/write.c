@@ -476,6 +476,20 @@ static bool admit_below(struct engine *engine, struct engine_request *request)
 	return true;
 }
 
+static void note_written(struct engine *engine,
+			 const struct engine_request *request,
+			 enum write_path path)
+{
+	if (!engine->curve)
+		return;
+	if (path == PATH_AROUND || request_zeroes(request))
+		curve_forget(engine->curve, request_block(request),
+			     request_blocks(request));
+	else
+		curve_write(engine->curve, request_block(request),
+			    request_blocks(request));
+}
+
 static bool admit(struct engine *engine, struct engine_request *request)
 {
 	uint64_t first = request_block(request);
@@ -496,6 +510,7 @@ static bool admit(struct engine *engine, struct engine_request *request)
 		state = range_state(engine, request);
 	path = choose_path(engine, request, &state);
 	enter(engine, request, path);
+	note_written(engine, request, path);
 	if (path == PATH_AROUND)
 		place_around(engine, request,
 			     must_drop(engine, request, &state));
