@@ -175,6 +175,7 @@ static int cache_status(void *state, char *buffer, size_t buffer_bytes)
 
 	if (cache->runner) {
 		runner_stats(cache->runner, &status.stats);
+		status.has_curve = runner_curve(cache->runner, &status.curve);
 		lost_find(cache->runner, &status);
 		status.hold = runner_hold_now(cache->runner);
 	}

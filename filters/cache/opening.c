@@ -415,6 +415,7 @@ static struct engine_config config_of(const struct cache *cache)
 		.dirty_limit_percent = CACHE_DIRTY_LIMIT_PERCENT,
 		.granted_segments = space_segments(cache->attach.granted_bytes),
 		.summaries = true,
+		.curve = true,
 		.may_format = cache->attach.unused,
 		.warm = cache->disk->kept_memory_good && !cache->bypass.on,
 	};

@@ -252,6 +252,42 @@ static void add_log(struct text *text, const struct engine_stats *stats)
 	add(text, "},");
 }
 
+static void add_point(struct text *text, const struct engine_curve *curve,
+		      const struct engine_curve_point *point)
+{
+	add(text, "{");
+	add_number(text, "size_bytes", point->file_bytes);
+	add_bare(text, "full", point->full ? "true" : "false");
+	/* The last one, without a comma. */
+	add_ratio(text, "hit_ratio", point->hits, curve->reads);
+	text->length--;
+	add(text, "},");
+}
+
+/* Without a log there is none. */
+static void add_curve(struct text *text, const struct status *status)
+{
+	const struct engine_curve *curve = &status->curve;
+
+	if (!status->has_curve) {
+		add(text, "\"curve\":null,");
+		return;
+	}
+	add(text, "\"curve\":{");
+	add_number(text, "read_blocks", curve->reads);
+	add_number(text, "needed_blocks", curve->reads_needed);
+	add_number(text, "size_bytes", curve->file_bytes);
+	add_ratio(text, "hit_ratio", curve->hits, curve->reads);
+	add(text, "\"points\":[");
+	for (uint32_t i = 0; i < ENGINE_CURVE_SIZES; i++) {
+		if (curve->points[i].file_bytes > 0)
+			add_point(text, curve, &curve->points[i]);
+	}
+	/* The largest size is always possible: there is a comma to drop. */
+	text->length--;
+	add(text, "]},");
+}
+
 static void add_hold(struct text *text, const struct status *status)
 {
 	char hold[HELD_JSON_BYTES];
@@ -295,6 +331,7 @@ int status_format(const struct status *status, char *buffer,
 	add_bypassed(&text, stats);
 	add_lost(&text, status);
 	add_log(&text, stats);
+	add_curve(&text, status);
 	add_hold(&text, status);
 	add(&text, "}");
 	return text.length < buffer_bytes ? (int)text.length : -ENOSPC;

@@ -24,6 +24,8 @@ struct status {
 	bool lost_more;
 	uint64_t lost_bytes;
 	struct engine_stats stats;
+	bool has_curve;
+	struct engine_curve curve;
 	struct engine_troubles troubles;
 	/* For the time of a migration the engine is told otherwise. */
 	bool gives_way;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "advice.h"
 #include "clock.h"
 #include "data_plane.h"
 #include "disk_hold.h"
@@ -406,7 +407,7 @@ static json_t *render(struct agent *agent, struct view *view)
 		view_sandbox(stats), "sidecar", folder.text, "sidecars",
 		view_sidecars(folder.text, stats), "hold",
 		disk_hold_view(agent, text(disk, "id"), view->call, stats),
-		"lost", view_lost(stats));
+		"lost", view_lost(stats), "advice", advice_sentence(stats));
 }
 
 /* Fills @views with @disks and asks those that run. */

@@ -67,6 +67,7 @@ static const struct {
 				   "The backend has another size"},
 	[PROBLEM_NO_SUCH_EXPORT] = {"no-such-export", 409,
 				    "The disk has no such export"},
+	[PROBLEM_NO_CACHE] = {"no-cache", 409, "The disk has no cache"},
 	[PROBLEM_DISK_OPEN] = {"disk-open", 409, "The disk is open"},
 	[PROBLEM_DISK_NOT_OPEN] = {"disk-not-open", 409,
 				   "The disk is not open"},

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "advice.h"
 #include "disk.h"
 #include "disk_hold.h"
 #include "disk_view.h"
@@ -457,6 +458,13 @@ static int disk_post_call(const struct route_request *request,
 			 &answer->document, problem);
 }
 
+static int disk_get_advice(const struct route_request *request,
+			   struct route_answer *answer, struct problem *problem)
+{
+	return advice_show(request->agent, request->object, &answer->document,
+			   problem);
+}
+
 static int disk_get_xml(const struct route_request *request,
 			struct route_answer *answer, struct problem *problem)
 {
@@ -523,6 +531,7 @@ const struct route routes[] = {
 	{"GET", "/v1/disks/{disk}/stats", disk_get_stats, false},
 	{"GET", "/v1/disks/{disk}/filters", disk_get_filters, false},
 	{"POST", "/v1/disks/{disk}/call", disk_post_call, true},
+	{"GET", "/v1/disks/{disk}/advice", disk_get_advice, false},
 	{"GET", "/v1/disks/{disk}/xml", disk_get_xml, false},
 	{NULL, NULL, NULL, false},
 };

@@ -212,6 +212,18 @@ int disk_stats(const struct invocation *invocation, struct client *client,
 	return ret;
 }
 
+int disk_advise(const struct invocation *invocation, struct client *client,
+		struct error *error)
+{
+	char *path = path_of(invocation, "advice");
+	struct client_request request = {.method = CLIENT_GET, .path = path};
+	int ret = call_and_show(invocation, client, &request, disk_view_advice,
+				error);
+
+	free(path);
+	return ret;
+}
+
 int disk_open(const struct invocation *invocation, struct client *client,
 	      struct error *error)
 {

@@ -97,7 +97,8 @@ static bool is_shown(const json_t *value, const struct level *level)
 {
 	bool counted = level->detail == DETAIL_COUNTED;
 
-	if (json_is_null(value))
+	/* Lists are for -o json, and verbs of their own. */
+	if (json_is_null(value) || json_is_array(value))
 		return false;
 	if (json_is_string(value))
 		return !counted && *json_string_value(value);

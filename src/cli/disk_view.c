@@ -410,6 +410,9 @@ int disk_view_show(const json_t *disk)
 	if (json_integer_value(json_object_get(disk, "dirty_age_ns")) > 0)
 		table_pair(table, "  oldest", UNIT_DURATION,
 			   json_object_get(disk, "dirty_age_ns"));
+	if (json_is_string(json_object_get(disk, "advice")))
+		table_pair(table, "Cache size", UNIT_TEXT,
+			   json_object_get(disk, "advice"));
 	add_lost(table, json_object_get(disk, "lost"));
 	add_hold(table, json_object_get(disk, "hold"));
 	add_device(table, disk);

@@ -13,6 +13,7 @@ int disk_view_stats(const json_t *stats);
 int disk_view_history(const json_t *history); /* disk_history.c */
 /* What filters of a disk say: {items}. */
 int disk_view_filters(const json_t *list);
+int disk_view_advice(const json_t *advice); /* disk_advice.c */
 /* One line each, for what was just done. */
 int disk_view_created(const json_t *disk);
 int disk_view_opened(const json_t *disk);

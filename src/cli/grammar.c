@@ -437,6 +437,17 @@ static const struct verb disk_verbs[] = {
 		.run = disk_stats,
 	},
 	{
+		.name = "advise",
+		.summary = "Say what a cache of another size would hit",
+		.details = "By a simulation of the cache's own policy over a "
+			   "sample of the disk's blocks, of\nwhat was read "
+			   "lately. The present size is measured. Needs some "
+			   "reads first.",
+		.operands = ONE_DISK,
+		.examples = {"forebay disk advise web1"},
+		.run = disk_advise,
+	},
+	{
 		.name = "flush",
 		.summary = "Write what is dirty now to the backend",
 		.details =

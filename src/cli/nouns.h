@@ -76,6 +76,8 @@ int disk_close(const struct invocation *invocation, struct client *client,
 	       struct error *error);
 int disk_stats(const struct invocation *invocation, struct client *client,
 	       struct error *error);
+int disk_advise(const struct invocation *invocation, struct client *client,
+		struct error *error);
 int disk_release(const struct invocation *invocation, struct client *client,
 		 struct error *error);
 int disk_flush(const struct invocation *invocation, struct client *client,

@@ -623,6 +623,11 @@ void runner_stats(struct runner *runner, struct engine_stats *ret_stats)
 	copied_tell(runner, ret_stats);
 }
 
+bool runner_curve(const struct runner *runner, struct engine_curve *ret_curve)
+{
+	return engine_curve(runner->engine, ret_curve);
+}
+
 struct engine_troubles runner_troubles(const struct runner *runner)
 {
 	return runner->troubles_told;

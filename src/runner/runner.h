@@ -145,6 +145,7 @@ bool runner_next_away(const struct runner *runner, uint32_t from,
 		      struct engine_segment *ret);
 void runner_take_segment(struct runner *runner, uint32_t number);
 void runner_stats(struct runner *runner, struct engine_stats *ret_stats);
+bool runner_curve(const struct runner *runner, struct engine_curve *ret_curve);
 /* As of the last turn. */
 struct engine_troubles runner_troubles(const struct runner *runner);
 bool runner_draining(const struct runner *runner);

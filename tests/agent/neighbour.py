@@ -13,6 +13,7 @@ moon: hang, crash in a loop, wait for a predecessor, fail to drain.
     drain     ok | fail | slow: started for nobody
     flush     ok | refuse | silent
     dirty     bytes that stats tells
+    curve     what stats tells of other sizes of the cache
     stuck     requests that hang below, as stats tells
     overdue   a migration waits
     pools     ok | refuse
@@ -169,7 +170,8 @@ class Neighbour:
                            'reason': 'backend-refusing',
                            'detail': 'the backend is full',
                            'writes_wait': True,
-                           'left_bytes': 8192}}
+                           'left_bytes': 8192},
+                  'curve': behaviour().get('curve')}
         stuck = {'requests': behaviour().get('stuck', 0), 'waiting': 1,
                  'oldest_ns': 31 * 10 ** 9}
         vhost = {'overdue': behaviour().get('overdue', False)}

@@ -611,6 +611,8 @@ class Disks(WithHost):
         self.refuse('disk-not-open', 'POST', '/disks/d1/flush',
                     object='disk d1', hint='open it')
         self.refuse('disk-not-open', 'GET', '/disks/d1/stats')
+        self.refuse('disk-not-open', 'GET', '/disks/d1/advice')
+        self.refuse('no-such-disk', 'GET', '/disks/d9/advice')
 
 
 if __name__ == '__main__':

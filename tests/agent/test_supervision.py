@@ -273,6 +273,67 @@ class OpenAndClose(WithDisk):
         stats = self.host.get('/disks/d1/stats')
         self.assertEqual(stats['filters'][0]['name'], 'cache')
 
+    def test_advice_names_the_smallest_size_that_is_about_as_good(self):
+        self.open()
+        self.host.behave(DISK, curve=self.curve(16, .61, .30, .83, .835))
+        advice = self.host.get('/disks/d1/advice')
+        self.assertEqual(advice['summary'],
+                         'with 32GiB this disk would hit 83 %; it has 16GiB '
+                         'and hits 61 %')
+        self.assertEqual([(row['size_bytes'] >> 30, row['hit_ratio'],
+                           row['present']) for row in advice['points']],
+                         [(8, .30, False), (16, .61, True), (32, .83, False),
+                          (64, .835, False)])
+        gains = [row['doubling_gain'] for row in advice['points']]
+        for gain, told in zip(gains, (.30, .23, .005)):
+            self.assertAlmostEqual(gain, told)
+        self.assertIsNone(gains[3])
+        self.assertEqual(self.host.disk()['advice'], advice['summary'])
+
+    def test_advice_says_when_the_cache_is_large_enough(self):
+        self.open()
+        self.host.behave(DISK, curve=self.curve(16, .61, .30, .601, .605))
+        self.assertIn('has 16GiB and hits 61 %; more would gain next to '
+                      'nothing', self.host.get('/disks/d1/advice')['summary'])
+        self.host.behave(DISK, curve=self.curve(16, .61, .599, .601, .605))
+        self.assertIn('with 8GiB this disk would still hit 60 %',
+                      self.host.get('/disks/d1/advice')['summary'])
+
+    def test_advice_for_a_size_between_has_a_row_of_its_own(self):
+        self.open()
+        self.host.behave(DISK, curve=self.curve(20, .61, .30, .83, .835))
+        points = self.host.get('/disks/d1/advice')['points']
+        self.assertEqual([row['size_bytes'] >> 30 for row in points],
+                         [8, 16, 20, 32, 64])
+        self.assertEqual([row['present'] for row in points],
+                         [False, False, True, False, False])
+
+    def test_advice_waits_until_enough_was_read(self):
+        self.open()
+        self.host.behave(DISK, curve={**self.curve(16, .61, .3, .8, .8),
+                                      'read_blocks': 999})
+        advice = self.host.get('/disks/d1/advice')
+        self.assertFalse(advice['enough'])
+        self.assertEqual(advice['points'], [])
+        self.assertIn('999 of 1000 blocks', advice['summary'])
+
+    def test_a_disk_that_runs_without_its_cache_has_no_advice(self):
+        self.open()
+        problem = self.problem('GET', '/disks/d1/advice')
+        self.assertEqual(problem['code'], 'no-cache')
+        self.assertIn('the backend is full', problem['detail'])
+        self.assertIsNone(self.host.disk()['advice'])
+
+    @staticmethod
+    def curve(present, measured, *ratios):
+        sizes = (8, 16, 32, 64)
+        told = (ratios[0], .60, *ratios[1:])
+        return {'read_blocks': 1000, 'needed_blocks': 1000,
+                'size_bytes': present << 30, 'hit_ratio': measured,
+                'points': [{'size_bytes': size << 30, 'hit_ratio': ratio,
+                            'full': True}
+                           for size, ratio in zip(sizes, told)]}
+
 
     def test_what_hangs_below_is_told(self):
         self.assertIsNone(self.open()['reason'])

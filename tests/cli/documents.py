@@ -83,6 +83,8 @@ DISK = {
                   'bytes': 8 << 20, 'state': 'same'}],
     'hold': None,
     'lost': {'bytes': 0, 'more': False, 'ranges': []},
+    'advice': 'this disk has 1GiB and hits 61 %; more would gain next to '
+              'nothing',
 }
 
 HELD = {**DISK, 'hold': {'state': 'held', 'left_bytes': 0, 'held_for_s': 3,
@@ -91,7 +93,7 @@ HELD = {**DISK, 'hold': {'state': 'held', 'left_bytes': 0, 'held_for_s': 3,
 CLOSED = {**DISK, 'desired': 'closed', 'state': 'closed', 'pid': None,
           'mode': {'requested': None, 'actual': None, 'reason': None},
           'policy': None, 'dirty_bytes': 0, 'dirty_age_ns': None, 'name': 'd2', 'sandbox': None,
-          'sidecars': []}
+          'sidecars': [], 'advice': None}
 
 STATS = {
     'requests': {
@@ -129,6 +131,20 @@ FILTER_STATUS = [
      'held': {'requests': 1, 'oldest_ns': 5, 'overdue': 0},
      'blocked': {'count': 2, 'longest_ns': 12000000}},
 ]
+
+ADVICE = {
+    'name': 'd1', 'enough': True, 'read_blocks': 300000,
+    'needed_blocks': 262144, 'size_bytes': GIB, 'hit_ratio': 0.61,
+    'summary': 'with 2GiB this disk would hit 83 %; it has 1GiB and hits 61 %',
+    'points': [
+        {'size_bytes': GIB // 2, 'hit_ratio': 0.25, 'doubling_gain': 0.36,
+         'present': False},
+        {'size_bytes': GIB, 'hit_ratio': 0.61, 'doubling_gain': 0.22,
+         'present': True},
+        {'size_bytes': 2 * GIB, 'hit_ratio': 0.83, 'doubling_gain': None,
+         'present': False},
+    ],
+}
 
 XML = b"""<disk type='vhostuser' device='disk'>
   <target dev='vda' bus='virtio'/>

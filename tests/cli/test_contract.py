@@ -75,6 +75,7 @@ COMMANDS = (
     ('disk notify d1 running', 'POST', '/v1/disks/d1/notify', documents.DISK),
     ('disk history d1', 'GET', '/v1/disks/d1/history', documents.HISTORY),
     ('disk stats d1', 'GET', '/v1/disks/d1/stats', documents.STATS),
+    ('disk advise d1', 'GET', '/v1/disks/d1/advice', documents.ADVICE),
     ('disk delete d1 --delete-backend --discard-dirty', 'DELETE',
      '/v1/disks/d1?delete_backend=true&discard_dirty=true',
      documents.DELETED),

@@ -450,6 +450,39 @@ class Disks(CliTest):
         for word in ('replayed', 'bad blocks', 'nbd.sock', 'Connections'):
             self.assertNotIn(word, shown)
 
+    def test_advice_begins_with_a_sentence(self):
+        self.serve().answers('GET', '/v1/disks/d1/advice',
+                             Answer(200, documents.ADVICE))
+        shown = self.ok('disk', 'advise', 'd1').splitlines()
+        self.assertEqual(shown[0], documents.ADVICE['summary'])
+        self.assertEqual([line.split() for line in shown[2:]],
+                         [['SIZE_BYTES', 'HITS', 'DOUBLING', 'PRESENT'],
+                          ['536870912', '0.25', '0.36', 'no'],
+                          ['1073741824', '0.61', '0.22', 'yes'],
+                          ['2147483648', '0.83', '-', 'no']])
+
+    def test_advice_is_a_curve_on_a_terminal(self):
+        self.serve().answers('GET', '/v1/disks/d1/advice',
+                             Answer(200, documents.ADVICE))
+        shown = self.on_terminal('disk', 'advise', 'd1',
+                                 env={'NO_COLOR': '1', 'LC_ALL': 'C.UTF-8'})
+        self.assertRegex(shown, r'512 MiB +25\.0 % +36\.0 % +no +█{6}\s')
+        self.assertRegex(shown, r'1 GiB +61\.0 % +22\.0 % +yes +█{14}▋\s')
+
+    def test_advice_without_block_characters_is_drawn_all_the_same(self):
+        self.serve().answers('GET', '/v1/disks/d1/advice',
+                             Answer(200, documents.ADVICE))
+        shown = self.on_terminal('disk', 'advise', 'd1',
+                                 env={'NO_COLOR': '1', 'LC_ALL': 'C'})
+        self.assertRegex(shown, r'512 MiB +25\.0 % +36\.0 % +no +#{6}\s')
+
+    def test_advice_that_needs_more_reads_has_no_table(self):
+        few = {**documents.ADVICE, 'enough': False, 'points': [],
+               'summary': 'too little was read so far to say'}
+        self.serve().answers('GET', '/v1/disks/d1/advice', Answer(200, few))
+        self.assertEqual(self.ok('disk', 'advise', 'd1'),
+                         'too little was read so far to say\n')
+
     def test_stats_is_rounded_on_a_terminal(self):
         self.serve().answers('GET', '/v1/disks/d1/stats',
                              Answer(200, documents.STATS))

@@ -253,6 +253,39 @@ static void what_the_ssd_takes_is_told_by_byte_of_the_guest(void **state)
 	json_decref(root);
 }
 
+static void a_curve_has_a_row_for_each_size_that_is_possible(void **state)
+{
+	struct status status = {
+		.has_curve = true,
+		.curve = {.reads = 8,
+			  .reads_needed = 9,
+			  .hits = 2,
+			  .file_bytes = 4096},
+	};
+	json_t *root, *curve, *point;
+
+	(void)state;
+	status.curve.points[ENGINE_CURVE_SIZES - 1] =
+		(struct engine_curve_point){4096, 6, true};
+	root = document_of(&status);
+	curve = json_object_get(root, "curve");
+	assert_int_equal(
+		json_integer_value(json_object_get(curve, "needed_blocks")), 9);
+	assert_true(json_real_value(json_object_get(curve, "hit_ratio")) ==
+		    0.25);
+	assert_int_equal(json_array_size(json_object_get(curve, "points")), 1);
+	point = json_array_get(json_object_get(curve, "points"), 0);
+	assert_true(json_is_true(json_object_get(point, "full")));
+	assert_true(json_real_value(json_object_get(point, "hit_ratio")) ==
+		    0.75);
+	json_decref(root);
+	/* Of a cache that can't be had there is none. */
+	status.has_curve = false;
+	root = document_of(&status);
+	assert_true(json_is_null(json_object_get(root, "curve")));
+	json_decref(root);
+}
+
 static void a_hold_is_part_of_it(void **state)
 {
 	const struct status status = {
@@ -332,6 +365,8 @@ int main(void)
 		cmocka_unit_test(what_was_not_cached_has_a_reason),
 		cmocka_unit_test(
 			what_the_ssd_takes_is_told_by_byte_of_the_guest),
+		cmocka_unit_test(
+			a_curve_has_a_row_for_each_size_that_is_possible),
 		cmocka_unit_test(a_hold_is_part_of_it),
 		cmocka_unit_test(what_a_hold_keeps_from_draining_says_so),
 		cmocka_unit_test(a_buffer_too_small_is_never_overrun),
