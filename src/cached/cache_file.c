@@ -253,7 +253,7 @@ int cache_file_inspect(const struct pool_directory *directory,
 	return status;
 }
 
-int cache_file_grow(const struct cache_file *file, uint64_t bytes,
+int cache_file_grow(struct cache_file *file, uint64_t bytes,
 		    struct error *error)
 {
 	if (bytes <= file->bytes)
@@ -266,6 +266,7 @@ int cache_file_grow(const struct cache_file *file, uint64_t bytes,
 				 " bytes: %s",
 				 bytes, strerror(-code));
 	}
+	file->bytes = bytes;
 	return 0;
 }
 

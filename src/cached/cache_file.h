@@ -35,7 +35,7 @@ int cache_file_open(const struct pool_directory *directory,
 		    const uint8_t uuid[UUID_BYTES], struct cache_file *ret_file,
 		    struct error *error);
 /* The file is a larger one, sparse; a smaller size is ignored. */
-int cache_file_grow(const struct cache_file *file, uint64_t bytes,
+int cache_file_grow(struct cache_file *file, uint64_t bytes,
 		    struct error *error);
 #define CACHE_FILE_PATH_BYTES (POOL_PATH_BYTES + POOL_FILE_NAME_BYTES + 16u)
 

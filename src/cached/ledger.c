@@ -469,6 +469,8 @@ void ledger_use(struct cached *cached, struct client *client,
 		disk = meet(cached, client, use);
 	if (!disk || disk->owner != client || !disk->open)
 		return;
+	/* It says what it has heard last, and hears it again if it must. */
+	disk->granted_told = use->granted_bytes / POOL_GRANULE_BYTES;
 	disk->used = granules_up(use->used_bytes);
 	disk->use += (double)use->use_bytes;
 	reserve(cached, disk, use);

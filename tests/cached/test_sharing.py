@@ -148,6 +148,14 @@ class Sharing(unittest.TestCase):
         last = Disk(self, C).open().granted
         self.assertTrue(36 * MIB <= last <= 40 * MIB, last)
 
+    def test_a_file_grows_with_the_limit_and_never_shrinks(self):
+        for limit, size in ((64, 64), (100, 100), (80, 100)):
+            disk = Disk(self, A, limit * MIB).open()
+            self.assertEqual(disk.grant.file_bytes, size * MIB)
+            self.assertEqual(os.fstat(disk.grant.fd).st_size, size * MIB)
+            disk.close()
+            self.assertLessEqual(disk.granted, limit * MIB)
+
     def test_who_finds_no_room_waits_until_others_have_made_some(self):
         first = Disk(self, A).open()
         self.assertGreaterEqual(first.granted, USABLE - 2 * MIB)
