@@ -58,6 +58,7 @@ const struct forebay_property settings_properties[] = {
 		.default_integer = INT64_C(1) << 30,
 		.minimum = INT64_C(64) << 20,
 		.maximum = INT64_C(16) << 40,
+		.online = true,
 	},
 	{
 		.name = "reservation",

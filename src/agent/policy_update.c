@@ -24,6 +24,8 @@
 
 /* Filters that are asked have two seconds each. */
 #define TELL_TIMEOUT_NS (10 * NS_PER_SECOND)
+/* As for a disk that grows: what is under way ends first. */
+#define REOPEN_TIMEOUT_NS (60 * NS_PER_SECOND)
 
 static const char *text(const json_t *object, const char *member)
 {
@@ -134,6 +136,42 @@ static int check_disks(struct agent *agent, const char *name,
 	return 0;
 }
 
+static json_int_t limit_of(const json_t *filter, const json_t *entry)
+{
+	const json_t *schema;
+	size_t index;
+
+	json_array_foreach(json_object_get(filter, "properties"), index, schema)
+	{
+		if (strcmp(text(schema, "name"), "limit") == 0)
+			return json_integer_value(value_of(entry, schema));
+	}
+	return 0;
+}
+
+/*
+ * A cache gets a higher limit: its file becomes larger, for which the disk is
+ * opened anew while its VM waits.
+ */
+static bool cache_grows(struct agent *agent, const json_t *old,
+			const json_t *new)
+{
+	for (size_t i = 0; i < json_array_size(new); i++) {
+		const json_t *before = json_array_get(old, i);
+		const json_t *after = json_array_get(new, i);
+		json_auto_t *filter = NULL;
+		struct problem ignored;
+
+		if (before &&
+		    filters_find(agent->filters, text(after, "filter"), &filter,
+				 &ignored) == 0 &&
+		    strcmp(text(filter, "class"), "cache") == 0 &&
+		    limit_of(filter, after) > limit_of(filter, before))
+			return true;
+	}
+	return false;
+}
+
 /* -- telling ------------------------------------------------------------ */
 
 /* All that may change, also what goes back to its default. */
@@ -157,22 +195,30 @@ static json_t *online_properties(struct agent *agent, const json_t *entry)
 	return properties;
 }
 
-/*
- * All filters at once: one that refuses keeps the others as they are. Returns:
- * 0; nobody listens is as good: who starts reads the configuration.
- */
-static int tell_process(struct agent *agent, const struct disk *disk,
-			const json_t *policy, struct error *error)
+/* Returns: 0; nobody listens is as good: who starts reads the configuration. */
+static int call_process(struct agent *agent, const struct disk *disk,
+			struct data_plane_call *call, uint64_t timeout_ns,
+			struct error *error)
 {
 	struct host_path socket =
 		host_run(&agent->host, "disks/%s/control.sock", disk->id);
+
+	call->socket_path = socket.text;
+	data_plane_call_all(call, 1, timeout_ns, agent->stop_fd);
+	json_decref(call->result);
+	if (call->status == -ECONNREFUSED || call->status == -ENOENT ||
+	    call->status == -ECONNRESET)
+		return 0;
+	*error = call->error;
+	return call->status;
+}
+
+/* All filters at once: one that refuses keeps the others as they are. */
+static int tell_process(struct agent *agent, const struct disk *disk,
+			const json_t *policy, struct error *error)
+{
 	json_t *changes = json_object();
 	json_auto_t *parameters = json_pack("{s:o}", "changes", changes);
-	struct data_plane_call call = {
-		.socket_path = socket.text,
-		.method = "set-properties",
-		.parameters = parameters,
-	};
 	const json_t *entry;
 	size_t index;
 
@@ -187,13 +233,20 @@ static int tell_process(struct agent *agent, const struct disk *disk,
 		json_object_set_new(changes, name,
 				    online_properties(agent, entry));
 	}
-	data_plane_call_all(&call, 1, TELL_TIMEOUT_NS, agent->stop_fd);
-	json_decref(call.result);
-	if (call.status == -ECONNREFUSED || call.status == -ENOENT ||
-	    call.status == -ECONNRESET)
-		return 0;
-	*error = call.error;
-	return call.status;
+	return call_process(agent, disk,
+			    &(struct data_plane_call){
+				    .method = "set-properties",
+				    .parameters = parameters,
+			    },
+			    TELL_TIMEOUT_NS, error);
+}
+
+static int reopen(struct agent *agent, const struct disk *disk,
+		  struct error *error)
+{
+	return call_process(agent, disk,
+			    &(struct data_plane_call){.method = "reopen"},
+			    REOPEN_TIMEOUT_NS, error);
 }
 
 static void note(struct agent *agent, const char *id, const json_t *policy,
@@ -209,7 +262,7 @@ static void note(struct agent *agent, const char *id, const json_t *policy,
 }
 
 static int tell_disk(struct agent *agent, const char *id, const json_t *policy,
-		     struct error *error)
+		     bool grows, struct error *error)
 {
 	_cleanup_disk_ struct disk disk = {0};
 	struct problem problem = {0};
@@ -224,13 +277,15 @@ static int tell_disk(struct agent *agent, const char *id, const json_t *policy,
 			status = error_set(error, -EIO, "%s", problem.detail);
 		else
 			status = tell_process(agent, &disk, policy, error);
+		if (status == 0 && grows)
+			status = reopen(agent, &disk, error);
 	}
 	note(agent, id, policy, status, error);
 	return status;
 }
 
 /* Returns: {disk, reason} of each that couldn't be told. */
-static json_t *tell_disks(struct agent *agent, const json_t *policy)
+static json_t *tell_disks(struct agent *agent, const json_t *policy, bool grows)
 {
 	json_auto_t *disks = NULL;
 	json_t *untold = json_array();
@@ -244,7 +299,8 @@ static json_t *tell_disks(struct agent *agent, const json_t *policy)
 		struct error error = {0};
 
 		if (has_policy(disk, text(policy, "name")) &&
-		    tell_disk(agent, text(disk, "id"), policy, &error) < 0)
+		    tell_disk(agent, text(disk, "id"), policy, grows, &error) <
+			    0)
 			json_array_append_new(
 				untold, json_pack("{s:s, s:s}", "disk",
 						  text(disk, "name"), "reason",
@@ -264,7 +320,7 @@ static int refuse_busy(struct problem *problem, const char *name)
 }
 
 static int record(struct agent *agent, const char *name, const json_t *filters,
-		  json_t **ret_policy, struct problem *problem)
+		  json_t **ret_policy, bool *ret_grows, struct problem *problem)
 {
 	json_auto_t *policy = NULL, *next = NULL;
 	struct documents_txn txn = {0};
@@ -292,6 +348,8 @@ static int record(struct agent *agent, const char *name, const json_t *filters,
 	if (result < 0)
 		return problem_internal(problem, "store", result);
 	*ret_policy = json_incref(next);
+	*ret_grows =
+		cache_grows(agent, json_object_get(policy, "filters"), filters);
 	return 0;
 }
 
@@ -301,6 +359,7 @@ int policy_update(struct agent *agent, const char *reference,
 {
 	json_auto_t *filters = NULL, *policy = NULL, *untold = NULL;
 	const json_t *list;
+	bool grows = false;
 	const char *name;
 	int result = policy_read(body, &name, &list, problem);
 
@@ -314,10 +373,10 @@ int policy_update(struct agent *agent, const char *reference,
 			    name, reference);
 		return problem_inside(problem, "name");
 	}
-	result = record(agent, name, filters, &policy, problem);
+	result = record(agent, name, filters, &policy, &grows, problem);
 	if (result < 0)
 		return result;
-	untold = tell_disks(agent, policy);
+	untold = tell_disks(agent, policy, grows);
 	result = policy_show(agent, name, ret_policy, problem);
 	if (result == 0)
 		json_object_set(*ret_policy, "untold", untold);

@@ -501,7 +501,7 @@ void disk_open_pipeline(struct disk *disk, bool grow,
 		.grow = grow,
 		.kept_memory_good = disk->warm,
 		.held_limit_ns = config->held_limit_ms * NS_PER_MS,
-		.filters = config->filters,
+		.filters = disk->filters,
 		.filter_count = config->filter_count,
 		.lock_timeout_ns = LOCK_TIMEOUT_NS,
 		.claim = &disk->claim,
@@ -630,6 +630,24 @@ static void find_sidecar(struct disk *disk)
 	}
 }
 
+void disk_keep_properties(struct disk *disk, const char *name,
+			  const json_t *properties)
+{
+	for (uint32_t i = 0; i < disk->config->filter_count; i++) {
+		struct pipeline_filter_spec *spec = &disk->filters[i];
+
+		if (strcmp(spec->name, name) != 0)
+			continue;
+		if (!disk->properties[i])
+			disk->properties[i] =
+				spec->properties
+					? json_deep_copy(spec->properties)
+					: json_object();
+		json_object_update(disk->properties[i], (json_t *)properties);
+		spec->properties = disk->properties[i];
+	}
+}
+
 void disk_start(struct disk *disk, struct loop *loop,
 		const struct config *config,
 		const struct disk_start_options *options)
@@ -652,6 +670,7 @@ void disk_start(struct disk *disk, struct loop *loop,
 		.parked_as =
 			options->handed_over ? DISK_HANDED_OVER : DISK_INCOMING,
 	};
+	memcpy(disk->filters, config->filters, sizeof(disk->filters));
 	event_journal_open(&disk->journal, config->events);
 	find_sidecar(disk);
 	status = control_server_create(loop, config->control_socket,
@@ -671,6 +690,8 @@ bool disk_release(struct disk *disk)
 	control_server_destroy(disk->control);
 	disk->control = NULL;
 	event_journal_close(&disk->journal);
+	for (uint32_t i = 0; i < PIPELINE_FILTERS_MAX; i++)
+		json_decref(disk->properties[i]);
 	return !disk->pipeline && !disk->half_open && !disk->vhost_user &&
 	       !disk->nbd;
 }

@@ -73,6 +73,9 @@ struct disk_start_options {
 struct disk {
 	struct loop *loop;
 	const struct config *config;
+	/* As the configuration says, and properties that changed since. */
+	struct pipeline_filter_spec filters[PIPELINE_FILTERS_MAX];
+	json_t *properties[PIPELINE_FILTERS_MAX]; /* of those that changed */
 	int status_fd; /* negative: none */
 	enum disk_state state;
 	char reason[256]; /* of the state, for people; may be empty */
@@ -161,6 +164,16 @@ void disk_action_ends(struct disk *disk);
  */
 int disk_resize(struct disk *disk, uint64_t size_bytes,
 		void (*resized)(void *context, const struct error *error),
+		void *context, struct error *error);
+/* Filter @name has had these properties set: an open has them, too. */
+void disk_keep_properties(struct disk *disk, const char *name,
+			  const json_t *properties);
+/*
+ * The same with the size that it has: a filter opens with what it has read of
+ * its properties only then.
+ */
+int disk_reopen(struct disk *disk,
+		void (*reopened)(void *context, const struct error *error),
 		void *context, struct error *error);
 /*
  * After the loop has ended. Returns: false if the disk ended in the middle of

@@ -23,6 +23,7 @@ struct pending {
 	char action[64];
 	char filter[64]; /* empty: every filter */
 	struct disk_event *snapshot; /* begun, not ended */
+	json_t *changes; /* of properties */
 	int status;
 };
 
@@ -246,11 +247,17 @@ static json_t *requested_changes(const json_t *params)
 static void on_properties_set(void *context, const struct error *error)
 {
 	struct pending *pending = context;
+	const char *name;
+	json_t *properties;
 
-	if (error)
+	if (error) {
 		control_fail(pending->call, error->code, "%s", error->message);
-	else
+	} else {
+		json_object_foreach(pending->changes, name, properties)
+			disk_keep_properties(pending->disk, name, properties);
 		control_reply(pending->call, NULL);
+	}
+	json_decref(pending->changes);
 	pending_end(pending);
 }
 
@@ -323,6 +330,7 @@ static void set_properties_run(void *owner, struct control_call *call,
 	}
 	pending->disk = disk;
 	pending->call = call;
+	pending->changes = json_incref(changes);
 	disk_action_begins(disk);
 	pipeline_set_properties(disk->pipeline, changes, on_properties_set,
 				pending);
@@ -399,6 +407,16 @@ static void resize_run(void *owner, struct control_call *call,
 		control_fail(call, error.code, "%s", error.message);
 }
 
+static void reopen_run(void *owner, struct control_call *call,
+		       const json_t *params)
+{
+	struct error error = {0};
+
+	(void)params;
+	if (disk_reopen(owner, on_resized, call, &error) < 0)
+		control_fail(call, error.code, "%s", error.message);
+}
+
 static void on_notified(void *context)
 {
 	control_reply(context, NULL);
@@ -430,6 +448,7 @@ const struct control_method disk_methods[] = {
 	{.name = "set-properties", .run = set_properties_run},
 	{.name = "close", .run = close_run},
 	{.name = "resize", .run = resize_run},
+	{.name = "reopen", .run = reopen_run},
 	{.name = "notify", .run = notify_run},
 	{0},
 };

@@ -6,6 +6,8 @@
  *	stats           {} -> pipeline_stats(), "exports", "sandbox"
  *	action          {filter|null, action} -> {}
  *	set-properties  {filter, properties} -> {}
+ *	resize          {size_bytes} -> {} when its VM has been told
+ *	reopen          {} -> {} when all filters have been opened anew
  *	close           {drain} -> {} when all is closed; the process ends
  */
 #ifndef FOREBAY_DISK_METHODS_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * resize.c - a disk grows while its exports stay connected.
+ * resize.c - a disk grows, or is opened anew, while its exports stay connected.
  *
  * Filters learn a disk's size when they open it; first they are asked, and one
  * that refuses leaves all as it is. Then the exports are parked, the
@@ -215,33 +215,62 @@ static void begin_grow(struct disk *disk)
 	disk_event_begin(disk, &spec, on_grow_begun, disk);
 }
 
-int disk_resize(struct disk *disk, uint64_t size_bytes,
-		void (*resized)(void *context, const struct error *error),
-		void *context, struct error *error)
+static int check_ready(const struct disk *disk, struct error *error)
 {
-	const char *name = disk->config->name;
+	if (disk->state == DISK_READY)
+		return 0;
+	return error_set(error, -EBUSY, "disk %s is %s", disk->config->name,
+			 disk_state_name(disk->state));
+}
 
-	if (disk->state != DISK_READY)
-		return error_set(error, -EBUSY, "disk %s is %s", name,
-				 disk_state_name(disk->state));
-	if (size_bytes < disk->size_bytes || size_bytes > INT64_MAX ||
-	    size_bytes % SECTOR_BYTES != 0)
-		return error_set(error, -EINVAL,
-				 "disk %s has %" PRIu64
-				 " bytes and can only grow, to a multiple of "
-				 "%u",
-				 name, disk->size_bytes, SECTOR_BYTES);
+static void begin(struct disk *disk, uint64_t size_bytes,
+		  void (*resized)(void *context, const struct error *error),
+		  void *context)
+{
 	disk->resized = resized;
 	disk->resize_context = context;
 	disk->resize_bytes = size_bytes;
 	disk->before_bytes = disk->size_bytes;
 	disk->resize_error = (struct error){0};
 	disk->resize_waits = (struct error){0};
+}
+
+int disk_resize(struct disk *disk, uint64_t size_bytes,
+		void (*resized)(void *context, const struct error *error),
+		void *context, struct error *error)
+{
+	int status = check_ready(disk, error);
+
+	if (status < 0)
+		return status;
+	if (size_bytes < disk->size_bytes || size_bytes > INT64_MAX ||
+	    size_bytes % SECTOR_BYTES != 0)
+		return error_set(error, -EINVAL,
+				 "disk %s has %" PRIu64
+				 " bytes and can only grow, to a multiple of "
+				 "%u",
+				 disk->config->name, disk->size_bytes,
+				 SECTOR_BYTES);
+	begin(disk, size_bytes, resized, context);
 	if (size_bytes == disk->size_bytes) {
 		answer(disk);
 		return 0;
 	}
 	disk_enter(disk, DISK_RESIZING);
 	begin_grow(disk);
+	return 0;
+}
+
+int disk_reopen(struct disk *disk,
+		void (*reopened)(void *context, const struct error *error),
+		void *context, struct error *error)
+{
+	int status = check_ready(disk, error);
+
+	if (status < 0)
+		return status;
+	begin(disk, disk->size_bytes, reopened, context);
+	disk_enter(disk, DISK_RESIZING);
+	disk_stun(disk, park);
 	return 0;
 }

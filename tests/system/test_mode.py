@@ -245,11 +245,11 @@ class Mode(unittest.TestCase):
         os.chmod(self.work, 0o755)
         return f'nbd+unix:///?socket={socket}', trouble
 
-    def test_the_size_of_the_cache_does_not_change_while_it_is_open(self):
+    def test_the_pool_of_the_cache_does_not_change_while_it_is_open(self):
         image = os.path.join(self.work, 'd1.raw')
         self.open('file:' + image, '--size', f'{SIZE_MIB}MiB')
-        with self.assertRaisesRegex(CommandFailed, 'limit'):
-            self.update('write-through', limit='128MiB')
+        with self.assertRaisesRegex(CommandFailed, 'pool'):
+            self.update('write-through', pool='other')
         self.assertEqual(self.mode()['requested'], 'write-back')
 
 

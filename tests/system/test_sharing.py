@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two disks share a pool that is too small for both."""
 
+import json
 import os
 import random
 import subprocess
+import threading
 import unittest
 
 import tap
@@ -155,6 +157,41 @@ class Sharing(unittest.TestCase):
                    'd2 is cached')
         self.work_until('d1', lambda: self.granted('d2') >= 64 * MIB,
                         'd2 gets what is reserved, whatever d1 does')
+        self.end()
+
+    def change(self, **properties):
+        """Changes the policy while the disk is used."""
+        path = os.path.join(self.work, 'gold.json')
+        with open(path, 'w', encoding='utf-8') as file:
+            json.dump({'name': 'gold', 'filters': [
+                {'filter': 'cache', 'properties': {
+                    'mode': 'write-back', 'max_dirty_age': '1s',
+                    **properties}}]}, file)
+        done = []
+        thread = threading.Thread(target=lambda: done.append(
+            self.host.try_cli('policy', 'update', '-f', path)))
+        thread.start()
+        while thread.is_alive():
+            self.loads['d1'].run(0.2)
+        self.assertEqual(done[0].returncode, 0, done[0].stderr)
+
+    def test_limit_and_reservation_change_while_a_disk_is_used(self):
+        self.policy(limit='64MiB')
+        self.disk('d1', 7)
+        self.assertEqual(self.granted('d1'), 64 * MIB)
+        self.loads['d1'].run(1)
+        self.change(limit='128MiB', reservation='96MiB')
+        self.work_until('d1', lambda: self.shares()['d1'][
+            'allocated_bytes'] == 128 * MIB, 'it has its new limit')
+        self.assertEqual(self.shares()['d1']['reserved_bytes'], 96 * MIB)
+        self.killed('d1')
+        self.change(limit='80MiB')
+        self.work_until('d1', lambda: self.shares()['d1'][
+            'allocated_bytes'] <= 80 * MIB, 'it gives back')
+        share = self.shares()['d1']
+        self.assertEqual((share['limit_bytes'], share['reserved_bytes']),
+                         (80 * MIB, 32 * MIB))
+        self.assert_cached('d1')
         self.end()
 
 
