@@ -13,19 +13,6 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-/* Enough for a line of text and what the kernel saves of a large CPU. */
-#define STACK_BYTES (64u * 1024)
-
-static const struct {
-	int signal;
-	const char *name;
-} signals[] = {
-	{SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},   {SIGILL, "SIGILL"},
-	{SIGFPE, "SIGFPE"},   {SIGABRT, "SIGABRT"},
-};
-
-#define SIGNALS (sizeof(signals) / sizeof(signals[0]))
-
 static void (*teller)(const struct crash *crash);
 static atomic_flag told = ATOMIC_FLAG_INIT;
 
@@ -70,6 +57,19 @@ int crash_watch(void (*tell)(const struct crash *crash))
 }
 
 #else
+
+/* Enough for a line of text and what the kernel saves of a large CPU. */
+#define STACK_BYTES (64u * 1024)
+
+static const struct {
+	int signal;
+	const char *name;
+} signals[] = {
+	{SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},   {SIGILL, "SIGILL"},
+	{SIGFPE, "SIGFPE"},   {SIGABRT, "SIGABRT"},
+};
+
+#define SIGNALS (sizeof(signals) / sizeof(signals[0]))
 
 static unsigned char stack[STACK_BYTES];
 
