@@ -28,10 +28,10 @@ static uint8_t *put_number(uint8_t *at, uint64_t number)
 /* The difference of two numbers below 2^63. */
 static uint8_t *put_difference(uint8_t *at, uint64_t to, uint64_t from)
 {
-	int64_t difference = (int64_t)(to - from);
+	bool backwards = to < from;
+	uint64_t distance = backwards ? from - to : to - from;
 
-	return put_number(at, ((uint64_t)difference << 1) ^
-				      (uint64_t)(difference >> 63));
+	return put_number(at, 2 * distance - backwards);
 }
 
 void block_begin(struct block *block, uint8_t *bytes)

@@ -134,7 +134,7 @@ void signing_format_public(const struct signing_public *key,
 
 int signing_parse_public(const char *text, struct signing_public *ret_key)
 {
-	struct signing_public key;
+	struct signing_public key = {0};
 	int status = parse(PUBLIC_FORM, text, key.bytes, sizeof(key.bytes));
 
 	if (status == 0)
@@ -150,7 +150,7 @@ void signing_format_secret(const struct signing_secret *secret,
 
 int signing_parse_secret(const char *text, struct signing_secret *ret_secret)
 {
-	struct signing_secret secret;
+	struct signing_secret secret = {0};
 	int status =
 		parse(SECRET_FORM, text, secret.bytes, sizeof(secret.bytes));
 

@@ -109,7 +109,7 @@ static int enter_sandbox(struct error *error)
 
 _Noreturn void describe_filter(const char *path)
 {
-	struct filter_library *library;
+	struct filter_library *library = NULL;
 	struct error error = {0};
 	char absolute[PATH_MAX];
 	json_t *description;
