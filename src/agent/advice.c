@@ -108,7 +108,7 @@ static void write_sentence(const json_t *curve, char sentence[SENTENCE_BYTES])
 
 json_t *advice_sentence(const json_t *stats)
 {
-	const json_t *curve = data_plane_filter_says(stats, "curve");
+	const json_t *curve = data_plane_cache_says(stats, "curve");
 	char sentence[SENTENCE_BYTES];
 
 	if (!curve)
@@ -166,7 +166,7 @@ static json_t *rows_of(const json_t *curve)
 static int no_curve(const json_t *stats, const char *name,
 		    struct problem *problem)
 {
-	const json_t *mode = data_plane_filter_says(stats, "mode");
+	const json_t *mode = data_plane_cache_says(stats, "mode");
 	const char *detail = json_string_value(json_object_get(mode, "detail"));
 
 	if (mode)
@@ -194,7 +194,7 @@ int advice_show(struct agent *agent, const char *reference, json_t **ret_advice,
 		result = disk_stats(agent, reference, &stats, problem);
 	if (result < 0)
 		return result;
-	curve = data_plane_filter_says(stats, "curve");
+	curve = data_plane_cache_says(stats, "curve");
 	if (!curve)
 		return no_curve(stats, disk.name, problem);
 	write_sentence(curve, sentence);

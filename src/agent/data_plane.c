@@ -204,18 +204,26 @@ void data_plane_call_all(struct data_plane_call *calls, size_t count,
 	free(polls);
 }
 
-json_t *data_plane_filter_says(const json_t *stats, const char *member)
+json_t *data_plane_cache_status(const json_t *stats)
 {
 	const json_t *filter;
 	size_t index;
 
 	json_array_foreach(json_object_get(stats, "filters"), index, filter)
 	{
-		json_t *said = json_object_get(
-			json_object_get(filter, "status"), member);
+		const char *class =
+			json_string_value(json_object_get(filter, "class"));
 
-		if (said && !json_is_null(said))
-			return said;
+		if (class && strcmp(class, "cache") == 0)
+			return json_object_get(filter, "status");
 	}
 	return NULL;
+}
+
+json_t *data_plane_cache_says(const json_t *stats, const char *member)
+{
+	json_t *said =
+		json_object_get(data_plane_cache_status(stats), member);
+
+	return said && !json_is_null(said) ? said : NULL;
 }

@@ -38,10 +38,13 @@ void data_plane_call_all(struct data_plane_call *calls, size_t count,
 			 uint64_t timeout_ns, int stop_fd);
 
 /*
- * What a filter says as @member of its status in @stats, the answer to "stats"
- * or NULL: the first one that says anything but null. Borrowed; NULL: none.
+ * The status of the filter of class cache in @stats, the answer to "stats" or
+ * NULL. Only that one is believed: members of the same names mean something
+ * else where other filters have them. Borrowed; NULL: there is none.
  */
-json_t *data_plane_filter_says(const json_t *stats, const char *member);
+json_t *data_plane_cache_status(const json_t *stats);
+/* @member of it. Borrowed; NULL: there is none, or it is null. */
+json_t *data_plane_cache_says(const json_t *stats, const char *member);
 
 /* The two halves for who waits elsewhere (supervisor.c). Neither blocks. */
 /* Returns: the connection on which the answer will come, or -errno. */

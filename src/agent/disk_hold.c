@@ -46,7 +46,7 @@ static json_t *describe(const json_t *hold)
 json_t *disk_hold_view(struct agent *agent, const char *id, bool runs,
 		       const json_t *stats)
 {
-	const json_t *hold = data_plane_filter_says(stats, "hold");
+	const json_t *hold = data_plane_cache_says(stats, "hold");
 	bool lost = !runs || stats;
 
 	if (hold)
@@ -126,7 +126,7 @@ int disk_hold_check(struct agent *agent, const struct disk *disk,
 	if (!documents_has(agent->store, "holds/%s", disk->id))
 		return 0;
 	stats = ask_stats(agent, disk);
-	state = text(data_plane_filter_says(stats, "hold"), "state");
+	state = text(data_plane_cache_says(stats, "hold"), "state");
 	if (!state || strcmp(state, "ended") == 0)
 		return 0;
 	return refuse_held(problem, disk, state);
@@ -154,7 +154,7 @@ static int note(struct agent *agent, const struct disk *disk,
 	if (result == -ESTALE) {
 		json_auto_t *stats = ask_stats(agent, disk);
 		const char *state =
-			text(data_plane_filter_says(stats, "hold"), "state");
+			text(data_plane_cache_says(stats, "hold"), "state");
 
 		return refuse_held(problem, disk, state ? state : "lost");
 	}
@@ -290,5 +290,5 @@ int disk_release(struct agent *agent, const char *reference,
 	disk_hold_forget(agent, disk.id);
 	return result == 0 ? 0
 			   : tell_end(problem, &disk, result,
-				      data_plane_filter_says(stats, "hold"));
+				      data_plane_cache_says(stats, "hold"));
 }

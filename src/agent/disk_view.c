@@ -77,34 +77,17 @@ static const char *view_state(const struct view *view, const json_t *stats)
 
 uint64_t disk_view_dirty_bytes(const json_t *stats)
 {
-	const json_t *filter;
-	uint64_t bytes = 0;
-	size_t index;
-
-	json_array_foreach(json_object_get(stats, "filters"), index, filter)
-		bytes += (uint64_t)json_integer_value(json_object_get(
-			json_object_get(filter, "status"), "dirty_bytes"));
-	return bytes;
+	return (uint64_t)json_integer_value(
+		data_plane_cache_says(stats, "dirty_bytes"));
 }
 
 /* How long the oldest data waits to be written back. */
 static json_t *view_dirty_age(const json_t *stats)
 {
-	const json_t *filter;
-	json_int_t oldest_ns = 0;
-	size_t index;
-
 	if (!stats)
 		return json_null();
-	json_array_foreach(json_object_get(stats, "filters"), index, filter)
-	{
-		json_int_t age_ns = json_integer_value(json_object_get(
-			json_object_get(filter, "status"), "dirty_age_ns"));
-
-		if (age_ns > oldest_ns)
-			oldest_ns = age_ns;
-	}
-	return json_integer(oldest_ns);
+	return json_integer(json_integer_value(
+		data_plane_cache_says(stats, "dirty_age_ns")));
 }
 
 static json_t *view_exports(struct agent *agent, const json_t *disk)
@@ -183,7 +166,7 @@ static json_t *view_mode(struct agent *agent, const struct view *view,
 	const char *policy_name =
 		text(json_object_get(view->disk, "policy"), "name");
 	json_auto_t *policy = NULL, *owner = NULL;
-	json_t *mode = data_plane_filter_says(stats, "mode");
+	json_t *mode = data_plane_cache_says(stats, "mode");
 	const char *requested = "none";
 
 	if (mode)
@@ -263,7 +246,7 @@ static const char *drain_trouble(const json_t *stats)
 	static const enum mode_reason troubles[] = {
 		MODE_REASON_BACKEND_REFUSING, MODE_REASON_BACKEND_SILENT,
 		MODE_REASON_DATA_LOST, MODE_REASON_CACHE_FAILED};
-	const json_t *mode = data_plane_filter_says(stats, "mode");
+	const json_t *mode = data_plane_cache_says(stats, "mode");
 	const char *code = text(mode, "reason");
 
 	for (size_t i = 0; code && i < sizeof(troubles) / sizeof(*troubles);
@@ -323,7 +306,7 @@ static const char *find_reason(const struct view *view, const json_t *stats)
 /* What can't be read from an SSD. Returns: a new reference; null: not known. */
 static json_t *view_lost(const json_t *stats)
 {
-	json_t *lost = data_plane_filter_says(stats, "lost");
+	json_t *lost = data_plane_cache_says(stats, "lost");
 
 	return lost ? json_incref(lost) : json_null();
 }
@@ -388,7 +371,8 @@ static json_t *render(struct agent *agent, struct view *view)
 	find_bypassed(view, stats);
 	return json_pack(
 		"{s:O, s:O, s:O, s:O, s:O, s:O, s:s, s:s?, s:o, s:i, s:o, s:o, "
-		"s:o, s:o, s:b, s:i, s:i, s:O?, s:o, s:s, s:o, s:o, s:o}",
+		"s:o, s:o, s:b, s:i, s:i, s:O?, s:o, s:s, s:o, s:o, s:o, "
+		"s:o}",
 		"id", json_object_get(disk, "id"), "name",
 		json_object_get(disk, "name"), "size_bytes",
 		json_object_get(disk, "size_bytes"), "backend",

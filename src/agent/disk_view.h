@@ -15,7 +15,7 @@ int disk_view_measured(struct agent *agent, json_t **ret_disks,
 		       struct problem *problem);
 /* The API's word for what the supervisor sees. */
 const char *disk_view_state(const struct unit *unit);
-/* Sum of what the filters in a stats document hold back; 0 if none does. */
+/* What the cache in a stats document holds back; 0 if there is none. */
 uint64_t disk_view_dirty_bytes(const json_t *stats);
 
 #endif

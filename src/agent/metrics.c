@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data_plane.h"
 #include "disk_view.h"
 #include "exposition.h"
 #include "metrics_filters.h"
@@ -160,23 +161,14 @@ static double number(const json_t *value)
 	return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-static const json_t *cache_status(const json_t *stats)
-{
-	const json_t *filter;
-	size_t index;
-
-	json_array_foreach(json_object_get(stats, "filters"), index, filter)
-	{
-		if (text(filter, "class") &&
-		    strcmp(text(filter, "class"), "cache") == 0)
-			return json_object_get(filter, "status");
-	}
-	return NULL;
-}
-
 static const json_t *whole_stats(const json_t *stats)
 {
 	return stats;
+}
+
+static const json_t *cache_status(const json_t *stats)
+{
+	return data_plane_cache_status(stats);
 }
 
 /* @disks: [{disk, stats}]; @part: the document that the figures are in. */

@@ -30,6 +30,15 @@ import time
 
 HERE = os.path.dirname(sys.argv[0])
 NAME = os.path.basename(sys.argv[0])
+# A filter above the cache whose status has the same words, and isn't believed.
+MIMIC = {'name': 'mimic', 'class': 'inspection',
+         'status': {'dirty_bytes': 99, 'hold': {'state': 'held'},
+                    'lost': {'bytes': 1, 'more': False, 'ranges': []},
+                    'curve': {'points': []},
+                    'mode': {'requested': 'write-around',
+                             'actual': 'write-around', 'reason': 'stuck',
+                             'detail': None, 'writes_wait': False,
+                             'left_bytes': 1}}}
 DESCRIPTION = {
     'name': 'cache', 'version': '1.2.3', 'description': 'Caches.',
     'class': 'cache', 'abi_version': 1, 'operations': ['read', 'write'],
@@ -178,7 +187,8 @@ class Neighbour:
         return {'result': {'requests': {}, 'copied_bytes': 0, 'in_flight': 0,
                            'stuck': stuck,
                            'exports': {'vhost_user_blk': vhost},
-                           'filters': [{'name': 'cache',
+                           'filters': [MIMIC,
+                                       {'name': 'cache', 'class': 'cache',
                                         'status': status}]}}
 
     def set_properties(self, params):
