@@ -222,8 +222,7 @@ json_t *data_plane_cache_status(const json_t *stats)
 
 json_t *data_plane_cache_says(const json_t *stats, const char *member)
 {
-	json_t *said =
-		json_object_get(data_plane_cache_status(stats), member);
+	json_t *said = json_object_get(data_plane_cache_status(stats), member);
 
 	return said && !json_is_null(said) ? said : NULL;
 }
