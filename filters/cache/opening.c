@@ -81,6 +81,7 @@ static int host_say_void(void *context, bool lost, const struct error *why)
 			 "the SSD is taken out of use, and the disk goes on "
 			 "without a cache until it is opened again: %s",
 			 why->message);
+	cache->host->report(cache->instance, "ssd-out-of-use", why->message);
 	return cache->host->below_void(cache->instance, lost);
 }
 
@@ -383,6 +384,8 @@ static void hold_changed(void *owner, const struct engine_hold *hold)
 		host->log(cache->instance, FOREBAY_LOG_WARNING,
 			  "the hold of the backend has ended by itself: %s",
 			  held_words(hold->end));
+		host->report(cache->instance, "hold-ended",
+			     held_words(hold->end));
 		return;
 	}
 }

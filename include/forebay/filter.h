@@ -367,6 +367,9 @@ struct forebay_event {
 
 struct forebay_event_end; /* opaque: for host->event_end() */
 
+/* Reports of one instance that come into its disk's history. */
+#define FOREBAY_REPORTS_MAX 64u
+
 /*
  * Something that takes CPU time, to be done beside the loop: encrypting the
  * data of a large request, for example. Zero it before the first use. @run is
@@ -642,6 +645,18 @@ struct forebay_host {
 	 */
 	void (*sidecar_resize)(struct forebay_instance *instance,
 			       struct forebay_io *io);
+
+	/* The disk's history. */
+
+	/*
+	 * Puts a line there, for what an operator must find later on; not for
+	 * what happens often: FOREBAY_REPORTS_MAX an instance, and what comes
+	 * then stands in the log alone, as all of them do. @what: a word as a
+	 * filter's name is made. @text: one line of ASCII, of which 500 bytes
+	 * are taken.
+	 */
+	void (*report)(struct forebay_instance *instance, const char *what,
+		       const char *text);
 };
 
 /* What a filter says of itself in `flags`. */

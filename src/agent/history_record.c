@@ -66,6 +66,7 @@ json_t *history_record_parse(const char *line, size_t length, json_int_t now_ms)
 	entry = json_pack("{s:I, s:s}", "time_ms", time_ms, "source", "disk");
 	take_text(entry, record, "kind", WORD_LENGTH_MAX);
 	take_text(entry, record, "outcome", WORD_LENGTH_MAX);
+	take_text(entry, record, "filter", WORD_LENGTH_MAX);
 	take_text(entry, record, "vm", WORD_LENGTH_MAX);
 	take_text(entry, record, "name", TEXT_LENGTH_MAX);
 	take_text(entry, record, "reason", TEXT_LENGTH_MAX);

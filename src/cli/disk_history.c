@@ -10,6 +10,8 @@
 
 #define TIME_BYTES 32u
 #define WORDS_BYTES 256u
+/* What a filter reports has up to 500. */
+#define NOTE_BYTES 640u
 #define SIZE_BYTES 32u
 
 static const char *text_of(const json_t *object, const char *key)
@@ -59,14 +61,20 @@ static void format_what(const json_t *entry, char buffer[WORDS_BYTES])
 			       name ? " " : "", name ? name : "");
 }
 
-/* The first filter that didn't do as it was asked, or why it wasn't done. */
-static void format_note(const json_t *entry, char buffer[WORDS_BYTES])
+/*
+ * The first filter that didn't do as it was asked, or why it wasn't done; or
+ * what a filter reports.
+ */
+static void format_note(const json_t *entry, char buffer[NOTE_BYTES])
 {
 	const char *reason = text_of(entry, "reason");
+	const char *reporter = text_of(entry, "filter");
 	const json_t *result;
 	size_t index;
 
-	(void)snprintf(buffer, WORDS_BYTES, "%s", reason ? reason : "");
+	(void)snprintf(buffer, NOTE_BYTES, "%s%s%s%s",
+		       reporter ? "filter " : "", reporter ? reporter : "",
+		       reporter ? ": " : "", reason ? reason : "");
 	if (reason)
 		return;
 	json_array_foreach(json_object_get(entry, "filters"), index, result)
@@ -77,7 +85,7 @@ static void format_note(const json_t *entry, char buffer[WORDS_BYTES])
 
 		if (!outcome || !filter || strcmp(outcome, "done") == 0)
 			continue;
-		(void)snprintf(buffer, WORDS_BYTES, "filter %s: %s%s%s", filter,
+		(void)snprintf(buffer, NOTE_BYTES, "filter %s: %s%s%s", filter,
 			       outcome, why ? ": " : "", why ? why : "");
 		return;
 	}
@@ -97,7 +105,7 @@ int disk_view_history(const json_t *history)
 
 	json_array_foreach(entries, index, entry)
 	{
-		char when[TIME_BYTES], what[WORDS_BYTES], note[WORDS_BYTES];
+		char when[TIME_BYTES], what[WORDS_BYTES], note[NOTE_BYTES];
 
 		format_time(entry, when);
 		format_what(entry, what);

@@ -508,6 +508,7 @@ void disk_open_pipeline(struct disk *disk, bool grow,
 		.done = done,
 		.progress = on_progress,
 		.happened = disk_event_happened,
+		.reported = disk_event_reported,
 		.owner = disk,
 	};
 	memcpy(disk->opening.uuid, config->uuid, sizeof(config->uuid));

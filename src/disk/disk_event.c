@@ -17,6 +17,9 @@
 #include "event_kind.h"
 #include "pipeline_event.h"
 
+/* Longest text of a report, with its NUL. */
+#define REPORT_BYTES 501u
+
 struct disk_event {
 	struct disk *disk;
 	struct pipeline_event event;
@@ -58,6 +61,23 @@ void disk_event_happened(void *owner, const struct pipeline_event *event)
 	if (event->results)
 		json_object_set(record, "filters", event->results);
 	event_journal_write(&disk->journal, record);
+}
+
+void disk_event_reported(void *owner, const char *filter, const char *what,
+			 const char *text)
+{
+	struct disk *disk = owner;
+	char line[REPORT_BYTES];
+
+	snprintf(line, sizeof(line), "%s", text);
+	/* A filter's words must not spoil the record that they stand in. */
+	for (char *byte = line; *byte; byte++)
+		if (*byte < ' ' || *byte > '~')
+			*byte = '?';
+	event_journal_write(&disk->journal,
+			    json_pack("{s:s, s:s, s:s, s:s}", "kind", what,
+				      "outcome", "reported", "filter", filter,
+				      "reason", line));
 }
 
 void disk_event_forget(struct disk_event *event)

@@ -63,5 +63,8 @@ void disk_unstunned(struct disk *disk);
 void disk_event_aborting(void *owner, bool aborting);
 /* The pipeline's hook: @owner is the disk. */
 void disk_event_happened(void *owner, const struct pipeline_event *event);
+/* The same, for what a filter reports. */
+void disk_event_reported(void *owner, const char *filter, const char *what,
+			 const char *text);
 
 #endif

@@ -211,6 +211,31 @@ static void explain(struct forebay_instance *instance, const char *message)
 	error_set(&instance->explanation, -EIO, "%s", message);
 }
 
+static bool is_word(const char *what)
+{
+	size_t length = strnlen(what, FILTER_NAME_MAX + 1);
+
+	return length > 0 && length <= FILTER_NAME_MAX &&
+	       strspn(what, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
+
+static void report(struct forebay_instance *instance, const char *what,
+		   const char *text)
+{
+	const struct instance_home *home = instance->home;
+
+	if (!is_word(what))
+		running_misuse(instance->filter->name, "report()",
+			       "of what isn't a word of a-z, 0-9 and '-'");
+	log_warning("filter %s reports %s: %s", instance->filter->name, what,
+		    text);
+	if (!home->reported || instance->reports == FOREBAY_REPORTS_MAX)
+		return;
+	instance->reports++;
+	home->reported(home->reported_owner, instance->filter->name, what,
+		       text);
+}
+
 static enum log_level level_of(enum forebay_log_level level)
 {
 	switch (level) {
@@ -413,4 +438,5 @@ const struct forebay_host host_services = {
 	.arena_free = arena_free,
 	.sidecar_file = instance_sidecar_file,
 	.sidecar_resize = instance_io_resize,
+	.report = report,
 };

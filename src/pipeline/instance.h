@@ -46,6 +46,10 @@ struct instance_home {
 	struct forebay_disk disk;
 	struct claim claim; /* on the backend */
 	uint64_t copied_bytes;
+	/* Takes what filters report; NULL: nobody. */
+	void (*reported)(void *owner, const char *filter, const char *what,
+			 const char *text);
+	void *reported_owner;
 	struct worker_pool *workers; /* NULL: not needed yet */
 	bool no_workers; /* they can't be had */
 };
@@ -58,6 +62,7 @@ struct forebay_instance {
 	struct copies copies; /* zeros: the filter makes none */
 	struct arena arena;
 	uint32_t works; /* under way */
+	uint32_t reports; /* that were taken */
 	bool close_waits; /* for them */
 	uint32_t timers_armed;
 	uint32_t deferred;

@@ -479,6 +479,8 @@ static struct pipeline *create(struct loop *loop,
 	list_init(&pipeline->events);
 	pipeline->happened = request->happened;
 	pipeline->happened_owner = request->owner;
+	pipeline->home.reported = request->reported;
+	pipeline->home.reported_owner = request->owner;
 	pipeline->held = (struct held){
 		.loop = loop,
 		.instances = pipeline->instances,

@@ -90,6 +90,9 @@ struct pipeline_open_request {
 	 * as the pipeline lives.
 	 */
 	void (*happened)(void *owner, const struct pipeline_event *event);
+	/* May be NULL. What a filter wants to be known later. As long. */
+	void (*reported)(void *owner, const char *filter, const char *what,
+			 const char *text);
 	void *owner;
 };
 

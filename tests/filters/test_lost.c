@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -41,7 +43,18 @@ static void log_line(struct forebay_instance *instance,
 	lines++;
 }
 
-static const struct forebay_host host = {.log = log_line};
+static char reported[512];
+
+static void report(struct forebay_instance *instance, const char *what,
+		   const char *text)
+{
+	(void)instance;
+	assert_string_equal(what, "loss");
+	assert_true(strlen(text) < 500);
+	snprintf(reported, sizeof(reported), "%s", text);
+}
+
+static const struct forebay_host host = {.log = log_line, .report = report};
 
 static uint64_t tell(uint64_t blocks, uint64_t *told)
 {
@@ -49,6 +62,25 @@ static uint64_t tell(uint64_t blocks, uint64_t *told)
 	lines = 0;
 	lost_tell(NULL, &host, NULL, blocks, told);
 	return lines;
+}
+
+static void a_report_has_the_exact_ranges(void **state)
+{
+	uint64_t told = 0;
+
+	(void)state;
+	tell(2, &told);
+	assert_string_equal(reported, "8192 bytes can't be read from the SSD: "
+				      "4096 at 0, 4096 at 8192");
+}
+
+static void a_report_of_many_ranges_says_that_there_are_more(void **state)
+{
+	uint64_t told = 0;
+
+	(void)state;
+	tell(1000, &told);
+	assert_non_null(strstr(reported, ", and more"));
 }
 
 static void the_first_ones_are_told_one_by_one(void **state)
@@ -87,6 +119,9 @@ static void what_is_lost_after_some_was_overwritten_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_report_has_the_exact_ranges),
+		cmocka_unit_test(
+			a_report_of_many_ranges_says_that_there_are_more),
 		cmocka_unit_test(the_first_ones_are_told_one_by_one),
 		cmocka_unit_test(an_ssd_that_dies_does_not_flood_the_log),
 		cmocka_unit_test(

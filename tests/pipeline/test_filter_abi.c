@@ -67,6 +67,7 @@ AT(forebay_host, work_submit, 320);
 AT(forebay_host, arena_free, 336);
 AT(forebay_host, sidecar_file, 344);
 AT(forebay_host, sidecar_resize, 352);
+AT(forebay_host, report, 360);
 
 AT(forebay_below, flags, 4);
 AT(forebay_below, next_generation, 16);

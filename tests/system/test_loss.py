@@ -73,6 +73,10 @@ class Loss(unittest.TestCase):
         self.assertIn('Lost on the SSD', shown)
         self.assertIn(f'{BLOCK} bytes at {SPOILT[2]}', shown)
         self.assertIn(f'lost: {BLOCK} bytes at {SPOILT[2]}', self.host.logs())
+        self.assertIn(
+            f'filter cache: {3 * BLOCK} bytes can\'t be read from the SSD: '
+            f'{2 * BLOCK} at {SPOILT[0]}, {BLOCK} at {SPOILT[2]}',
+            self.host.cli('disk', 'history', 'd1'))
         # The rest of the disk goes on.
         self.assertEqual(self.client.pread(BLOCK, 12 * MIB), b'k' * BLOCK)
         self.client.pwrite(b'n' * 2 * BLOCK, SPOILT[0])
