@@ -372,6 +372,8 @@ static json_t *view_path(struct agent *agent, const json_t *stats,
 	json_object_set_new(view, "reason",
 			    json_is_string(reason) ? json_deep_copy(reason)
 						   : json_null());
+	/* What a disk may have is agreed with its process, and not enforced. */
+	json_object_set_new(view, "isolation", json_string("soft"));
 	json_object_set_new(
 		view, "disks",
 		known ? names_of(agent, json_object_get(known, "disks"))

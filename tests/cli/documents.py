@@ -14,7 +14,8 @@ POOL = {
     'name': 'ssd', 'state': 'ready', 'reason': None,
     'paths': [
         {'path': '/mnt/a', 'size_bytes': 100 * GIB, 'free_bytes': 3 * GIB,
-         'granted_bytes': 7 * GIB, 'reason': None, 'disks': ['d1', 'd2'],
+         'granted_bytes': 7 * GIB, 'isolation': 'soft', 'reason': None,
+         'disks': ['d1', 'd2'],
          'shares': [
              {'disk': 'd1', 'state': 'open', 'reserved_bytes': GIB,
               'granted_bytes': 6 * GIB, 'allocated_bytes': 6 * GIB,
@@ -23,7 +24,8 @@ POOL = {
               'granted_bytes': GIB, 'allocated_bytes': GIB,
               'used_bytes': GIB, 'limit_bytes': None}]},
         {'path': '/mnt/b', 'size_bytes': None, 'free_bytes': None,
-         'granted_bytes': None, 'reason': 'it is missing', 'disks': ['d3'],
+         'granted_bytes': None, 'isolation': 'soft',
+         'reason': 'it is missing', 'disks': ['d3'],
          'shares': []},
     ],
 }
