@@ -25,7 +25,6 @@ static struct range ranges[MEMORY_FAULT_RANGES_MAX];
 static unsigned int range_count;
 /* What a SIGBUS anywhere else did before. */
 static struct sigaction before;
-static bool handled;
 
 static struct range *range_find(uintptr_t address)
 {
@@ -69,12 +68,15 @@ static int set_handler(void)
 		.sa_flags = SA_SIGINFO,
 	};
 
-	if (handled)
-		return 0;
-	if (sigaction(SIGBUS, &action, &before) < 0)
+	struct sigaction now;
+
+	if (sigaction(SIGBUS, NULL, &now) < 0)
 		return -errno;
-	handled = true;
-	return 0;
+	/* Somebody may have put another one in its place. */
+	if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_fault)
+		return 0;
+	before = now;
+	return sigaction(SIGBUS, &action, NULL) < 0 ? -errno : 0;
 }
 
 int memory_fault_watch(void *map, size_t bytes, volatile sig_atomic_t *lost)
