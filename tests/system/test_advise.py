@@ -17,7 +17,11 @@ MIB = 1 << 20
 SET_BYTES = 96 * MIB
 # Of 4 KiB: 4 for each block of the smallest cache file.
 WINDOW_BLOCKS = 4 * 64 * MIB // 4096
+# Of the disk itself; and of another one, under a load of its own: how many
+# misses share a header, and so what fits, depends on their timing, and the same
+# load on the same disk hit 88 to 94 %. The test `advice` compares exactly.
 POINTS = 0.03
+POINTS_OF_ANOTHER = 0.07
 
 
 def skip_without_fio():
@@ -62,8 +66,12 @@ class Advise(unittest.TestCase):
         return self.host.json('disk', 'advise', name)
 
     def load(self, name):
-        """Three windows. Returns: hit ratio measured in the last."""
-        self.read(name, WINDOW_BLOCKS * 2, seed=7)
+        """Until all that advice looks back on, which is two windows at most,
+        is of a cache that is full. Returns: hit ratio of the last one. A
+        run of fio for each: the later parts of a longer one hit less, so that
+        not all windows would be alike."""
+        for seed in range(100, 103):
+            self.read(name, WINDOW_BLOCKS, seed)
         before = self.host.cache_status(name)
         self.read(name, WINDOW_BLOCKS, seed=8)
         after = self.host.cache_status(name)
@@ -89,7 +97,8 @@ class Advise(unittest.TestCase):
         for size in (96, 128):
             self.make(f'd{size}', f'{size}MiB')
             self.assertAlmostEqual(self.load(f'd{size}'),
-                                   told[size]['hit_ratio'], delta=POINTS)
+                                   told[size]['hit_ratio'],
+                                   delta=POINTS_OF_ANOTHER)
 
     def test_it_waits_until_enough_was_read(self):
         self.make('small', '64MiB')
