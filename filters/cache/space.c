@@ -45,6 +45,11 @@ static void stop(struct space *space)
 
 	if (!ended || space->busy)
 		return;
+	/* What isn't there by now won't come: the log's end can't wait for it.
+	 */
+	if (space->runner)
+		runner_set_grant(space->runner,
+				 (uint32_t)stats_of(space).segments);
 	space->ended = NULL;
 	space->runner = NULL;
 	ended(space->context);

@@ -296,7 +296,8 @@ void child_read_report(const struct child_spec *spec,
 {
 	char bytes[REPORT_BYTES_MAX + 1];
 	_cleanup_fd_ int fd = open_in(spec->folder, "status", O_RDONLY);
-	char *line, *end;
+	char *line, *end, *rest = NULL;
+	bool was_ready = false;
 	ssize_t count;
 	off_t size;
 
@@ -314,6 +315,12 @@ void child_read_report(const struct child_spec *spec,
 	if (!end)
 		return;
 	*end = '\0';
-	line = strrchr(bytes, '\n');
-	parse_report(line ? line + 1 : bytes, ret_report);
+	/* The last one holds. */
+	for (line = strtok_r(bytes, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		*ret_report = (struct child_report){0};
+		parse_report(line, ret_report);
+		was_ready |= ret_report->state == CHILD_REPORT_READY;
+	}
+	ret_report->was_ready = was_ready;
 }

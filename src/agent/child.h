@@ -51,6 +51,7 @@ enum child_report_state {
 struct child_report {
 	enum child_report_state state;
 	enum unit_duty duty; /* serves, unless it says otherwise */
+	bool was_ready; /* it is, or was before what it says now */
 	char message[UNIT_REASON_BYTES]; /* or the reason; may be empty */
 };
 

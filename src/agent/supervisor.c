@@ -231,6 +231,9 @@ static void take_end(struct supervisor *supervisor, struct watched *watched,
 	child_read_report(&watched->spec, &report);
 	if (report.state == CHILD_REPORT_FAILED)
 		message = report.message;
+	/* It may have been so for less than our look at it took to come. */
+	if (report.was_ready)
+		unit_ready(&watched->unit, now_ns);
 	end.closed = report.state == CHILD_REPORT_CLOSED;
 	end.may_bypass = supervisor->hooks.may_bypass(supervisor->hooks.owner,
 						      watched->name);

@@ -50,6 +50,7 @@ enum share_state {
 
 struct share_disk {
 	enum share_state state;
+	bool evict; /* the decision: a CLOSED one goes */
 	uint64_t reserved;
 	uint64_t limit;
 	uint64_t held; /* allocated */
@@ -59,7 +60,6 @@ struct share_disk {
 	/* What it may have; the decision is the new one. */
 	uint64_t granted;
 	uint64_t fair; /* the decision's */
-	bool evict; /* the decision: a CLOSED one goes */
 };
 
 /* What is certain for a disk of this reservation and limit. */

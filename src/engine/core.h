@@ -411,6 +411,7 @@ struct engine {
 	uint32_t used_permille; /* of segments given up, as reappend.c says */
 	uint32_t granted_segments; /* that it may have; it has others till then
 				    */
+	uint32_t promised_segments; /* of these, by the host; may be less */
 	/* What was written before the mode changed is still to go below. */
 	uint64_t mode_barrier;
 	struct log_identity identity;

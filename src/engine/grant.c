@@ -27,6 +27,7 @@ static uint64_t data_blocks(const struct engine *engine, uint32_t segments)
 
 void grant_settle(struct engine *engine, uint32_t segments)
 {
+	engine->promised_segments = segments;
 	if (segments < ENGINE_SEGMENTS_MIN)
 		segments = ENGINE_SEGMENTS_MIN;
 	/* Lost blocks stay in the log: twice that must have room. */
@@ -57,9 +58,12 @@ uint32_t grant_excess(const struct engine *engine)
 uint32_t grant_expected(const struct engine *engine)
 {
 	uint32_t has = own(engine);
+	uint32_t promised = engine->promised_segments;
 
-	return has < engine->granted_segments ? engine->granted_segments - has
-					      : 0;
+	if (promised > engine->segments.count)
+		promised = engine->segments.count;
+	/* What settling adds to it nobody has promised. */
+	return has < promised ? promised - has : 0;
 }
 
 void grant_advance(struct engine *engine)

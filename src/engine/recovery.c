@@ -634,7 +634,7 @@ static void running(struct engine *engine)
 	engine->recovery.state = RECOVERY_OFF;
 	engine->state = ENGINE_RUNNING;
 	/* Lost blocks are known now. */
-	grant_settle(engine, engine->granted_segments);
+	grant_settle(engine, engine->promised_segments);
 	kept_begin(engine, cut);
 }
 

@@ -98,6 +98,9 @@ static void a_member_that_is_wrong_or_missing_is_refused(void **state)
 		json_integer(-1), BUNDLE_BAD_MANIFEST);
 }
 
+#define LETTERS "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define LONG_PATH "docs/" LETTERS LETTERS "a"
+
 static void a_path_stays_inside(void **state)
 {
 	static const char *const paths[] = {
@@ -112,9 +115,7 @@ static void a_path_stays_inside(void **state)
 		"other.so",
 		"a b",
 		"manifest.json",
-		"docs/"
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		"aaaaaaaaaaaaaaa",
+		LONG_PATH,
 	};
 	json_t *file =
 		json_array_get(json_object_get(scene.manifest, "files"), 1);
@@ -219,6 +220,14 @@ static void a_library_must_say_what_its_manifest_says(void **state)
 	free(text);
 }
 
+static void check_order(const char *const *ascending, size_t i, size_t j)
+{
+	int order = version_compare(ascending[i], ascending[j]);
+
+	if ((order > 0) != (i > j) || (order < 0) != (i < j))
+		fail_msg("%s, %s: %d", ascending[i], ascending[j], order);
+}
+
 static void versions_are_in_the_order_of_their_numbers(void **state)
 {
 	static const char *const ascending[] = {
@@ -231,24 +240,25 @@ static void versions_are_in_the_order_of_their_numbers(void **state)
 		"1.0.0-rc-1",	"1.0.0",
 		"1.0.10",	"18446744073709551616.0.0",
 	};
-	static const char *const wrong[] = {
-		"",	   "1",	     "1.0",	   "1.0.0.0",
-		"01.0.0",  "1.0.0-", "1.0.0-a..b", "1.0.0-01",
-		"1.0.0+b", "v1.0.0", "1.0.0 ",	   "1.0.0-/",
-	};
 	const size_t count = sizeof(ascending) / sizeof(*ascending);
 
 	(void)state;
 	for (size_t i = 0; i < count; i++) {
 		assert_true(version_valid(ascending[i]));
-		for (size_t j = 0; j < count; j++) {
-			int order = version_compare(ascending[i], ascending[j]);
-
-			if ((order > 0) != (i > j) || (order < 0) != (i < j))
-				fail_msg("%s, %s: %d", ascending[i],
-					 ascending[j], order);
-		}
+		for (size_t j = 0; j < count; j++)
+			check_order(ascending, i, j);
 	}
+}
+
+static void what_is_no_version_is_refused(void **state)
+{
+	static const char *const wrong[] = {
+		"",	   "1",	     "1.0",	   "1.0.0.0",
+		"01.0.0",  "1.0.0-", "1.0.0-a..b", "1.0.0-01",
+		"1.0.0+b", "v1.0.0", "1.0.0 ",	   "1.0.0-/",
+	};
+
+	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
 		if (version_valid(wrong[i]))
 			fail_msg("'%s'", wrong[i]);
@@ -304,6 +314,7 @@ int main(void)
 			a_library_must_say_what_its_manifest_says, open_scene,
 			close_scene),
 		cmocka_unit_test(versions_are_in_the_order_of_their_numbers),
+		cmocka_unit_test(what_is_no_version_is_refused),
 		cmocka_unit_test(every_issue_has_its_words),
 		cmocka_unit_test(the_page_of_bundles_has_every_issue),
 	};

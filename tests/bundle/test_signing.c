@@ -123,8 +123,15 @@ static void a_text_has_one_form(void **state)
 		assert_int_equal(signing_parse_public(spoilt, &key), -EBADMSG);
 	}
 	memcpy(spoilt, words, sizeof(words));
-	strcat(spoilt, "\n");
+	spoilt[strlen(words)] = '\n';
+	spoilt[strlen(words) + 1] = '\0';
 	assert_int_equal(signing_parse_public(spoilt, &key), -EBADMSG);
+}
+
+static void to_upper(char *words)
+{
+	for (; *words; words++)
+		*words = (char)toupper(*words);
 }
 
 static void a_hash_has_one_form(void **state)
@@ -140,8 +147,7 @@ static void a_hash_has_one_form(void **state)
 	words[63] = '\0';
 	assert_int_equal(signing_parse_hash(words, same), -EBADMSG);
 	signing_hash_text(hash, words);
-	for (size_t i = 0; words[i]; i++)
-		words[i] = (char)toupper(words[i]);
+	to_upper(words);
 	assert_int_equal(signing_parse_hash(words, same), -EBADMSG);
 }
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -127,7 +128,7 @@ static void a_crash_leaves_a_beginning_of_what_was_written(void **state)
 
 	(void)state;
 	for (uint64_t i = 0; i < count; i++) {
-		printf("# seed %llu\n", (unsigned long long)(seed + i));
+		printf("# seed %" PRIu64 "\n", seed + i);
 		lives_of(seed + i);
 	}
 	printf("# %llu states\n", (unsigned long long)states);

@@ -83,7 +83,8 @@ class Poison(unittest.TestCase):
         self.assertIn(POISONED + '2', self.host.disk('d1')['reason'])
         with open(os.path.join(self.work, 'forebayd.out'),
                   encoding='utf-8') as log:
-            self.assertIn('Segmentation fault', log.read())
+            self.assertIn('filter poison crashed in submit (SIGSEGV',
+                          log.read())
         guest.power_off()
         self.host.cli('disk', 'close', 'd1')
 
