@@ -186,6 +186,27 @@ static void a_start_with_few_segments_is_in_no_hurry_to_destage(void **state)
 			 RECORD_BLOCKS * LOG_BLOCK_BYTES);
 }
 
+static void a_log_that_gets_no_more_is_drained_and_closed(void **state)
+{
+	struct scene *scene = *state;
+
+	scene->config.granted_segments = 12;
+	scene_restart(scene);
+	hand_over(scene);
+	scene_write_now(scene, 5, RECORD_BLOCKS, 'x');
+	scene_restart(scene);
+	/* All of it is one segment, which is full; and the host is at its end.
+	 */
+	assert_int_equal(scene_stats(scene).segments, 1);
+	engine_set_grant(scene->engine, 1);
+	scene_drain(scene);
+	assert_int_equal(scene_stats(scene).dirty_bytes, 0);
+	engine_close(scene->engine);
+	scene_poll(scene);
+	scene_end_all(scene);
+	assert_true(engine_closed(scene->engine));
+}
+
 static void a_larger_grant_takes_segments_up_in_any_order(void **state)
 {
 	struct scene *scene = *state;
@@ -244,6 +265,7 @@ int main(void)
 		SCENE_TEST(a_start_has_no_segments_but_those_of_its_log),
 		SCENE_TEST(what_is_about_to_come_counts_as_room),
 		SCENE_TEST(a_start_with_few_segments_is_in_no_hurry_to_destage),
+		SCENE_TEST(a_log_that_gets_no_more_is_drained_and_closed),
 		SCENE_TEST(a_larger_grant_takes_segments_up_in_any_order),
 		SCENE_TEST(
 			a_file_that_has_grown_is_used_when_the_superblock_says_so),
