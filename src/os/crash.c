@@ -13,6 +13,14 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
 static void (*teller)(const struct crash *crash);
 static atomic_flag told = ATOMIC_FLAG_INIT;
 
@@ -30,48 +38,22 @@ void crash_tell(int signal, const char *name)
 	tell_once(&crash);
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
-#ifdef SANITIZED
-
-void __sanitizer_set_death_callback(void (*callback)(void));
-
-static void on_death(void)
-{
-	const struct crash crash = {.name = "sanitizer"};
-
-	tell_once(&crash);
-}
-
-int crash_watch(void (*tell)(const struct crash *crash))
-{
-	teller = tell;
-	__sanitizer_set_death_callback(on_death);
-	return 0;
-}
-
-#else
-
 /* Enough for a line of text and what the kernel saves of a large CPU. */
 #define STACK_BYTES (64u * 1024)
 
+/* A sanitizer has handlers and a stack of its own for all but the last. */
 static const struct {
 	int signal;
 	const char *name;
 } signals[] = {
-	{SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},   {SIGILL, "SIGILL"},
-	{SIGFPE, "SIGFPE"},   {SIGABRT, "SIGABRT"},
+#ifndef SANITIZED
+	{SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},
+	{SIGILL, "SIGILL"},   {SIGFPE, "SIGFPE"},
+#endif
+	{SIGABRT, "SIGABRT"},
 };
 
 #define SIGNALS (sizeof(signals) / sizeof(signals[0]))
-
-static unsigned char stack[STACK_BYTES];
 
 static void on_crash(int number, siginfo_t *info, void *context)
 {
@@ -93,21 +75,49 @@ static void on_crash(int number, siginfo_t *info, void *context)
 	errno = saved_errno;
 }
 
-int crash_watch(void (*tell)(const struct crash *crash))
+#ifdef SANITIZED
+
+void __sanitizer_set_death_callback(void (*callback)(void));
+
+static void on_death(void)
+{
+	const struct crash crash = {.name = "sanitizer"};
+
+	tell_once(&crash);
+}
+
+static int prepare(void)
+{
+	__sanitizer_set_death_callback(on_death);
+	return 0;
+}
+
+#else
+
+static unsigned char stack[STACK_BYTES];
+
+static int prepare(void)
 {
 	const stack_t own = {.ss_sp = stack, .ss_size = sizeof(stack)};
+
+	return sigaltstack(&own, NULL) < 0 ? -errno : 0;
+}
+
+#endif
+
+int crash_watch(void (*tell)(const struct crash *crash))
+{
 	struct sigaction action = {
 		.sa_sigaction = on_crash,
 		.sa_flags = SA_SIGINFO | SA_ONSTACK,
 	};
+	int status = prepare();
 
+	if (status < 0)
+		return status;
 	teller = tell;
-	if (sigaltstack(&own, NULL) < 0)
-		return -errno;
 	for (size_t i = 0; i < SIGNALS; i++)
 		if (sigaction(signals[i].signal, &action, NULL) < 0)
 			return -errno;
 	return 0;
 }
-
-#endif
