@@ -10,15 +10,11 @@ import subprocess
 import unittest
 
 import tap
+from sanitized import is_sanitized
 
 BUILD = os.environ['FOREBAY_BUILD']
 DISK = os.path.join(BUILD, 'src/disk/forebay-disk')
 FILTERS = os.path.join(BUILD, 'tests/filters')
-
-
-def sanitized():
-    with open(DISK, 'rb') as file:
-        return b'__asan_init' in file.read()
 
 
 def landlock():
@@ -62,14 +58,14 @@ class Describe(unittest.TestCase):
     def test_a_crash_ends_the_process_and_no_other(self):
         # A sanitizer ends the process by itself.
         self.assertEqual(describe('rude-crash').returncode,
-                         1 if sanitized() else -signal.SIGSEGV)
+                         1 if is_sanitized() else -signal.SIGSEGV)
 
     def test_a_library_that_hangs_is_left_to_who_asked(self):
         with self.assertRaises(subprocess.TimeoutExpired):
             describe('rude-hang', 2)
 
     def test_a_library_that_breaks_out_is_ended(self):
-        if sanitized():
+        if is_sanitized():
             self.skipTest('a sanitized build has no list of system calls')
         for name, call in (('rude-socket', 'socket'), ('rude-write', 'openat'),
                            ('rude-fork', 'clone'), ('rude-chmod', 'chmod')):
@@ -79,7 +75,7 @@ class Describe(unittest.TestCase):
                 self.assertIn(f'the system call {call} ', done.stderr)
 
     def test_a_library_reads_no_file_but_the_systems_libraries(self):
-        if sanitized() or not landlock():
+        if is_sanitized() or not landlock():
             self.skipTest('no Landlock here')
         done = describe('rude-read')
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -11,13 +11,8 @@ import nbd
 
 import spawn
 import tap
-from disk_process import PROGRAM, SECONDS, Disk, filter_entry
-
-
-def is_sanitized():
-    with open(PROGRAM, 'rb') as file:
-        return b'__asan_init' in file.read()
-
+from disk_process import SECONDS, Disk, filter_entry
+from sanitized import is_sanitized
 
 SANITIZED = is_sanitized()
 
