@@ -131,7 +131,7 @@ static void a_text_has_one_form(void **state)
 static void to_upper(char *words)
 {
 	for (; *words; words++)
-		*words = (char)toupper(*words);
+		*words = (char)(toupper)(*words);
 }
 
 static void a_hash_has_one_form(void **state)
